@@ -1,0 +1,138 @@
+import type { Clock } from '../../clock.ts'
+import { notFound } from '../../errors.ts'
+import type { ClaimedJob, Retention, Scope, Seq, Store } from '../../store/ports.ts'
+import { Dispatcher } from './dispatcher.ts'
+import { Followers } from './followers.ts'
+import { formatId } from './ids.ts'
+import type { JobEngine } from './types.ts'
+import { Upkeep } from './upkeep.ts'
+
+/** What a job engine is made of. */
+export interface JobEngineOptions {
+  readonly store: Store
+  readonly clock: Clock
+  readonly retention: Retention
+  /** Told of failures nobody waits for: of timers, and of reads for followers. */
+  readonly onError: (error: unknown) => void
+}
+
+/** Dead letters replayed or purged in one transaction. */
+const chunk = 500
+
+/** Makes the job engine over a store and starts its timers. */
+export function createJobEngine({ store, clock, retention, onError }: JobEngineOptions): JobEngine {
+  const { jobs, queues } = store
+  const upkeep = new Upkeep({ jobs, clock, retention, onError })
+  const followers = new Followers(store, onError)
+  const armLeases = (claimed: readonly ClaimedJob[]) => {
+    for (const { leaseExpiresAt, deadline } of claimed) upkeep.dueAt(Math.min(leaseExpiresAt, deadline ?? Infinity))
+  }
+  const dispatcher = new Dispatcher(store, clock, armLeases)
+  const connectedAt = new WeakMap<object, number>()
+
+  store.listen({
+    ready: (lane) => dispatcher.ready(lane),
+    changed(changes) {
+      for (const { dueAt } of changes) if (dueAt !== undefined) upkeep.dueAt(dueAt)
+      dispatcher.changed(changes)
+      followers.changed(changes)
+    },
+  })
+  upkeep.start()
+
+  /** Repeats a chunked change until nothing is left. */
+  const untilDone = async (change: () => Promise<number>): Promise<number> => {
+    let total = 0
+    for (;;) {
+      const count = await change()
+      total += count
+      if (count < chunk) return total
+    }
+  }
+
+  return {
+    async enqueue(scope, request) {
+      const result = await jobs.enqueue({ ...request, scope, now: clock.now() })
+      for (const { runAt } of request.jobs) if (runAt !== undefined) upkeep.dueAt(runAt)
+      return result
+    },
+
+    async receive({ scope, queue, max, leaseMs, waitMs, workerId, signal }) {
+      const demand = { functions: [''], max, leaseMs, workerId }
+      const [ready = []] = await jobs.claim({ scope, queue, now: clock.now(), demands: () => [demand] })
+      armLeases(ready)
+      if (ready.length > 0 || waitMs === 0) return ready
+      return new Promise((resolve) => {
+        const finish = (claimed: readonly ClaimedJob[]) => {
+          signal.removeEventListener('abort', giveUp)
+          stopWaiting()
+          subscription.close()
+          resolve(claimed)
+        }
+        const giveUp = () => finish([])
+        const stopWaiting = clock.timer(waitMs, giveUp)
+        const subscription = dispatcher.subscribe({ scope, queue, ...demand, maxInFlight: max, deliver: finish, revoke: () => undefined })
+        signal.addEventListener('abort', giveUp)
+        if (signal.aborted) giveUp()
+      })
+    },
+
+    subscribe(options) {
+      const subscription = dispatcher.subscribe(options)
+      connectedAt.set(subscription, clock.now())
+      return subscription
+    },
+
+    async settle(scope, items) {
+      const settled = jobs.settle(scope, items, clock.now())
+      dispatcher.settling(scope, items)
+      return settled
+    },
+
+    follow: (scope, deliver) => followers.follow(scope, deliver),
+
+    async get(scope, seq) {
+      const record = await jobs.get(scope, seq)
+      if (!record) throw notFound('job', formatId('job', seq))
+      return record
+    },
+    getMany: (scope, seqs) => jobs.getMany(scope, seqs),
+    list: (scope, filter, page) => jobs.list(scope, filter, page),
+    cancel: (scope, seq, reason) => jobs.cancel(scope, seq, reason, clock.now()),
+    retry: (scope, seq) => jobs.retry(scope, seq, clock.now()),
+    logs: (scope, seq, page) => jobs.logs(scope, seq, page),
+
+    listDead: (scope, queue, page) => jobs.listDead(scope, queue, page),
+    async replayDead(scope: Scope, queue: string, which: Seq | 'all') {
+      if (which === 'all') return untilDone(() => jobs.replayDead(scope, queue, chunk, clock.now()))
+      const record = await jobs.get(scope, which)
+      if (record?.queue !== queue) throw notFound('job', formatId('job', which))
+      await jobs.retry(scope, which, clock.now())
+      return 1
+    },
+    purgeDead: (scope, queue) => untilDone(() => jobs.purgeDead(scope, queue, chunk)),
+
+    queueSettings: (scope, queue) => queues.settings(scope, queue),
+    updateQueue: (scope, queue, change) => queues.update(scope, queue, change, clock.now()),
+    listQueues: (scope, page) => queues.list(scope, page),
+    stats: (scope, queue) => queues.stats(scope, queue),
+    depth: (tenant) => queues.depth(tenant),
+    workers: (tenant) =>
+      [...dispatcher.subscribers()]
+        .filter((subscriber) => subscriber.options.scope.tenant === tenant && connectedAt.has(subscriber))
+        .map((subscriber) => ({
+          scope: subscriber.options.scope,
+          workerId: subscriber.options.workerId,
+          queue: subscriber.options.queue,
+          functions: subscriber.options.functions,
+          maxInFlight: subscriber.maxInFlight,
+          inFlight: subscriber.inFlight,
+          connectedAt: connectedAt.get(subscriber)!,
+        })),
+
+    async close() {
+      upkeep.close()
+      dispatcher.close()
+    },
+  }
+}

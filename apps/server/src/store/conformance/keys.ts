@@ -1,0 +1,38 @@
+import { expect } from 'vitest'
+import type { Case } from './harness.ts'
+
+/** Tenants and API keys. */
+export const keyCases: readonly Case[] = [
+  {
+    name: 'gives a tenant one number',
+    async run(t) {
+      expect(await t.store.keys.tenant('one', 1)).toBe(t.scope.tenant)
+      expect(t.otherTenant.tenant).not.toBe(t.scope.tenant)
+    },
+  },
+  {
+    name: 'finds keys by hash, lists them by tenant, revokes them once',
+    async run(t) {
+      const hash = new Uint8Array(32).fill(7)
+      const key = {
+        tenant: t.scope.tenant,
+        name: 'ci',
+        hash,
+        hint: 'mr_abc',
+        scopes: ['admin'],
+        namespaces: ['a'],
+        createdAt: 5,
+        expiresAt: 9,
+      }
+      const created = await t.store.keys.create(key)
+      await t.reopen()
+      expect(await t.store.keys.findByHash(hash)).toEqual(created)
+      expect(created).toMatchObject({ ...key, hash: expect.anything(), tenantName: 'one' })
+      expect(await t.store.keys.findByHash(new Uint8Array(32))).toBeUndefined()
+      expect(await t.store.keys.list(t.otherTenant.tenant)).toEqual([])
+      expect(await t.store.keys.revoke(t.otherTenant.tenant, created.seq, 11)).toBeUndefined()
+      expect(await t.store.keys.revoke(t.scope.tenant, created.seq, 11)).toMatchObject({ revokedAt: 11 })
+      expect(await t.store.keys.revoke(t.scope.tenant, created.seq, 12)).toMatchObject({ revokedAt: 11 })
+    },
+  },
+]

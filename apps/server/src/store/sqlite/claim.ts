@@ -1,0 +1,106 @@
+import type { StatementSync } from 'node:sqlite'
+import { type ClaimedJob, type ClaimRequest, type Demand, JobState, type Scope } from '../ports.ts'
+import { BlobKind } from './blobs.ts'
+import type { Context } from './context.ts'
+import type { LaneEntry, QueueEntry } from './lanes.ts'
+import { recordOfText } from './rows.ts'
+
+/** A demand is cut short at this much payload: it all is in memory until it is sent. */
+const mostBytes = 8 * 1024 * 1024
+
+/** Takes jobs under leases. */
+export class Claim {
+  readonly #context: Context
+  readonly #heads: StatementSync
+  readonly #take: StatementSync
+
+  constructor(context: Context) {
+    this.#context = context
+    // The index gives the order: what it costs does not depend on how many jobs wait.
+    this.#heads =
+      context.db.prepare(`SELECT seq, priority, attempts, max_attempts, created_at, timeout_ms, content_type, headers, labels, payload
+      FROM jobs INDEXED BY jobs_ready WHERE tenant = ? AND lane = ? AND state = 2 ORDER BY priority DESC, seq LIMIT ?`)
+    this.#heads.setReturnArrays(true)
+    this.#take =
+      context.db.prepare(`UPDATE jobs SET state = ${JobState.running}, attempts = ?, token = ?, lease_ms = ?, worker = ?, started_at = ?,
+      updated_at = ?, revision = revision + 1, deadline = ?, due_at = ? WHERE tenant = ? AND seq = ?`)
+  }
+
+  run(request: ClaimRequest): Promise<readonly (readonly ClaimedJob[])[]> {
+    return this.#context.writer.mutate(() => {
+      const queue = this.#context.lanes.queue(request.scope, request.queue)
+      return request.demands().map((demand) => (queue && !queue.paused ? this.#claim(request, queue, demand) : []))
+    })
+  }
+
+  #claim({ scope, now }: ClaimRequest, queue: QueueEntry, demand: Demand): readonly ClaimedJob[] {
+    const { functions, max } = demand
+    const heads: Head[] = []
+    let sources = 0
+    for (const name of functions) {
+      const lane = queue.lanes.get(name)
+      if (!lane || lane.counts.pending === 0) continue
+      sources++
+      for (const row of this.#heads.all(scope.tenant, lane.number, max) as unknown as ReadyRow[]) heads.push({ row, lane })
+    }
+    if (sources > 1) heads.sort((a, b) => b.row[1] - a.row[1] || a.row[0] - b.row[0])
+    if (heads.length > max) heads.length = max
+    const claimed: ClaimedJob[] = []
+    let bytes = 0
+    for (const head of heads) {
+      const job = this.#lease(scope, demand, head, now)
+      claimed.push(job)
+      bytes += job.payload.length
+      if (bytes >= mostBytes) break
+    }
+    return claimed
+  }
+
+  #lease(scope: Scope, { leaseMs, workerId }: Demand, { row, lane }: Head, now: number): ClaimedJob {
+    const { lanes, sequence, blobs } = this.#context
+    const [seq, priority, attempts, maxAttempts, createdAt, timeoutMs, contentType, headers, labels, payload] = row
+    const token = sequence.next()
+    const deadline = timeoutMs > 0 ? now + timeoutMs : undefined
+    const leaseExpiresAt = now + leaseMs
+    const dueAt = deadline === undefined ? leaseExpiresAt : Math.min(deadline, leaseExpiresAt)
+    this.#take.run(attempts + 1, token, leaseMs, workerId, now, now, deadline ?? null, dueAt, scope.tenant, seq)
+    lanes.count(lane, 'pending', -1)
+    lanes.count(lane, 'running', 1)
+    this.#context.changed(scope.tenant, seq, JobState.running, 'other')
+    return {
+      seq,
+      queue: lane.queue.name,
+      function: lane.function,
+      payload: blobs.load(scope.tenant, seq, BlobKind.payload, payload),
+      contentType: contentType ?? '',
+      headers: recordOfText(headers),
+      labels: recordOfText(labels),
+      priority,
+      attempt: attempts + 1,
+      maxAttempts,
+      createdAt,
+      token,
+      leaseExpiresAt,
+      deadline,
+    }
+  }
+}
+
+/** A pending job's row. */
+type ReadyRow = readonly [
+  seq: number,
+  priority: number,
+  attempts: number,
+  maxAttempts: number,
+  createdAt: number,
+  timeoutMs: number,
+  contentType: string | null,
+  headers: string | null,
+  labels: string | null,
+  payload: Uint8Array | null,
+]
+
+interface Head {
+  readonly row: ReadyRow
+  readonly lane: LaneEntry
+}

@@ -1,0 +1,45 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { ChangeCause, JobState, Scope, Seq, StoreOptions, TenantId } from '../ports.ts'
+import { Blobs } from './blobs.ts'
+import { type LaneEntry, Lanes } from './lanes.ts'
+import { Sequence } from './sequence.ts'
+import { Writer } from './writer.ts'
+
+/** What the parts of the SQLite store share. */
+export class Context {
+  readonly db: DatabaseSync
+  readonly options: StoreOptions
+  readonly lanes: Lanes
+  readonly sequence: Sequence
+  readonly blobs: Blobs
+  readonly writer: Writer
+
+  constructor(db: DatabaseSync, options: StoreOptions) {
+    this.db = db
+    this.options = options
+    this.lanes = new Lanes(db, () => this.writer)
+    this.sequence = new Sequence(db, options.now)
+    this.blobs = new Blobs(db)
+    this.writer = new Writer(db, () => {
+      this.lanes.write()
+      this.sequence.write()
+    })
+  }
+
+  /** Inside a mutation: claims may find jobs in the lane. */
+  ready(lane: LaneEntry): void {
+    const { queue } = lane
+    if (queue.paused || lane.counts.pending === 0) return
+    this.writer.listener.ready({ tenant: queue.tenant, namespace: queue.namespace, queue: queue.name, function: lane.function })
+  }
+
+  /** Inside a mutation: the job is in another state, or its log or progress grew. */
+  changed(tenant: TenantId, seq: Seq, state: JobState, cause: ChangeCause, dueAt?: number): void {
+    this.writer.changed({ tenant, seq, state, cause, dueAt })
+  }
+
+  /** True when a lane is in the scope's namespace. (Rows are selected by tenant already.) */
+  inScope(scope: Scope, lane: LaneEntry): boolean {
+    return lane.queue.tenant === scope.tenant && lane.queue.namespace === scope.namespace
+  }
+}

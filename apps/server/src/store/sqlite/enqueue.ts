@@ -1,0 +1,159 @@
+import { createHash } from 'node:crypto'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { MillraceError } from '../../errors.ts'
+import { type EnqueueOutcome, type EnqueueRequest, type EnqueueResult, JobState, type NewJob, type Scope } from '../ports.ts'
+import { BlobKind } from './blobs.ts'
+import type { Context } from './context.ts'
+import type { LaneEntry, QueueEntry } from './lanes.ts'
+
+/** A remembered answer: `[seq, how many in a row, created]`, and the batch. */
+interface Remembered {
+  readonly runs: readonly (readonly [number, number, 0 | 1])[]
+  readonly batch?: number
+}
+
+/** How long a caller should wait before it tries a full queue again. */
+const fullRetryMs = 250
+
+/** Adds jobs. */
+export class Enqueue {
+  readonly #context: Context
+  readonly #insert: StatementSync
+  readonly #insertLabel: StatementSync
+  readonly #findKey: StatementSync
+  readonly #insertKey: StatementSync
+  readonly #findRequest: StatementSync
+  readonly #insertRequest: StatementSync
+
+  constructor(context: Context) {
+    this.#context = context
+    const db: DatabaseSync = context.db
+    this.#insert = db.prepare(`INSERT INTO jobs (tenant, seq, lane, state, priority, attempts, max_attempts, due_at, timeout_ms, created_at,
+      updated_at, revision, batch, idempotency_key, retry, content_type, headers, labels, payload)
+      VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#insertLabel = db.prepare('INSERT INTO labels (tenant, key, value, seq) VALUES (?, ?, ?, ?)')
+    this.#findKey = db.prepare('SELECT seq, hash FROM idempotency WHERE tenant = ? AND queue = ? AND key = ?')
+    this.#insertKey = db.prepare('INSERT INTO idempotency (tenant, queue, key, seq, hash) VALUES (?, ?, ?, ?, ?)')
+    this.#findRequest = db.prepare('SELECT outcome FROM requests WHERE tenant = ? AND id = ?')
+    this.#insertRequest = db.prepare('INSERT INTO requests (tenant, id, outcome, created_at) VALUES (?, ?, ?, ?)')
+  }
+
+  run(request: EnqueueRequest): Promise<EnqueueResult> {
+    return this.#context.writer.mutate(() => this.#enqueue(request))
+  }
+
+  #enqueue(request: EnqueueRequest): EnqueueResult {
+    const { scope, requestId, now } = request
+    if (requestId !== '') {
+      const row = this.#findRequest.get(scope.tenant, requestKey(scope, requestId))
+      if (row) return recall(JSON.parse(String(row.outcome)) as Remembered)
+    }
+    const batch = request.batch ? this.#context.sequence.next() : undefined
+    const touched = new Set<LaneEntry>()
+    const outcomes = request.jobs.map((job) => this.#one(request, job, batch, touched))
+    if (requestId !== '' && !outcomes.some((outcome) => 'error' in outcome)) {
+      this.#insertRequest.run(scope.tenant, requestKey(scope, requestId), JSON.stringify(remember(outcomes, batch)), now)
+    }
+    for (const lane of touched) this.#context.ready(lane)
+    return { outcomes, batch }
+  }
+
+  #one({ scope, partial, now }: EnqueueRequest, job: NewJob, batch: number | undefined, touched: Set<LaneEntry>): EnqueueOutcome {
+    const { lanes, sequence, blobs, options } = this.#context
+    try {
+      const lane = lanes.ensureLane(scope, job.queue, job.function, now)
+      const { queue } = lane
+      const hash = job.idempotencyKey === '' ? undefined : hashOf(job)
+      const first = hash && this.#first(queue, job, hash)
+      if (first !== undefined) return { seq: first, created: false }
+      this.#checkDepth(queue)
+
+      const seq = sequence.next()
+      const scheduled = job.runAt !== undefined && job.runAt > now
+      const maxAttempts = job.maxAttempts ?? (job.retry ?? queue.retry ?? options.defaultRetry).maxAttempts
+      const payload = blobs.store(scope.tenant, seq, BlobKind.payload, job.payload)
+      this.#insert.run(
+        scope.tenant,
+        seq,
+        lane.number,
+        scheduled ? JobState.scheduled : JobState.pending,
+        job.priority,
+        maxAttempts,
+        scheduled ? job.runAt! : null,
+        job.timeoutMs,
+        now,
+        now,
+        batch ?? null,
+        job.idempotencyKey || null,
+        job.retry ? JSON.stringify(job.retry) : null,
+        job.contentType || null,
+        textOfRecord(job.headers),
+        textOfRecord(job.labels),
+        payload,
+      )
+      for (const key in job.labels) this.#insertLabel.run(scope.tenant, key, job.labels[key]!, seq)
+      if (hash) this.#insertKey.run(scope.tenant, queue.number, job.idempotencyKey, seq, hash)
+      lanes.count(lane, scheduled ? 'scheduled' : 'pending', 1)
+      lanes.count(lane, 'total', 1)
+      touched.add(lane)
+      return { seq, created: true }
+    } catch (error) {
+      if (partial && error instanceof MillraceError && error.reason !== 'UNAVAILABLE') return { error }
+      throw error
+    }
+  }
+
+  /** The job that used the key first. */
+  #first(queue: QueueEntry, job: NewJob, hash: Uint8Array): number | undefined {
+    const row = this.#findKey.get(queue.tenant, queue.number, job.idempotencyKey)
+    if (!row) return undefined
+    if (Buffer.compare(row.hash as Uint8Array, hash) === 0) return Number(row.seq)
+    throw new MillraceError(
+      'ALREADY_EXISTS',
+      `The idempotency key '${job.idempotencyKey}' was used in queue '${queue.name}' with another function or payload. Use a new key for new work.`,
+    )
+  }
+
+  #checkDepth(queue: QueueEntry): void {
+    const limit = queue.maxDepth || this.#context.options.defaultMaxDepth
+    if (queue.waiting < limit) return
+    throw new MillraceError(
+      'QUOTA_EXCEEDED',
+      `Queue '${queue.name}' is full: ${queue.waiting} jobs wait, the limit is ${limit}. Try again when workers have caught up, or raise its max_depth.`,
+      { retryAfterMs: fullRetryMs, quota: { type: 'queue_depth', current: queue.waiting, limit } },
+    )
+  }
+}
+
+/** NULL for an empty record. */
+function textOfRecord(record: Readonly<Record<string, string>>): string | null {
+  for (const _ in record) return JSON.stringify(record)
+  return null
+}
+
+function requestKey(scope: Scope, requestId: string): string {
+  return `${scope.namespace} ${requestId}`
+}
+
+function hashOf(job: NewJob): Uint8Array {
+  return createHash('sha256').update(`${job.function}\n${job.contentType}\n`).update(job.payload).digest()
+}
+
+function remember(outcomes: readonly EnqueueOutcome[], batch: number | undefined): Remembered {
+  const runs: [number, number, 0 | 1][] = []
+  for (const outcome of outcomes) {
+    if ('error' in outcome) continue
+    const last = runs.at(-1)
+    const created = outcome.created ? 1 : 0
+    if (last && last[2] === created && last[0] + last[1] === outcome.seq) last[1]++
+    else runs.push([outcome.seq, 1, created])
+  }
+  return { runs, batch }
+}
+
+function recall({ runs, batch }: Remembered): EnqueueResult {
+  const outcomes = runs.flatMap(([first, length, created]) =>
+    Array.from({ length }, (_, i) => ({ seq: first + i, created: created === 1 })),
+  )
+  return { outcomes, batch }
+}

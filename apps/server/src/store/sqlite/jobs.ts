@@ -1,0 +1,107 @@
+import type {
+  ClaimedJob,
+  ClaimRequest,
+  EnqueueRequest,
+  EnqueueResult,
+  JobFilter,
+  JobRecord,
+  JobStore,
+  LogEntry,
+  Page,
+  Retention,
+  Scope,
+  Seq,
+  SettleItem,
+  SettleOutcome,
+} from '../ports.ts'
+import { Change, JobRemoval } from './change.ts'
+import { Claim } from './claim.ts'
+import type { Context } from './context.ts'
+import { Enqueue } from './enqueue.ts'
+import { Maintenance } from './maintenance.ts'
+import { Read } from './read.ts'
+import { Settle } from './settle.ts'
+
+/** The job store on SQLite: each part of a job's life is one file beside this one. */
+export class SqliteJobs implements JobStore {
+  readonly #enqueue: Enqueue
+  readonly #claim: Claim
+  readonly #settle: Settle
+  readonly #read: Read
+  readonly #change: Change
+  readonly #maintenance: Maintenance
+
+  constructor(context: Context) {
+    const removal = new JobRemoval(context)
+    this.#enqueue = new Enqueue(context)
+    this.#claim = new Claim(context)
+    this.#settle = new Settle(context)
+    this.#read = new Read(context)
+    this.#change = new Change(context, this.#read, removal)
+    this.#maintenance = new Maintenance(context, removal)
+  }
+
+  enqueue(request: EnqueueRequest): Promise<EnqueueResult> {
+    return this.#enqueue.run(request)
+  }
+
+  claim(request: ClaimRequest): Promise<readonly (readonly ClaimedJob[])[]> {
+    return this.#claim.run(request)
+  }
+
+  settle(scope: Scope, items: readonly SettleItem[], now: number): Promise<readonly SettleOutcome[]> {
+    return this.#settle.run(scope, items, now)
+  }
+
+  async get(scope: Scope, seq: Seq): Promise<JobRecord | undefined> {
+    return this.#read.get(scope, seq)
+  }
+
+  async getMany(scope: Scope, seqs: readonly Seq[]): Promise<readonly JobRecord[]> {
+    return seqs.map((seq) => this.#read.get(scope, seq)).filter((record) => record !== undefined)
+  }
+
+  async list(scope: Scope, filter: JobFilter, page: { limit: number; before?: Seq }): Promise<Page<JobRecord>> {
+    return this.#read.list(scope, filter, page)
+  }
+
+  cancel(scope: Scope, seq: Seq, reason: string, now: number): Promise<JobRecord> {
+    return this.#change.cancel(scope, seq, reason, now)
+  }
+
+  retry(scope: Scope, seq: Seq, now: number): Promise<JobRecord> {
+    return this.#change.retry(scope, seq, now)
+  }
+
+  async listDead(scope: Scope, queue: string, page: { limit: number; after?: Seq }): Promise<Page<JobRecord>> {
+    return this.#read.listDead(scope, queue, page)
+  }
+
+  replayDead(scope: Scope, queue: string, limit: number, now: number): Promise<number> {
+    return this.#change.replayDead(scope, queue, limit, now)
+  }
+
+  purgeDead(scope: Scope, queue: string, limit: number): Promise<number> {
+    return this.#change.purgeDead(scope, queue, limit)
+  }
+
+  async logs(scope: Scope, seq: Seq, page: { limit: number; after: number }): Promise<readonly LogEntry[]> {
+    return this.#read.logs(scope, seq, page)
+  }
+
+  promoteDue(now: number, limit: number): Promise<number> {
+    return this.#maintenance.promote(now, limit)
+  }
+
+  expireDue(now: number, limit: number): Promise<number> {
+    return this.#settle.expire(now, limit)
+  }
+
+  async nextDueAt(): Promise<number | undefined> {
+    return this.#maintenance.nextDueAt()
+  }
+
+  sweep(retention: Retention, now: number, limit: number): Promise<number> {
+    return this.#maintenance.sweep(retention, now, limit)
+  }
+}

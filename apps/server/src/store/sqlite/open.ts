@@ -1,0 +1,89 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { MillraceError } from '../../errors.ts'
+import type { Store, StoreListener, StoreOptions } from '../ports.ts'
+import { Context } from './context.ts'
+import { storageError } from './errors.ts'
+import { SqliteJobs } from './jobs.ts'
+import { SqliteKeys } from './keys.ts'
+import { SqliteQueues } from './queues.ts'
+import { migrate } from './schema.ts'
+
+/** How to open a SQLite store. */
+export interface SqliteStoreOptions extends StoreOptions {
+  /** The folder of the database; made when it does not exist. ':memory:' keeps everything in memory. */
+  readonly path: string
+}
+
+/**
+ * - `locking_mode=EXCLUSIVE`: one server to a folder, and no shared memory to ask on each transaction.
+ * - `synchronous=FULL`: a commit returns after its fsync.
+ * - The cache holds the hot ends of the tables and indexes; the checkpoint threshold (in pages of 4 KiB) trades the size of
+ *   the log against how often pages are written back.
+ */
+const pragmas = `
+  PRAGMA locking_mode = EXCLUSIVE;
+  PRAGMA journal_mode = WAL;
+  PRAGMA synchronous = FULL;
+  PRAGMA cache_size = -32768;
+  PRAGMA wal_autocheckpoint = 4000;
+  PRAGMA journal_size_limit = 67108864;
+  PRAGMA temp_store = MEMORY;
+`
+
+/**
+ * Opens the store of one server.
+ *
+ * @throws MillraceError UNAVAILABLE when another server uses the folder, or it cannot be read or written.
+ */
+export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
+  let db: DatabaseSync | undefined
+  try {
+    if (options.path !== ':memory:') mkdirSync(options.path, { recursive: true })
+    db = new DatabaseSync(options.path === ':memory:' ? options.path : join(options.path, 'millrace.db'))
+    db.exec(pragmas)
+    migrate(db)
+    return sqliteStore(db, options)
+  } catch (error) {
+    db?.close()
+    throw openError(error, options.path)
+  }
+}
+
+/** Says which folder, and what to do. */
+function openError(error: unknown, path: string): unknown {
+  const known = storageError(error)
+  if (known instanceof MillraceError) {
+    return new MillraceError('UNAVAILABLE', `The store in '${path}' cannot be opened. ${known.message}`, {}, { cause: error })
+  }
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS' || code === 'ENOTDIR' || code === 'EEXIST' || code === 'ENOSPC') {
+    return new MillraceError(
+      'UNAVAILABLE',
+      `The data directory '${path}' cannot be made (${code}): choose another, or change its permissions.`,
+      {},
+      { cause: error },
+    )
+  }
+  return error
+}
+
+function sqliteStore(db: DatabaseSync, options: StoreOptions): Store {
+  const context = new Context(db, options)
+  const { writer } = context
+  return {
+    jobs: new SqliteJobs(context),
+    queues: new SqliteQueues(context),
+    keys: new SqliteKeys(context),
+    listen(listener: StoreListener) {
+      writer.listener = listener
+    },
+    // A real write: it moves the persisted sequence.
+    check: () => writer.mutate(() => void context.sequence.next()),
+    async close() {
+      writer.flush()
+      db.close()
+    },
+  }
+}

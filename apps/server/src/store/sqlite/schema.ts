@@ -1,0 +1,90 @@
+import type { DatabaseSync } from 'node:sqlite'
+
+/**
+ * The schema, one entry a version, applied in order and never changed once released.
+ *
+ * - Every primary key begins with the tenant.
+ * - A job's row holds all that is small; payloads and results over `inlineBytes` are in `blobs`, so that a change of
+ *   state never rewrites them.
+ * - `due_at` is when something happens by itself: a scheduled job runs, a lease or an attempt's time ends.
+ * - `token` is the fencing token of the latest lease. It stays after the holder settled the job, so that a repeated
+ *   settlement can be told from a stale one, and is NULL after anything else ended the lease.
+ */
+const migrations: readonly string[] = [
+  `
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+  INSERT INTO meta VALUES ('seq', 0);
+
+  CREATE TABLE tenants (tenant INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_at INTEGER NOT NULL);
+
+  CREATE TABLE keys (
+    tenant INTEGER NOT NULL, seq INTEGER NOT NULL, name TEXT NOT NULL, hash BLOB NOT NULL UNIQUE, hint TEXT NOT NULL,
+    scopes TEXT NOT NULL, namespaces TEXT NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER,
+    PRIMARY KEY (tenant, seq)
+  ) WITHOUT ROWID;
+
+  CREATE TABLE queues (
+    tenant INTEGER NOT NULL, queue INTEGER NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, retry TEXT,
+    max_depth INTEGER NOT NULL DEFAULT 0, paused INTEGER NOT NULL DEFAULT 0, created_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, queue), UNIQUE (tenant, namespace, name)
+  ) WITHOUT ROWID;
+
+  CREATE TABLE lanes (
+    tenant INTEGER NOT NULL, lane INTEGER NOT NULL, queue INTEGER NOT NULL, function TEXT NOT NULL,
+    scheduled INTEGER NOT NULL DEFAULT 0, pending INTEGER NOT NULL DEFAULT 0, running INTEGER NOT NULL DEFAULT 0,
+    completed INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0, cancelled INTEGER NOT NULL DEFAULT 0,
+    dead INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (tenant, lane), UNIQUE (tenant, queue, function)
+  ) WITHOUT ROWID;
+
+  CREATE TABLE jobs (
+    tenant INTEGER NOT NULL, seq INTEGER NOT NULL, lane INTEGER NOT NULL, state INTEGER NOT NULL,
+    priority INTEGER NOT NULL, attempts INTEGER NOT NULL, max_attempts INTEGER NOT NULL, token INTEGER,
+    due_at INTEGER, deadline INTEGER, lease_ms INTEGER, timeout_ms INTEGER NOT NULL,
+    created_at INTEGER NOT NULL, started_at INTEGER, finished_at INTEGER, updated_at INTEGER NOT NULL,
+    revision INTEGER NOT NULL, worker TEXT, batch INTEGER, progress REAL, message TEXT,
+    idempotency_key TEXT, retry TEXT, content_type TEXT, headers TEXT, labels TEXT,
+    result_type TEXT, error TEXT, payload BLOB, result BLOB,
+    PRIMARY KEY (tenant, seq)
+  ) WITHOUT ROWID;
+  CREATE INDEX jobs_ready ON jobs (tenant, lane, priority DESC, seq) WHERE state = 2;
+  CREATE INDEX jobs_due ON jobs (due_at) WHERE due_at IS NOT NULL;
+  CREATE INDEX jobs_ended ON jobs (state, finished_at) WHERE finished_at IS NOT NULL;
+  CREATE INDEX jobs_dead ON jobs (tenant, lane, seq) WHERE state = 6;
+  CREATE INDEX jobs_batch ON jobs (tenant, batch, seq) WHERE batch IS NOT NULL;
+
+  CREATE TABLE blobs (
+    tenant INTEGER NOT NULL, seq INTEGER NOT NULL, kind INTEGER NOT NULL, data BLOB NOT NULL,
+    PRIMARY KEY (tenant, seq, kind)
+  );
+  CREATE TABLE labels (
+    tenant INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, seq INTEGER NOT NULL,
+    PRIMARY KEY (tenant, key, value, seq)
+  ) WITHOUT ROWID;
+  CREATE TABLE logs (
+    tenant INTEGER NOT NULL, seq INTEGER NOT NULL, line INTEGER NOT NULL, timestamp INTEGER NOT NULL,
+    level INTEGER NOT NULL, message TEXT NOT NULL, fields TEXT NOT NULL,
+    PRIMARY KEY (tenant, seq, line)
+  ) WITHOUT ROWID;
+  CREATE TABLE idempotency (
+    tenant INTEGER NOT NULL, queue INTEGER NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL,
+    PRIMARY KEY (tenant, queue, key)
+  ) WITHOUT ROWID;
+  CREATE TABLE requests (
+    tenant INTEGER NOT NULL, id TEXT NOT NULL, outcome TEXT NOT NULL, created_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, id)
+  ) WITHOUT ROWID;
+  CREATE INDEX requests_created ON requests (created_at);
+  `,
+]
+
+/** Brings a database to this version's schema. Throws when a newer version wrote it. */
+export function migrate(db: DatabaseSync): void {
+  const { user_version: version } = db.prepare('PRAGMA user_version').get() as { user_version: number }
+  if (version > migrations.length) {
+    throw new Error(`The database has schema version ${version}, this server knows ${migrations.length}: start a newer server.`)
+  }
+  for (let next = version; next < migrations.length; next++) {
+    db.exec(`BEGIN; ${migrations[next]}; PRAGMA user_version = ${next + 1}; COMMIT;`)
+  }
+}
