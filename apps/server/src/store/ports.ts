@@ -162,7 +162,8 @@ export interface JobRecord {
   readonly function: string
   readonly state: JobState
   readonly priority: number
-  readonly payload: Uint8Array
+  /** Filled by `get` and `listDead` alone. */
+  readonly payload?: Uint8Array
   readonly contentType: string
   readonly headers: Readonly<Record<string, string>>
   readonly labels: Readonly<Record<string, string>>
@@ -195,7 +196,7 @@ export interface JobFilter {
   readonly tasksOnly?: boolean
 }
 
-/** A page; `next` is absent at the end. A page may be short, even empty, while there is a `next`: work per page is bounded. */
+/** A page; `next` is absent at the end. A page may be short, even empty, while there is a `next`: work and bytes per page are bounded. */
 export interface Page<T> {
   readonly items: readonly T[]
   readonly next?: Seq

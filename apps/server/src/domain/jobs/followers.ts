@@ -41,7 +41,7 @@ export class Followers {
         const watch: Watch = { follower, terminalOnly, revision: afterRevision }
         follower.watches.set(seq, watch)
         this.#watchersOf(scope.tenant, seq).add(watch)
-        const record = await this.#store.jobs.get(scope, seq)
+        const [record] = await this.#store.jobs.getMany(scope, [seq])
         if (!record) this.#remove(watch, seq)
         else this.#tell(follower, [record])
         return record !== undefined

@@ -37,6 +37,22 @@ export const claimCases: readonly Case[] = [
     },
   },
   {
+    name: 'keeps the order of all over many functions and claims',
+    async run(t) {
+      const functions = Array.from({ length: 7 }, (_, i) => `f${i}`)
+      const jobs = Array.from({ length: 200 }, (_, i) => ({ function: functions[(i * i) % 7]!, priority: (i * 37) % 3 }))
+      const seqs = await t.enqueue(...jobs)
+      const expected = seqs.map((seq, i) => ({ seq, priority: jobs[i]!.priority })).sort((a, b) => b.priority - a.priority || a.seq - b.seq)
+      const claimed: number[] = []
+      for (let got = 1; got > 0; ) {
+        const batch = await t.claim({ functions, max: 10 })
+        got = batch.length
+        claimed.push(...batch.map((job) => job.seq))
+      }
+      expect(claimed).toEqual(expected.map((job) => job.seq))
+    },
+  },
+  {
     name: 'gives no more than was asked for, to each demand in turn',
     async run(t) {
       await t.enqueue(...Array.from({ length: 5 }, () => ({})))

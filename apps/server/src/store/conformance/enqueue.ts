@@ -33,7 +33,7 @@ export const enqueueCases: readonly Case[] = [
         attempts: 0,
         createdAt: t.clock.now(),
       })
-      expect([...record.payload]).toEqual([0, 255, 128])
+      expect([...record.payload!]).toEqual([0, 255, 128])
     },
   },
   {
@@ -45,7 +45,7 @@ export const enqueueCases: readonly Case[] = [
       const claimed = [...(await t.claim()), ...(await t.claim())]
       expect(claimed.map((job) => job.payload.length)).toEqual(sizes)
       for (const [i, seq] of seqs.entries()) {
-        expect(Buffer.compare((await t.store.jobs.get(t.scope, seq))!.payload, payloads[i]!)).toBe(0)
+        expect(Buffer.compare((await t.store.jobs.get(t.scope, seq))!.payload!, payloads[i]!)).toBe(0)
       }
     },
   },

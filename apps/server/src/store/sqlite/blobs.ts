@@ -1,7 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Seq, TenantId } from '../ports.ts'
 
-/** Larger payloads and results live outside the job's row. Half a page: such rows still fit two to a page. */
+/** Larger payloads and results live outside the job's row. A quarter of a page: larger rows would spill to overflow pages anyway. */
 const inlineBytes = 2048
 
 /** What a blob is of a job. */

@@ -37,7 +37,7 @@ export class Change {
       this.#context.lanes.count(lane, from, -1)
       this.#context.lanes.count(lane, 'cancelled', 1)
       this.#context.changed(scope.tenant, seq, JobState.cancelled, 'cancelled')
-      return this.#read.get(scope, seq)!
+      return this.#read.get(scope, seq, false)!
     })
   }
 
@@ -47,7 +47,7 @@ export class Change {
       if (state !== JobState.failed && state !== JobState.cancelled) throw wrongState('run again', state)
       this.#restartOne(scope.tenant, seq, lane, state, now)
       this.#context.ready(lane)
-      return this.#read.get(scope, seq)!
+      return this.#read.get(scope, seq, false)!
     })
   }
 

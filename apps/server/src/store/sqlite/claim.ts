@@ -34,26 +34,33 @@ export class Claim {
   }
 
   #claim({ scope, now }: ClaimRequest, queue: QueueEntry, demand: Demand): readonly ClaimedJob[] {
-    const { functions, max } = demand
-    const heads: Head[] = []
-    let sources = 0
-    for (const name of functions) {
-      const lane = queue.lanes.get(name)
-      if (!lane || lane.counts.pending === 0) continue
-      sources++
-      for (const row of this.#heads.all(scope.tenant, lane.number, max) as unknown as ReadyRow[]) heads.push({ row, lane })
-    }
-    if (sources > 1) heads.sort((a, b) => b.row[1] - a.row[1] || a.row[0] - b.row[0])
-    if (heads.length > max) heads.length = max
     const claimed: ClaimedJob[] = []
     let bytes = 0
-    for (const head of heads) {
+    for (const head of this.#next(queue, demand)) {
       const job = this.#lease(scope, demand, head, now)
       claimed.push(job)
       bytes += job.payload.length
       if (bytes >= mostBytes) break
     }
     return claimed
+  }
+
+  /** The next jobs of all lanes together, in order; at least one when there is one. */
+  #next(queue: QueueEntry, { functions, max }: Demand): readonly Head[] {
+    const lanes = functions.map((name) => queue.lanes.get(name)).filter((lane) => lane !== undefined && lane.counts.pending > 0)
+    const share = Math.max(Math.ceil(max / lanes.length), 4)
+    const heads: Head[] = []
+    for (const lane of lanes as LaneEntry[]) {
+      const rows = this.#heads.all(queue.tenant, lane.number, Math.min(share, max)) as unknown as ReadyRow[]
+      rows.forEach((row, index) => {
+        heads.push({ row, lane, last: index === share - 1 })
+      })
+    }
+    if (lanes.length <= 1) return heads
+    heads.sort((a, b) => b.row[1] - a.row[1] || a.row[0] - b.row[0])
+    // Past the last one read of a lane, its next might come before those of other lanes.
+    const end = heads.findIndex((head) => head.last) + 1
+    return heads.slice(0, Math.min(end || heads.length, max))
   }
 
   #lease(scope: Scope, { leaseMs, workerId }: Demand, { row, lane }: Head, now: number): ClaimedJob {
@@ -103,4 +110,6 @@ type ReadyRow = readonly [
 interface Head {
   readonly row: ReadyRow
   readonly lane: LaneEntry
+  /** The lane may have more that was not read. */
+  readonly last: boolean
 }

@@ -54,11 +54,11 @@ export class SqliteJobs implements JobStore {
   }
 
   async get(scope: Scope, seq: Seq): Promise<JobRecord | undefined> {
-    return this.#read.get(scope, seq)
+    return this.#read.get(scope, seq, true)
   }
 
   async getMany(scope: Scope, seqs: readonly Seq[]): Promise<readonly JobRecord[]> {
-    return seqs.map((seq) => this.#read.get(scope, seq)).filter((record) => record !== undefined)
+    return seqs.map((seq) => this.#read.get(scope, seq, false)).filter((record) => record !== undefined)
   }
 
   async list(scope: Scope, filter: JobFilter, page: { limit: number; before?: Seq }): Promise<Page<JobRecord>> {

@@ -19,15 +19,16 @@ export interface SqliteStoreOptions extends StoreOptions {
 /**
  * - `locking_mode=EXCLUSIVE`: one server to a folder, and no shared memory to ask on each transaction.
  * - `synchronous=FULL`: a commit returns after its fsync.
- * - The cache holds the hot ends of the tables and indexes; the checkpoint threshold (in pages of 4 KiB) trades the size of
+ * - The cache holds the hot ends of the tables and indexes; the checkpoint threshold (in pages) trades the size of
  *   the log against how often pages are written back.
  */
 const pragmas = `
+  PRAGMA page_size = 8192;
   PRAGMA locking_mode = EXCLUSIVE;
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
   PRAGMA cache_size = -32768;
-  PRAGMA wal_autocheckpoint = 4000;
+  PRAGMA wal_autocheckpoint = 2000;
   PRAGMA journal_size_limit = 67108864;
   PRAGMA temp_store = MEMORY;
 `
@@ -82,7 +83,7 @@ function sqliteStore(db: DatabaseSync, options: StoreOptions): Store {
     // A real write: it moves the persisted sequence.
     check: () => writer.mutate(() => void context.sequence.next()),
     async close() {
-      writer.flush()
+      writer.close()
       db.close()
     },
   }

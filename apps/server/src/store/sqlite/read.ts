@@ -5,6 +5,8 @@ import { type JobRow, jobColumns, jobRecord } from './rows.ts'
 
 /** Rows looked at for one page at most; a filter that fits few jobs gives short pages instead of long pauses. */
 const mostScanned = 5000
+/** A page is cut short at this many bytes of payloads or results. */
+const mostBytes = 8 * 1024 * 1024
 const newest = Number.MAX_SAFE_INTEGER
 
 /** Reads jobs. Reads see committed changes only: a transaction never spans a turn of the event loop. */
@@ -31,25 +33,28 @@ export class Read {
       WHERE tenant = ? AND seq = ? AND line > ? ORDER BY line LIMIT ?`)
   }
 
-  get(scope: Scope, seq: Seq): JobRecord | undefined {
+  get(scope: Scope, seq: Seq, withPayload: boolean): JobRecord | undefined {
     const row = this.#get.get(scope.tenant, seq) as JobRow | undefined
     if (!row || !this.#context.inScope(scope, this.#context.lanes.lane(row.lane))) return undefined
-    return this.#record(row)
+    return this.#record(row, withPayload)
   }
 
   list(scope: Scope, filter: JobFilter, page: { limit: number; before?: Seq }): Page<JobRecord> {
     const candidates = this.#candidates(scope, filter, page.before ?? newest)
     const items: JobRecord[] = []
+    let bytes = 0
     for (const row of candidates as unknown as { seq: number; lane: number; state: JobRow['state'] }[]) {
-      if (items.length === page.limit) return { items, next: items.at(-1)!.seq }
+      if (items.length === page.limit || bytes >= mostBytes) return { items, next: items.at(-1)!.seq }
       const lane = this.#context.lanes.lane(row.lane)
       if (!this.#context.inScope(scope, lane)) continue
       if (filter.tasksOnly && lane.function === '') continue
       if (filter.function !== undefined && lane.function !== filter.function) continue
       if (filter.queue !== undefined && lane.queue.name !== filter.queue) continue
       if (filter.states?.length && !filter.states.includes(row.state)) continue
-      const record = this.#record(this.#get.get(scope.tenant, row.seq) as unknown as JobRow)
-      if (carries(record.labels, filter.labels)) items.push(record)
+      const record = this.#record(this.#get.get(scope.tenant, row.seq) as unknown as JobRow, false)
+      if (!carries(record.labels, filter.labels)) continue
+      items.push(record)
+      bytes += record.result?.length ?? 0
     }
     const last = candidates.length === mostScanned ? Number(candidates.at(-1)!.seq) : undefined
     return { items, next: last }
@@ -64,7 +69,14 @@ export class Read {
       rows.push(...(this.#dead.all(scope.tenant, lane.number, page.after ?? 0, page.limit) as unknown as JobRow[]))
     }
     rows.sort((a, b) => a.seq - b.seq)
-    const items = rows.slice(0, page.limit).map((row) => this.#record(row))
+    const items: JobRecord[] = []
+    let bytes = 0
+    for (const row of rows) {
+      if (items.length === page.limit || bytes >= mostBytes) return { items, next: items.at(-1)!.seq }
+      const record = this.#record(row, true)
+      items.push(record)
+      bytes += record.payload!.length
+    }
     return { items, next: items.length === page.limit ? items.at(-1)!.seq : undefined }
   }
 
@@ -84,8 +96,8 @@ export class Read {
     return this.#byTime.all(tenant, before, mostScanned)
   }
 
-  #record(row: JobRow): JobRecord {
-    return jobRecord(row, this.#context.lanes, this.#context.blobs)
+  #record(row: JobRow, withPayload: boolean): JobRecord {
+    return jobRecord(row, this.#context.lanes, this.#context.blobs, withPayload)
   }
 }
 

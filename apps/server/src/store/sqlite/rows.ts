@@ -42,8 +42,8 @@ export function recordOfText(text: string | null): Readonly<Record<string, strin
   return text === null ? nothing : (JSON.parse(text) as Record<string, string>)
 }
 
-/** A job as the domain sees it. */
-export function jobRecord(row: JobRow, lanes: Lanes, blobs: Blobs): JobRecord {
+/** A job as the domain sees it, with its payload or without. */
+export function jobRecord(row: JobRow, lanes: Lanes, blobs: Blobs, withPayload: boolean): JobRecord {
   const lane = lanes.lane(row.lane)
   const tenant: TenantId = row.tenant
   return {
@@ -53,7 +53,7 @@ export function jobRecord(row: JobRow, lanes: Lanes, blobs: Blobs): JobRecord {
     function: lane.function,
     state: row.state,
     priority: row.priority,
-    payload: blobs.load(tenant, row.seq, BlobKind.payload, row.payload),
+    payload: withPayload ? blobs.load(tenant, row.seq, BlobKind.payload, row.payload) : undefined,
     contentType: row.content_type ?? '',
     headers: recordOfText(row.headers),
     labels: recordOfText(row.labels),

@@ -1,4 +1,5 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { MillraceError } from '../../errors.ts'
 import type { JobChange, StoreListener } from '../ports.ts'
 import { storageError } from './errors.ts'
 
@@ -29,6 +30,7 @@ export class Writer {
   readonly #beforeCommit: () => void
   #waiting: Mutation[] = []
   #scheduled = false
+  #closed = false
   #changes: JobChange[] = []
   #reverts: (() => void)[] = []
 
@@ -48,11 +50,13 @@ export class Writer {
 
   /** Runs a change in the next transaction. Resolves with what `run` returned once it is durable; rejects with what it threw. */
   mutate<T>(run: () => T): Promise<T> {
+    if (this.#closed)
+      return Promise.reject(new MillraceError('UNAVAILABLE', 'The server is stopping: try again on another, or when it is back.'))
     return new Promise<T>((resolve, reject) => {
       this.#waiting.push({ run, resolve: resolve as (value: unknown) => void, reject })
       if (this.#scheduled) return
       this.#scheduled = true
-      setImmediate(() => this.flush())
+      setImmediate(() => this.#flush())
     })
   }
 
@@ -66,8 +70,7 @@ export class Writer {
     this.#reverts.push(revert)
   }
 
-  /** Commits what waits, now. */
-  flush(): void {
+  #flush(): void {
     const mutations = this.#waiting
     if (mutations.length === 0) {
       this.#scheduled = false
@@ -97,6 +100,12 @@ export class Writer {
       else mutations[i]!.resolve(outcome.value)
     }
     if (changes.length > 0) this.listener.changed(changes)
+  }
+
+  /** Commits what waits and takes nothing more. */
+  close(): void {
+    this.#closed = true
+    this.#flush()
   }
 
   #runOne(mutation: Mutation): Outcome {
