@@ -9,7 +9,7 @@ export interface Scope {
   readonly namespace: string
 }
 
-/** A job's number: grows with the time of submission, unique within its tenant, at most 2^53. */
+/** A job's number: grows with the time of submission, unique in the whole store, at most 2^53. */
 export type Seq = number
 
 /** Where a job is in its life; the numbers are those of the protocol's `JobState`. */

@@ -76,7 +76,7 @@ export class Dispatcher {
   readonly #clock: Clock
   readonly #claimed: (jobs: readonly ClaimedJob[]) => void
   readonly #queues = new Map<string, Demands>()
-  readonly #holders = new Map<string, Subscriber>()
+  readonly #holders = new Map<Seq, Subscriber>()
 
   /** @param claimed - told of each claim's jobs once they are durable. */
   constructor(store: Store, clock: Clock, claimed: (jobs: readonly ClaimedJob[]) => void) {
@@ -110,9 +110,9 @@ export class Dispatcher {
     const freed = new Set<Demands>()
     for (const { seq, token, action } of items) {
       if (action.type !== 'complete' && action.type !== 'fail' && action.type !== 'release') continue
-      const subscriber = this.#holders.get(holderKey(scope.tenant, seq))
-      if (subscriber?.held.get(seq)?.token !== token) continue
-      this.#drop(scope.tenant, seq, subscriber)
+      const subscriber = this.#holders.get(seq)
+      if (subscriber?.held.get(seq)?.token !== token || !sameScope(subscriber.options.scope, scope)) continue
+      this.#drop(seq, subscriber)
       const demands = this.#queues.get(queueKey(subscriber.options.scope, subscriber.options.queue))
       if (demands) freed.add(demands)
     }
@@ -121,12 +121,12 @@ export class Dispatcher {
 
   /** Jobs changed, durably: those no longer running free their slots, and their holders are told why. */
   changed(changes: readonly JobChange[]): void {
-    for (const { tenant, seq, state, cause } of changes) {
+    for (const { seq, state, cause } of changes) {
       if (state === JobState.running) continue
-      const subscriber = this.#holders.get(holderKey(tenant, seq))
+      const subscriber = this.#holders.get(seq)
       if (!subscriber) continue
       const lease = subscriber.held.get(seq)!
-      this.#drop(tenant, seq, subscriber)
+      this.#drop(seq, subscriber)
       if (cause !== 'settled') subscriber.options.revoke([{ lease, cause }])
       const demands = this.#queues.get(queueKey(subscriber.options.scope, subscriber.options.queue))
       if (demands) this.#claim(demands)
@@ -178,7 +178,7 @@ export class Dispatcher {
       demands.subscribers.add(subscriber)
       for (const job of jobs) {
         subscriber.held.set(job.seq, { seq: job.seq, function: job.function, token: job.token })
-        this.#holders.set(holderKey(demands.scope.tenant, job.seq), subscriber)
+        this.#holders.set(job.seq, subscriber)
       }
       subscriber.options.deliver(jobs)
       more = true
@@ -199,14 +199,14 @@ export class Dispatcher {
     this.#store.jobs.settle(scope, items, this.#clock.now()).catch(() => undefined)
   }
 
-  #drop(tenant: number, seq: Seq, subscriber: Subscriber): void {
-    this.#holders.delete(holderKey(tenant, seq))
+  #drop(seq: Seq, subscriber: Subscriber): void {
+    this.#holders.delete(seq)
     subscriber.held.delete(seq)
   }
 
   #remove(key: string, demands: Demands, subscriber: Subscriber): void {
     demands.subscribers.delete(subscriber)
-    for (const seq of subscriber.held.keys()) this.#holders.delete(holderKey(demands.scope.tenant, seq))
+    for (const seq of subscriber.held.keys()) this.#holders.delete(seq)
     subscriber.held.clear()
     if (demands.subscribers.size === 0) this.#queues.delete(key)
   }
@@ -236,6 +236,6 @@ function queueKey({ tenant, namespace }: Scope, queue: string): string {
   return `${tenant} ${namespace} ${queue}`
 }
 
-function holderKey(tenant: number, seq: Seq): string {
-  return `${tenant} ${seq}`
+function sameScope(a: Scope, b: Scope): boolean {
+  return a.tenant === b.tenant && a.namespace === b.namespace
 }

@@ -24,7 +24,7 @@ export function isTerminal(state: JobState): boolean {
 export class Followers {
   readonly #store: Store
   readonly #onError: (error: unknown) => void
-  readonly #watches = new Map<string, Set<Watch>>()
+  readonly #watches = new Map<Seq, Set<Watch>>()
 
   /** @param onError - told when a changed job could not be read. */
   constructor(store: Store, onError: (error: unknown) => void) {
@@ -40,7 +40,7 @@ export class Followers {
         if (known) this.#remove(known, seq)
         const watch: Watch = { follower, terminalOnly, revision: afterRevision }
         follower.watches.set(seq, watch)
-        this.#watchersOf(scope.tenant, seq).add(watch)
+        this.#watchersOf(seq).add(watch)
         const [record] = await this.#store.jobs.getMany(scope, [seq])
         if (!record) this.#remove(watch, seq)
         else this.#tell(follower, [record])
@@ -59,8 +59,8 @@ export class Followers {
   changed(changes: readonly JobChange[]): void {
     if (this.#watches.size === 0) return
     const concerned = new Map<FollowerState, Set<Seq>>()
-    for (const { tenant, seq, state } of changes) {
-      for (const watch of this.#watches.get(watchKey(tenant, seq)) ?? []) {
+    for (const { seq, state } of changes) {
+      for (const watch of this.#watches.get(seq) ?? []) {
         if (watch.terminalOnly && !isTerminal(state)) continue
         const seqs = concerned.get(watch.follower)
         if (seqs) seqs.add(seq)
@@ -83,25 +83,19 @@ export class Followers {
     if (news.length > 0) follower.deliver(news)
   }
 
-  #watchersOf(tenant: number, seq: Seq): Set<Watch> {
-    const key = watchKey(tenant, seq)
-    const known = this.#watches.get(key)
+  #watchersOf(seq: Seq): Set<Watch> {
+    const known = this.#watches.get(seq)
     if (known) return known
     const watchers = new Set<Watch>()
-    this.#watches.set(key, watchers)
+    this.#watches.set(seq, watchers)
     return watchers
   }
 
   #remove(watch: Watch, seq: Seq): void {
     const { follower } = watch
     if (follower.watches.get(seq) === watch) follower.watches.delete(seq)
-    const key = watchKey(follower.scope.tenant, seq)
-    const watchers = this.#watches.get(key)
+    const watchers = this.#watches.get(seq)
     watchers?.delete(watch)
-    if (watchers?.size === 0) this.#watches.delete(key)
+    if (watchers?.size === 0) this.#watches.delete(seq)
   }
-}
-
-function watchKey(tenant: number, seq: Seq): string {
-  return `${tenant} ${seq}`
 }

@@ -34,8 +34,7 @@ export class Change {
       const from = waitingCount[state]
       if (!from) throw wrongState('cancelled', state)
       this.#cancel.run(now, scope.tenant, seq, reason || null)
-      this.#context.lanes.count(lane, from, -1)
-      this.#context.lanes.count(lane, 'cancelled', 1)
+      this.#context.lanes.move(lane, from, 'cancelled')
       this.#context.changed(scope.tenant, seq, JobState.cancelled, 'cancelled')
       return this.#read.get(scope, seq, false)!
     })
@@ -76,13 +75,8 @@ export class Change {
 
   #restartOne(tenant: TenantId, seq: Seq, lane: LaneEntry, state: JobState, now: number): void {
     this.#restart.run(now, tenant, seq)
-    this.#context.lanes.count(lane, 'pending', 1)
-    if (state === JobState.failed) {
-      this.#context.lanes.count(lane, 'failed', -1)
-      this.#context.lanes.count(lane, 'dead', -1)
-    } else {
-      this.#context.lanes.count(lane, 'cancelled', -1)
-    }
+    this.#context.lanes.move(lane, state === JobState.failed ? 'failed' : 'cancelled', 'pending')
+    if (state === JobState.failed) this.#context.lanes.count(lane, 'dead', -1)
     this.#context.changed(tenant, seq, JobState.pending, 'other')
   }
 

@@ -71,8 +71,7 @@ export class Claim {
     const leaseExpiresAt = now + leaseMs
     const dueAt = deadline === undefined ? leaseExpiresAt : Math.min(deadline, leaseExpiresAt)
     this.#take.run(attempts + 1, token, leaseMs, workerId, now, now, deadline ?? null, dueAt, scope.tenant, seq)
-    lanes.count(lane, 'pending', -1)
-    lanes.count(lane, 'running', 1)
+    lanes.move(lane, 'pending', 'running')
     this.#context.changed(scope.tenant, seq, JobState.running, 'other')
     return {
       seq,

@@ -115,10 +115,23 @@ export class Lanes {
     this.#writer().onRevert(() => this.#apply(lane, name, -by))
   }
 
+  /** Inside a mutation: a job goes from one state to another. */
+  move(lane: LaneEntry, from: CountName, to: CountName): void {
+    this.#apply(lane, from, -1)
+    this.#apply(lane, to, 1)
+    this.#dirty.add(lane)
+    this.#writer().onRevert(() => {
+      this.#apply(lane, from, 1)
+      this.#apply(lane, to, -1)
+    })
+  }
+
   /** Inside a mutation: changes a queue's settings. */
   update(queue: QueueEntry, change: { retry?: RetryPolicy; maxDepth?: number; paused?: boolean }): void {
     const before = { retry: queue.retry, maxDepth: queue.maxDepth, paused: queue.paused }
-    Object.assign(queue, change)
+    if (change.retry !== undefined) queue.retry = change.retry
+    if (change.maxDepth !== undefined) queue.maxDepth = change.maxDepth
+    if (change.paused !== undefined) queue.paused = change.paused
     const retry = queue.retry ? JSON.stringify(queue.retry) : null
     this.#updateQueue.run(retry, queue.maxDepth, queue.paused ? 1 : 0, queue.tenant, queue.number)
     this.#writer().onRevert(() => Object.assign(queue, before))

@@ -34,8 +34,7 @@ export class Maintenance {
       for (const row of rows) {
         const lane = this.#context.lanes.lane(Number(row.lane))
         this.#promote.run(now, Number(row.tenant), Number(row.seq))
-        this.#context.lanes.count(lane, 'scheduled', -1)
-        this.#context.lanes.count(lane, 'pending', 1)
+        this.#context.lanes.move(lane, 'scheduled', 'pending')
         this.#context.changed(Number(row.tenant), Number(row.seq), JobState.pending, 'other')
         touched.add(lane)
       }

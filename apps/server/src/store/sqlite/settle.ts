@@ -185,8 +185,7 @@ export class Settle {
   }
 
   #count(lane: LaneEntry, into: 'completed' | 'failed' | 'pending' | 'scheduled'): void {
-    this.#context.lanes.count(lane, 'running', -1)
-    this.#context.lanes.count(lane, into, 1)
+    this.#context.lanes.move(lane, 'running', into)
   }
 
   #log(tenant: TenantId, seq: Seq, entries: readonly NewLogEntry[]): void {

@@ -1,0 +1,93 @@
+// Which way imports may run. `pnpm check:imports` checks it; tools/checks/src/imports.test.ts plants a violation of each rule.
+
+/** What each package may import of the others. A new package adds its line. */
+const arrows = {
+  'packages/protocol': [],
+  'packages/core': ['packages/protocol'],
+  'packages/client': ['packages/core', 'packages/protocol'],
+  'apps/server': ['packages/protocol'],
+}
+
+const workspaces = '(packages|apps|tools|examples|tests)'
+const tests = '[.]test[.]ts$|/test/'
+const server = '^apps/server/src'
+
+/** @param {string} name @param {string} comment @param {object} from @param {object} to */
+const forbid = (name, comment, from, to) => ({ name, severity: 'error', comment, from, to })
+
+const betweenPackages = Object.entries(arrows).map(([folder, allowed]) =>
+  forbid(
+    `arrows-${folder.split('/')[1]}`,
+    `${folder} imports ${allowed.join(' and ') || 'no other package'}.`,
+    { path: `^${folder}/` },
+    { path: `^${workspaces}/`, pathNot: [folder, ...allowed].map((to) => `^${to}/`) },
+  ),
+)
+
+module.exports = {
+  forbidden: [
+    ...betweenPackages,
+    forbid(
+      'no-cycles',
+      'A module never needs itself to run. Types may speak of each other.',
+      {},
+      { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    ),
+    forbid(
+      'no-deep-imports',
+      'Another package is imported by its name, never by a path into it.',
+      { path: `^(${workspaces}/[^/]+)/` },
+      { path: `^${workspaces}/`, pathNot: '^$1/', dependencyTypes: ['local'] },
+    ),
+    forbid('no-unresolved', 'Every import leads somewhere.', {}, { couldNotResolve: true }),
+    forbid(
+      'no-dev-dependencies',
+      'What ships imports what its package.json lists as a dependency.',
+      { path: '^(packages|apps)/[^/]+/src/', pathNot: tests },
+      { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'] },
+    ),
+    forbid(
+      'core-runs-anywhere',
+      'The core runs in browsers too: no Node built-ins.',
+      { path: '^packages/core/src/', pathNot: tests },
+      { dependencyTypes: ['core'] },
+    ),
+    forbid('server-services', 'Services know nothing of transports.', { path: `${server}/services/` }, { path: `${server}/transport/` }),
+    forbid(
+      'server-domain',
+      'The domain knows nothing of services and transports.',
+      { path: `${server}/domain/` },
+      { path: `${server}/(services|transport)/` },
+    ),
+    forbid(
+      'server-store',
+      'Stores know nothing of what is above them.',
+      { path: `${server}/store/` },
+      { path: `${server}/(domain|services|transport)/` },
+    ),
+    forbid(
+      'server-composition',
+      'Only main composes: everything else knows store/ports.ts, not an adapter.',
+      { path: '^apps/server/', pathNot: [`${server}/store/`, `${server}/(main|serve)[.]ts$`, tests] },
+      { path: `${server}/store/`, pathNot: `${server}/store/ports[.]ts$` },
+    ),
+    forbid(
+      'server-sql',
+      'SQL lives in the adapters.',
+      { path: '^apps/server/src/', pathNot: `${server}/store/sqlite/` },
+      { path: '^(node:)?sqlite$' },
+    ),
+  ],
+  options: {
+    exclude: { path: '/dist/' },
+    doNotFollow: { path: 'node_modules' },
+    parser: 'tsc',
+    tsPreCompilationDeps: true,
+    combinedDependencies: true,
+    enhancedResolveOptions: {
+      conditionNames: ['millrace-source', 'types', 'import', 'node', 'default'],
+      exportsFields: ['exports'],
+      extensions: ['.ts', '.mjs', '.js', '.json', '.d.ts'],
+    },
+  },
+}

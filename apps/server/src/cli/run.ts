@@ -1,0 +1,96 @@
+import type { Writable } from 'node:stream'
+import { nearest } from '../suggest.ts'
+import { type Command, UsageError } from './command.ts'
+import { health } from './commands/health.ts'
+import { keys } from './commands/keys.ts'
+import { queues } from './commands/queues.ts'
+import { serve } from './commands/serve.ts'
+import { tasks } from './commands/tasks.ts'
+import { version } from './commands/version.ts'
+import { printCommandHelp, printOverview } from './help.ts'
+import { Output } from './output.ts'
+import { parseCommandLine } from './parse.ts'
+
+/** Every command, in the order of the help. */
+export const commands: readonly Command[] = [serve, ...keys, ...tasks, ...queues, health, version]
+
+/** What the CLI runs in. */
+export interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly stdin: AsyncIterable<Uint8Array>
+  readonly stdout: Writable
+  readonly stderr: Writable
+}
+
+/**
+ * Runs one command line.
+ *
+ * @param argv - the words after `millrace`.
+ * @returns the exit code: 0 done, 1 failed, 2 the command line is wrong.
+ */
+export async function runCli(argv: readonly string[], surroundings: Surroundings): Promise<number> {
+  const { env, stdin } = surroundings
+  const output = new Output(surroundings)
+  const { command, rest, problem } = findCommand(argv, output)
+  if (!command) return problem
+  try {
+    const { flags, words, help } = parseCommandLine(command, rest)
+    if (help) {
+      printCommandHelp(output, command)
+      return 0
+    }
+    return await command.run({ flags, words, env, output, stdin })
+  } catch (error) {
+    return report(error, command, output)
+  }
+}
+
+/** The command that the words begin with; when there is none, help was printed or the problem told. */
+function findCommand(argv: readonly string[], output: Output): { command?: Command; rest: readonly string[]; problem: number } {
+  const words = argv[0] === 'help' ? [...argv.slice(1), '--help'] : argv
+  if (words[0] === '--version') return { command: version, rest: [], problem: 0 }
+  const end = words.findIndex((word) => word.startsWith('-'))
+  const named = end < 0 ? words : words.slice(0, end)
+  for (let length = named.length; length > 0; length--) {
+    const command = commands.find(({ name }) => name === named.slice(0, length).join(' '))
+    if (command) return { command, rest: words.slice(length), problem: 0 }
+  }
+  const asked = named.length === 0 || words.includes('--help') || words.includes('-h')
+  for (let length = named.length; length > 0; length--) {
+    const group = named.slice(0, length).join(' ')
+    const members = commands.filter(({ name }) => name.startsWith(`${group} `))
+    if (members.length > 0 && length === named.length) {
+      printOverview(output, members, group)
+      return { rest: [], problem: asked ? 0 : 2 }
+    }
+  }
+  if (named.length === 0) {
+    printOverview(output, commands)
+    return { rest: [], problem: words.length === 0 || asked ? 0 : 2 }
+  }
+  output.error(`There is no command '${named.join(' ')}'${suggestion(named)}`)
+  output.remark('See: millrace --help')
+  return { rest: [], problem: 2 }
+}
+
+function suggestion(named: readonly string[]): string {
+  const candidates = new Set(commands.map(({ name }) => name))
+  for (let length = Math.min(named.length, 3); length > 0; length--) {
+    const meant = nearest(named.slice(0, length).join(' '), candidates)
+    if (meant) return `; did you mean 'millrace ${meant}'?`
+  }
+  return ''
+}
+
+function report(error: unknown, command: Command, output: Output): number {
+  if (error instanceof UsageError) {
+    output.error(error.message)
+    output.remark(`See: millrace ${command.name} --help`)
+    return 2
+  }
+  if (error instanceof Error && error.name === 'CallError') {
+    output.error(error.message)
+    return 1
+  }
+  throw error
+}

@@ -1,0 +1,120 @@
+import { UsageError } from './command.ts'
+
+const millisecondsIn: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** A flag's value as text; undefined when it was not given. */
+export function textFlag(flags: Flags, name: string): string | undefined {
+  const value = flags[name]
+  return typeof value === 'string' ? value : undefined
+}
+
+type Flags = Readonly<Record<string, string | true | readonly string[]>>
+
+/**
+ * A duration flag in milliseconds; 0 when it was not given.
+ *
+ * @throws {@link UsageError}
+ */
+export function durationFlag(flags: Flags, name: string): number {
+  const value = textFlag(flags, name)
+  if (value === undefined) return 0
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(value)
+  if (!match) throw new UsageError(`--${name}: '${value}' is not a duration; give milliseconds or text such as 500ms, 30s, 5m, 2h, 7d`)
+  return Math.round(Number(match[1]) * millisecondsIn[match[2] ?? 'ms']!)
+}
+
+/**
+ * A whole-number flag; 0 when it was not given. Bounds are the server's business.
+ *
+ * @throws {@link UsageError}
+ */
+export function integerFlag(flags: Flags, name: string): number {
+  const value = textFlag(flags, name) ?? '0'
+  if (!/^-?\d{1,9}$/.test(value)) throw new UsageError(`--${name}: '${value}' is not a whole number`)
+  return Number(value)
+}
+
+const priorities: Record<string, number> = { low: -10, normal: 0, high: 10, critical: 100 }
+
+/**
+ * The flag `--priority`: a number or one of the four words.
+ *
+ * @throws {@link UsageError}
+ */
+export function priorityFlag(flags: Flags): number {
+  const value = textFlag(flags, 'priority')
+  if (value === undefined) return 0
+  if (value in priorities) return priorities[value]!
+  if (!/^-?\d{1,9}$/.test(value))
+    throw new UsageError(`--priority: '${value}' is none of ${Object.keys(priorities).join(', ')} and not a whole number`)
+  return Number(value)
+}
+
+/**
+ * A repeated flag of the form NAME=VALUE.
+ *
+ * @throws {@link UsageError}
+ */
+export function pairsFlag(flags: Flags, name: string): Record<string, string> {
+  const pairs = (flags[name] as readonly string[] | undefined) ?? []
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf('=')
+      if (at < 1) throw new UsageError(`--${name}: '${pair}' is not NAME=VALUE`)
+      return [pair.slice(0, at), pair.slice(at + 1)]
+    }),
+  )
+}
+
+/**
+ * A payload as given on the command line: JSON text, `-` for standard input, nothing for null.
+ *
+ * @throws {@link UsageError} when it is not JSON.
+ */
+export async function readPayload(word: string | undefined, stdin: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const text = word === '-' ? await readAll(stdin) : (word ?? 'null')
+  try {
+    JSON.parse(text)
+  } catch (error) {
+    throw new UsageError(`PAYLOAD is not JSON (${(error as Error).message}); a text needs quotes of its own: '"text"'`)
+  }
+  return Buffer.from(text)
+}
+
+async function readAll(stream: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of stream) chunks.push(chunk)
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+/** A payload or result for JSON output: its value when it is JSON, else its bytes in base64. */
+export function decodePayload(bytes: Uint8Array, contentType: string): unknown {
+  if (bytes.length === 0) return undefined
+  if (contentType === '' || contentType === 'application/json') {
+    try {
+      return JSON.parse(Buffer.from(bytes).toString('utf8'))
+    } catch {
+      // Whoever wrote it called it JSON, but it is not: show the bytes.
+    }
+  }
+  return { contentType, base64: Buffer.from(bytes).toString('base64') }
+}
+
+/** A payload or result on one line, for people. */
+export function showPayload(bytes: Uint8Array, contentType: string): string {
+  const value = decodePayload(bytes, contentType)
+  return value === undefined ? '' : JSON.stringify(value)
+}
+
+/** A date for people, to the second, in UTC. */
+export function showTime(date: Date | undefined): string {
+  return date ? `${date.toISOString().slice(0, 19).replace('T', ' ')}Z` : ''
+}
+
+/** Milliseconds for people: `340ms`, `12s`, `5m`, `3h`, `2d`. */
+export function showAge(ms: number): string {
+  for (const [unit, length] of Object.entries(millisecondsIn).reverse()) {
+    if (ms >= length) return `${Math.floor(ms / length)}${unit}`
+  }
+  return '0'
+}

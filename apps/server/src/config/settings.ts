@@ -1,0 +1,156 @@
+import { address, choice, count, duration, type Read, secret, size, storeUrl, text, toggle } from './values.ts'
+
+const minute = 60_000
+const day = 24 * 60 * minute
+const mebibyte = 1024 ** 2
+
+/** One thing that can be set: the one place from which its flag, variable, key in a file, check and help come. */
+export interface Setting<T = unknown> {
+  /** Checks a value from any source and makes it what the server uses. */
+  readonly read: Read<T>
+  /** Used when no source sets it, written as a user would; absent means unset. */
+  readonly default?: string | number | boolean
+  /** What stands for the value in help; absent for switches. */
+  readonly placeholder?: string
+  /** What it does, one sentence or two. */
+  readonly help: string
+  /** True: only from the environment or a file, so that it does not show in process lists; never printed. */
+  readonly secret?: boolean
+}
+
+/**
+ * Every setting of `millrace serve`, by its name in a file. The flag is the name in kebab case (`--payload-limit`), the
+ * variable in upper snake case (`MILLRACE_PAYLOAD_LIMIT`).
+ */
+export const settings = {
+  /** Directory of everything the server keeps. */
+  data: { read: text, default: './.millrace', placeholder: 'DIR', help: 'Directory of everything the server keeps; made when missing.' },
+  /** Where jobs are kept. */
+  store: {
+    read: storeUrl,
+    default: 'sqlite:',
+    placeholder: 'URL',
+    help: 'Where jobs are kept: sqlite: (in the data directory) or sqlite:DIR.',
+  },
+  /** Where gRPC is served. */
+  grpc: {
+    read: address,
+    default: '127.0.0.1:50051',
+    placeholder: 'HOST:PORT',
+    help: 'Where gRPC is served. Port 0 picks a free one; 0.0.0.0 serves every network.',
+  },
+  /** Largest payload or result, in bytes. */
+  payloadLimit: {
+    read: size({ min: 1024, max: 256 * mebibyte }),
+    default: '4MiB',
+    placeholder: 'SIZE',
+    help: 'Largest payload or result of one job. Up to 256MiB.',
+  },
+  /** Most jobs that may wait in a queue without a limit of its own. */
+  queueDepth: {
+    read: count({ min: 1, max: 1e12 }),
+    default: 10_000_000,
+    placeholder: 'N',
+    help: 'Most jobs that may wait in one queue, unless the queue has a limit of its own; more are refused until it drains.',
+  },
+  /** How long completed jobs are kept. */
+  retentionCompleted: {
+    read: duration({ min: 0, max: 3660 * day }),
+    default: '24h',
+    placeholder: 'TIME',
+    help: 'How long completed jobs and their results are kept.',
+  },
+  /** How long failed jobs are kept. */
+  retentionFailed: {
+    read: duration({ min: 0, max: 3660 * day }),
+    default: '14d',
+    placeholder: 'TIME',
+    help: 'How long failed jobs (dead letters) are kept.',
+  },
+  /** How long cancelled jobs are kept. */
+  retentionCancelled: {
+    read: duration({ min: 0, max: 3660 * day }),
+    default: '24h',
+    placeholder: 'TIME',
+    help: 'How long cancelled jobs are kept.',
+  },
+  /** How long requests are remembered. */
+  retentionRequests: {
+    read: duration({ min: minute, max: 366 * day }),
+    default: '24h',
+    placeholder: 'TIME',
+    help: 'How long a request is remembered, so that its repeat answers as the first did.',
+  },
+  /** How long a stopping server waits for calls in flight. */
+  shutdownGrace: {
+    read: duration({ min: 0, max: 60 * minute }),
+    default: '10s',
+    placeholder: 'TIME',
+    help: 'How long a stopping server waits for calls in flight.',
+  },
+  /** Certificate of the server; turns TLS on. */
+  tlsCert: { read: text, placeholder: 'FILE', help: 'Certificate chain of the server (PEM). Turns TLS on, together with --tls-key.' },
+  /** Private key of the certificate. */
+  tlsKey: { read: text, placeholder: 'FILE', help: 'Private key of the certificate (PEM).' },
+  /** Certificate authorities of clients; turns mutual TLS on. */
+  tlsClientCa: {
+    read: text,
+    placeholder: 'FILE',
+    help: 'Certificate authorities of clients (PEM). Turns mutual TLS on: clients without a certificate are refused.',
+  },
+  /** Least serious log lines written. */
+  logLevel: {
+    read: choice(['debug', 'info', 'warn', 'error', 'silent']),
+    default: 'info',
+    placeholder: 'LEVEL',
+    help: 'Least serious log lines written: debug, info, warn, error or silent. debug has a line for each call.',
+  },
+  /** How log lines look. */
+  logFormat: {
+    read: choice(['auto', 'json', 'pretty']),
+    default: 'auto',
+    placeholder: 'FORMAT',
+    help: 'How log lines look: json, pretty, or auto (pretty with --dev on a terminal, else json).',
+  },
+  /** The first administrator's key. */
+  rootKey: {
+    read: secret,
+    secret: true,
+    help: 'The first administrator key, at least 32 characters. It may do everything, for every tenant.',
+  },
+  /** Makes a ready key and prints it. */
+  dev: { read: toggle, default: false, help: 'For development: makes a ready key, valid for 7 days, and prints it. Turns nothing off.' },
+  /** Prints one line of JSON when ready. */
+  json: { read: toggle, default: false, help: 'Prints one line of JSON when ready, {"grpc":"host:port","key":…}, instead of the banner.' },
+} as const satisfies Record<string, Setting>
+
+/** The name of a setting. */
+export type SettingName = keyof typeof settings
+
+/** What a setting's reader yields. */
+type Resolved<S> = S extends Setting & { readonly read: Read<infer T> } ? T : never
+
+/** Names of settings that always have a value. */
+type WithDefault = { [K in SettingName]: (typeof settings)[K] extends { readonly default: unknown } ? K : never }[SettingName]
+
+/** All settings, checked: durations in milliseconds, sizes in bytes. Made by {@link resolveConfig}. */
+export type ServerConfig = { readonly [K in WithDefault]: Resolved<(typeof settings)[K]> } & {
+  readonly [K in Exclude<SettingName, WithDefault>]?: Resolved<(typeof settings)[K]>
+}
+
+/** Settings as a user gives them: what is left out has its default; durations and sizes may be text such as `30s`, `4MiB`. */
+export type ServerSettings = { readonly [K in SettingName]?: Resolved<(typeof settings)[K]> | string | number | boolean }
+
+/** `payloadLimit` → `--payload-limit` */
+export function flagOf(name: string): string {
+  return `--${kebab(name)}`
+}
+
+/** `payloadLimit` → `MILLRACE_PAYLOAD_LIMIT` */
+export function variableOf(name: string): string {
+  return `MILLRACE_${kebab(name).replaceAll('-', '_').toUpperCase()}`
+}
+
+function kebab(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+}

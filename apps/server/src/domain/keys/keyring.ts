@@ -1,0 +1,149 @@
+import type { Clock } from '../../clock.ts'
+import { MillraceError } from '../../errors.ts'
+import type { KeyRecord, KeyStore, Seq, TenantId } from '../../store/ports.ts'
+import { Principal } from './principal.ts'
+import { createSecret, hashSecret, hintOf } from './secret.ts'
+
+/** Most keys kept ready in memory; the least recently made ready is forgotten first. */
+const cacheSize = 10_000
+
+/** Longest wait between two looks at an open stream's expiry: what timers can take. */
+const longestWait = 24 * 3_600_000
+
+/** What is said of a new key. */
+export interface NewKey {
+  readonly tenant: TenantId
+  readonly name: string
+  readonly scopes: readonly string[]
+  readonly namespaces: readonly string[]
+  readonly expiresAt?: number
+}
+
+/** Knows the API keys: makes them, checks them, ends them. */
+export class Keyring {
+  readonly #store: KeyStore
+  readonly #clock: Clock
+  readonly #ready = new Map<string, Principal>()
+  /** What to end when a key ends, by `tenant/seq`. */
+  readonly #open = new Map<string, Set<() => void>>()
+  /** Counts revocations, so that a key read before one is not kept after it. */
+  #revocations = 0
+
+  /** @param options - where keys are kept, and the time. */
+  constructor(options: { readonly store: KeyStore; readonly clock: Clock }) {
+    this.#store = options.store
+    this.#clock = options.clock
+  }
+
+  /**
+   * Finds who a secret belongs to. Returns at once for a key in use, so that a call need not wait a turn.
+   *
+   * @param secret - what the caller sent.
+   * @throws UNAUTHENTICATED
+   */
+  authenticate(secret: string | undefined): Principal | Promise<Principal> {
+    if (!secret) {
+      throw new MillraceError('UNAUTHENTICATED', 'The call has no API key. Send it as x-api-key, or as authorization: Bearer.')
+    }
+    const hash = hashSecret(secret)
+    const id = hash.toString('base64')
+    const principal = this.#ready.get(id)
+    return principal ? this.#current(principal) : this.#find(hash, id)
+  }
+
+  /** Makes a key. The secret is not kept. */
+  async create(key: NewKey): Promise<{ readonly key: KeyRecord; readonly secret: string }> {
+    const secret = createSecret()
+    return { key: await this.#add(key, secret), secret }
+  }
+
+  /** Makes a key of a secret chosen elsewhere, unless there is one. */
+  async adopt(key: NewKey, secret: string): Promise<KeyRecord> {
+    return (await this.#store.findByHash(hashSecret(secret))) ?? (await this.#add(key, secret))
+  }
+
+  /** A tenant's number; the tenant is made when it is new. */
+  tenant(name: string): Promise<TenantId> {
+    return this.#store.tenant(name, this.#clock.now())
+  }
+
+  /** A tenant's keys, oldest first. */
+  list(tenant: TenantId): Promise<readonly KeyRecord[]> {
+    return this.#store.list(tenant)
+  }
+
+  /** Ends a key and whatever is open under it, at once. Undefined when the tenant has no such key. */
+  async revoke(tenant: TenantId, seq: Seq): Promise<KeyRecord | undefined> {
+    const key = await this.#store.revoke(tenant, seq, this.#clock.now())
+    if (!key) return undefined
+    this.#revocations++
+    this.#ready.delete(Buffer.from(key.hash).toString('base64'))
+    for (const end of [...(this.#open.get(idOf(key)) ?? [])]) end()
+    return key
+  }
+
+  /**
+   * Calls `end` when the key is revoked or expires.
+   *
+   * @returns what to call when it is no longer of interest.
+   */
+  onEnd(principal: Principal, end: () => void): () => void {
+    const { key } = principal
+    const id = idOf(key)
+    const set = this.#open.get(id) ?? new Set()
+    this.#open.set(id, set.add(end))
+    const cancelTimer = this.#onExpiry(key, end)
+    const hash = Buffer.from(key.hash)
+    const cacheId = hash.toString('base64')
+    // Revoked (or merely forgotten) between the check of the call and now: look again.
+    if (this.#ready.get(cacheId) !== principal) this.#find(hash, cacheId).catch(end)
+    return () => {
+      cancelTimer()
+      set.delete(end)
+      if (set.size === 0 && this.#open.get(id) === set) this.#open.delete(id)
+    }
+  }
+
+  #onExpiry({ expiresAt }: KeyRecord, end: () => void): () => void {
+    if (expiresAt === undefined) return () => {}
+    let cancel = () => {}
+    const wait = () => {
+      const left = expiresAt - this.#clock.now()
+      if (left <= 0) end()
+      else cancel = this.#clock.timer(Math.min(left, longestWait), wait)
+    }
+    cancel = this.#clock.timer(Math.min(expiresAt - this.#clock.now(), longestWait), wait)
+    return () => cancel()
+  }
+
+  #add(key: NewKey, secret: string): Promise<KeyRecord> {
+    return this.#store.create({ ...key, hash: hashSecret(secret), hint: hintOf(secret), createdAt: this.#clock.now() })
+  }
+
+  async #find(hash: Buffer, id: string): Promise<Principal> {
+    for (;;) {
+      const revocations = this.#revocations
+      const key = await this.#store.findByHash(hash)
+      if (!key) throw new MillraceError('UNAUTHENTICATED', 'The API key is not known. Check that it was copied whole.')
+      if (revocations !== this.#revocations) continue
+      const principal = this.#current(new Principal(key))
+      if (this.#ready.size >= cacheSize) this.#ready.delete(this.#ready.keys().next().value!)
+      this.#ready.set(id, principal)
+      return principal
+    }
+  }
+
+  /** Refuses a key that has ended. */
+  #current(principal: Principal): Principal {
+    const { revokedAt, expiresAt, hint } = principal.key
+    if (revokedAt !== undefined) throw new MillraceError('UNAUTHENTICATED', `The API key ${hint}… was revoked.`)
+    if (expiresAt !== undefined && expiresAt <= this.#clock.now()) {
+      throw new MillraceError('UNAUTHENTICATED', `The API key ${hint}… has expired.`)
+    }
+    return principal
+  }
+}
+
+function idOf(key: KeyRecord): string {
+  return `${key.tenant}/${key.seq}`
+}

@@ -1,0 +1,6 @@
+export type { Clock } from './clock.ts'
+export { ConfigError, defineConfig } from './config/load.ts'
+export type { ServerSettings } from './config/settings.ts'
+export type { Address } from './config/values.ts'
+export { type RunningServer, type StartOptions, startServer } from './serve.ts'
+export { StartError } from './start-error.ts'

@@ -1,0 +1,70 @@
+import { resolve } from 'node:path'
+import { ConfigError, loadConfig } from './config/load.ts'
+import type { ServerConfig } from './config/settings.ts'
+import { type RunningServer, startServer } from './serve.ts'
+import { StartError } from './start-error.ts'
+import { version } from './version.ts'
+
+/** Where the program writes. */
+interface Terminal {
+  line(text?: string): void
+  json(value: unknown): void
+  remark(text: string): void
+  error(text: string): void
+  style(style: 'bold' | 'dim' | 'cyan' | 'yellow', text: string): string
+}
+
+/**
+ * The program behind `millrace serve`: loads the configuration, serves until a signal, stops gracefully.
+ *
+ * @returns the exit code: 0 after a graceful stop, 1 when the server cannot start.
+ */
+export async function serveUntilStopped(options: {
+  readonly flags: Readonly<Record<string, string | boolean>>
+  readonly file?: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly output: Terminal
+}): Promise<number> {
+  const { output } = options
+  const signalled = nextSignal()
+  try {
+    const { config, warnings } = await loadConfig(options)
+    for (const warning of warnings) output.remark(warning)
+    const server = await startServer(config)
+    if (config.json) output.json({ grpc: server.grpc, key: server.key })
+    else printBanner(output, config, server)
+    const signal = await signalled
+    if (!config.json) output.remark(`${signal}: stopping; once more to end at once`)
+    void nextSignal().then(() => process.exit(1))
+    await server.stop()
+    return 0
+  } catch (error) {
+    if (!(error instanceof ConfigError || error instanceof StartError)) throw error
+    for (const line of error.message.split('\n')) output.error(line)
+    return 1
+  }
+}
+
+function nextSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal))
+  })
+}
+
+function printBanner(output: Terminal, config: ServerConfig, { grpc, key, notice }: RunningServer): void {
+  const row = (name: string, value: string) => output.line(`  ${output.style('dim', name.padEnd(5))} ${value}`)
+  output.line()
+  output.line(`  ${output.style('bold', `Millrace ${version}`)}`)
+  output.line()
+  row('gRPC', output.style('cyan', `${grpc}${config.tlsCert ? ' (TLS)' : ''}`))
+  row('data', resolve(config.data))
+  if (key) {
+    row('key', key)
+    const endpoint = config.tlsCert ? `https://${grpc}` : grpc
+    output.line(`\n  In another terminal:\n`)
+    output.line(`    export MILLRACE_ENDPOINT=${endpoint} MILLRACE_API_KEY=${key}`)
+    output.line(`    millrace health`)
+  }
+  if (notice) output.line(`\n  ${output.style('yellow', notice)}`)
+  output.line(`\n  Stop with Ctrl+C.\n`)
+}

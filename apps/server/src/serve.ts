@@ -1,0 +1,191 @@
+import { mkdir } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import {
+  ClusterServiceDefinition,
+  KeyServiceDefinition,
+  QueueServiceDefinition,
+  TaskServiceDefinition,
+  WorkerServiceDefinition,
+} from '@millrace/protocol'
+import type { Logger } from 'pino'
+import { type Clock, systemClock } from './clock.ts'
+import { resolveConfig } from './config/load.ts'
+import type { ServerConfig, ServerSettings } from './config/settings.ts'
+import { formatAddress } from './config/values.ts'
+import { createJobEngine } from './domain/jobs/engine.ts'
+import { defaultRetryPolicy, retryPlanner } from './domain/jobs/retry.ts'
+import { bootstrapKeys } from './domain/keys/bootstrap.ts'
+import { Keyring } from './domain/keys/keyring.ts'
+import { MillraceError } from './errors.ts'
+import { createLogger } from './logger.ts'
+import { createClusterService } from './services/cluster-service.ts'
+import { createHealth } from './services/health.ts'
+import { createKeyService } from './services/key-service.ts'
+import { createQueueService } from './services/queue-service.ts'
+import { createTaskService } from './services/task-service.ts'
+import { createWorkerService } from './services/worker-service.ts'
+import { StartError } from './start-error.ts'
+import type { Store } from './store/ports.ts'
+import { openSqliteStore } from './store/sqlite/open.ts'
+import { CallLifetimes } from './transport/call-lifetimes.ts'
+import { type GrpcServer, startGrpcServer } from './transport/grpc/server.ts'
+import { version } from './version.ts'
+
+/** A server that serves. */
+export interface RunningServer {
+  /** Where gRPC is served, `host:port`. */
+  readonly grpc: string
+  /** The key made for `dev`. */
+  readonly key?: string
+  /** What the operator should know before the first call, when there is something. */
+  readonly notice?: string
+  /**
+   * Stops serving: health says so, long calls end so that their callers connect elsewhere, calls in flight are finished
+   * within `shutdownGrace`, and the store is closed. Calling it again waits for the same end.
+   */
+  stop(): Promise<void>
+  /** Same as {@link RunningServer.stop}. */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** What may be put in place of the real thing. */
+export interface StartOptions {
+  /** Source of time. Default: the machine's clock. */
+  readonly clock?: Clock
+  /** Where log lines go. Default: standard error. */
+  readonly logger?: Logger
+}
+
+/**
+ * Starts a server in this process: configuration, then store, then domain, then services, then transport.
+ *
+ * @param settings - what differs from the defaults.
+ * @throws {@link ConfigError} when a setting is wrong, {@link StartError} when the server cannot start.
+ */
+export async function startServer(settings: ServerSettings = {}, options: StartOptions = {}): Promise<RunningServer> {
+  const config = resolveConfig(settings)
+  const clock = options.clock ?? systemClock
+  const logger = options.logger ?? createLogger({ level: config.logLevel, pretty: isPretty(config) })
+  const store = await openStore(config, clock)
+  const engine = createJobEngine({
+    store,
+    clock,
+    retention: {
+      completedMs: config.retentionCompleted,
+      failedMs: config.retentionFailed,
+      cancelledMs: config.retentionCancelled,
+      requestsMs: config.retentionRequests,
+    },
+    onError: (err) => logger.error({ err }, 'background work failed'),
+  })
+  const health = createHealth({ check: () => store.check(), clock })
+  const keyring = new Keyring({ store: store.keys, clock })
+  const lifetimes = new CallLifetimes(keyring)
+  const { payloadLimit } = config
+  const context = { engine, clock, payloadLimit }
+
+  const closeAll = async () => {
+    await engine.close()
+    await store.close()
+  }
+  let grpc: GrpcServer
+  let first: Awaited<ReturnType<typeof bootstrapKeys>>
+  try {
+    first = await bootstrapKeys({ keyring, clock, rootKey: config.rootKey, dev: config.dev })
+    grpc = await startGrpcServer({
+      address: config.grpc,
+      tls: config.tlsCert && config.tlsKey ? { cert: config.tlsCert, key: config.tlsKey, clientCa: config.tlsClientCa } : undefined,
+      payloadLimit,
+      services: [
+        { definition: TaskServiceDefinition, implementation: createTaskService(context) },
+        { definition: QueueServiceDefinition, implementation: createQueueService(context) },
+        { definition: WorkerServiceDefinition, implementation: createWorkerService(context) },
+        { definition: ClusterServiceDefinition, implementation: createClusterService({ engine, health, version }) },
+        { definition: KeyServiceDefinition, implementation: createKeyService({ keyring, clock }) },
+      ],
+      keyring,
+      lifetimes,
+      logger,
+      health,
+      clock,
+    })
+  } catch (error) {
+    await closeAll()
+    throw startError(error, config)
+  }
+
+  const address = formatAddress({ host: config.grpc.host, port: grpc.port })
+  logger.info({ grpc: address, version, data: resolve(config.data) }, 'serving')
+  if (first.notice) logger.warn(first.notice)
+
+  const stopOnce = async () => {
+    logger.info('stopping')
+    health.stop()
+    lifetimes.drain()
+    await grpc.stop(config.shutdownGrace)
+    await closeAll()
+    logger.info('stopped')
+  }
+  let stopped: Promise<void> | undefined
+  const stop = () => {
+    stopped ??= stopOnce()
+    return stopped
+  }
+  return { grpc: address, key: first.secret, notice: first.notice, stop, [Symbol.asyncDispose]: stop }
+}
+
+async function openStore(config: ServerConfig, clock: Clock): Promise<Store> {
+  const path = config.store.slice('sqlite:'.length) || config.data
+  try {
+    await mkdir(config.data, { recursive: true })
+    return await openSqliteStore({
+      path,
+      planRetry: retryPlanner(),
+      defaultRetry: defaultRetryPolicy,
+      defaultMaxDepth: config.queueDepth,
+      now: () => clock.now(),
+    })
+  } catch (error) {
+    throw startError(error, config)
+  }
+}
+
+function isPretty({ logFormat, dev }: ServerConfig): boolean {
+  return logFormat === 'pretty' || (logFormat === 'auto' && dev && process.stderr.isTTY === true)
+}
+
+/** Says what an operator can do about a failed start; faults pass unchanged. */
+function startError(error: unknown, config: ServerConfig): unknown {
+  if (error instanceof MillraceError) return new StartError(error.message, { cause: error })
+  if (!(error instanceof Error)) return error
+  const { code, path } = error as NodeJS.ErrnoException
+  const address = formatAddress(config.grpc)
+  if (/EADDRINUSE/.test(error.message)) {
+    return new StartError(
+      `The address ${address} is in use. Stop the other program, or give another with --grpc HOST:PORT (port 0 picks a free one).`,
+    )
+  }
+  if (/EADDRNOTAVAIL|EACCES.*listen|listen EACCES|ENOTFOUND|Name resolution failed/i.test(error.message)) {
+    return new StartError(`The address ${address} cannot be listened on (${error.message}). Give another with --grpc HOST:PORT.`)
+  }
+  if (
+    code === 'ENOENT' ||
+    code === 'EACCES' ||
+    code === 'EPERM' ||
+    code === 'EROFS' ||
+    code === 'ENOTDIR' ||
+    code === 'EEXIST' ||
+    code === 'EISDIR'
+  ) {
+    return new StartError(`${path ?? config.data} cannot be used (${code}): check the path and its permissions, or give another.`, {
+      cause: error,
+    })
+  }
+  if (/PEM|asn1|ERR_OSSL|key values mismatch/i.test(`${code} ${error.message}`)) {
+    return new StartError(
+      `The TLS certificate or key cannot be used (${error.message}). Check --tls-cert, --tls-key and --tls-client-ca.`,
+      { cause: error },
+    )
+  }
+  return error
+}

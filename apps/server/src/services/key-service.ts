@@ -1,0 +1,100 @@
+import type { KeyServiceDefinition } from '@millrace/protocol'
+import type { Clock } from '../clock.ts'
+import { parseId } from '../domain/jobs/ids.ts'
+import { type ApiScope, apiScopes, defaultScopes, isApiScope } from '../domain/keys/api-scopes.ts'
+import type { Keyring } from '../domain/keys/keyring.ts'
+import type { Principal } from '../domain/keys/principal.ts'
+import { MillraceError, notFound } from '../errors.ts'
+import type { TenantId } from '../store/ports.ts'
+import type { ServiceOf } from './call.ts'
+import { Checks } from './checks.ts'
+import { limits } from './limits.ts'
+import { toApiKey } from './shapes.ts'
+
+/** Namespaces of one key at most. */
+const mostNamespaces = 100
+
+/** Manages API keys. */
+export function createKeyService({
+  keyring,
+  clock,
+}: {
+  readonly keyring: Keyring
+  readonly clock: Clock
+}): ServiceOf<typeof KeyServiceDefinition> {
+  /** The tenant a request acts on; another than the caller's needs `root`. */
+  async function tenantOf(principal: Principal, name: string): Promise<TenantId> {
+    if (name === '' || name === principal.key.tenantName) return principal.key.tenant
+    principal.require('root')
+    return keyring.tenant(name)
+  }
+
+  return {
+    async createKey(request, { principal }) {
+      const checks = new Checks()
+      checks.text('name', request.name, limits.text)
+      if (request.name.trim() === '') checks.fail('name', `is missing; give 1 to ${limits.text} characters`)
+      checks.nameOr('tenant', request.tenant, '')
+      const scopes = readScopes(checks, request.scopes)
+      checks.count('namespaces', request.namespaces.length, 0, mostNamespaces)
+      for (const [i, namespace] of request.namespaces.entries()) {
+        checks.at('namespaces', i)
+        checks.name('', namespace)
+      }
+      checks.top()
+      const expiresAt = checks.time('expiresAt', request.expiresAt)
+      if (expiresAt !== undefined && expiresAt <= clock.now()) checks.fail('expiresAt', 'is past; give a time to come, or nothing')
+      checks.done()
+
+      // No more than the caller may: by default what the caller has of the default, and only where the caller may go.
+      for (const scope of scopes) principal.require(scope)
+      const granted = scopes.length > 0 ? scopes : defaultScopes.filter((scope) => principal.may(scope))
+      const namespaces = readNamespaces(principal, request.namespaces)
+      const tenant = await tenantOf(principal, request.tenant)
+      const { key, secret } = await keyring.create({ tenant, name: request.name, scopes: granted, namespaces, expiresAt })
+      return { key: toApiKey(key), secret }
+    },
+
+    async listKeys(request, { principal }) {
+      const checks = new Checks()
+      checks.nameOr('tenant', request.tenant, '')
+      checks.done()
+      const keys = await keyring.list(await tenantOf(principal, request.tenant))
+      return { keys: keys.map(toApiKey) }
+    },
+
+    async revokeKey({ keyId }, { principal }) {
+      const checks = new Checks()
+      checks.id('keyId', keyId)
+      checks.done()
+      const seq = parseId('key', keyId)
+      const key = seq === undefined ? undefined : await keyring.revoke(principal.key.tenant, seq)
+      if (!key) throw notFound('key', keyId)
+      return { key: toApiKey(key) }
+    },
+  }
+}
+
+function readScopes(checks: Checks, scopes: readonly string[]): ApiScope[] {
+  checks.count('scopes', scopes.length, 0, apiScopes.length)
+  const known: ApiScope[] = []
+  for (const [i, scope] of scopes.entries()) {
+    checks.at('scopes', i)
+    if (isApiScope(scope)) known.push(scope)
+    else checks.fail('', `is not a scope; there are ${apiScopes.join(', ')}`)
+  }
+  checks.top()
+  return [...new Set(known)]
+}
+
+/** A key that is limited to namespaces can make keys for those alone. */
+function readNamespaces(principal: Principal, asked: readonly string[]): string[] {
+  const own = principal.key.namespaces
+  if (asked.length === 0) return [...own]
+  for (const namespace of asked) {
+    if (own.length > 0 && !own.includes(namespace)) {
+      throw new MillraceError('PERMISSION_DENIED', `Your key may not use the namespace '${namespace}', so it cannot make a key that may.`)
+    }
+  }
+  return [...new Set(asked)]
+}

@@ -1,0 +1,57 @@
+const minute = 60_000
+const day = 24 * 60 * minute
+
+/** What requests may contain; the same numbers stand in the protocol's comments. */
+export const limits = {
+  /** Items of one batch. */
+  batch: 10_000,
+  /** Ids of one read. */
+  ids: 1000,
+  /** Functions of one worker. */
+  functions: 1000,
+  /** Unsettled jobs of one stream. */
+  inFlight: 10_000,
+  /** Tasks followed over one stream. */
+  followed: 100_000,
+  /** Items of one page, and how many when the request does not say. */
+  page: { max: 1000, default: 100 },
+  /** Jobs of one receive. */
+  receive: 1000,
+  /** Length of a lease in milliseconds. */
+  lease: { min: 1000, max: 12 * 60 * minute, default: 30_000 },
+  /** Longest wait of one receive in milliseconds. */
+  wait: minute,
+  /** Longest attempt in milliseconds. */
+  timeout: 7 * day,
+  /** Longest delay in milliseconds. */
+  delay: 366 * day,
+  /** Longest backoff in milliseconds. */
+  backoff: 7 * day,
+  /** Attempts of one job. */
+  attempts: 1000,
+  /** Priorities run from minus this to this. */
+  priority: 100,
+  /** Labels of one job, and characters of one value. */
+  labels: { count: 32, value: 255 },
+  /** Headers of one job, and bytes of one value. */
+  headers: { count: 64, value: 4096 },
+  /** Characters of an idempotency key, a content type, a key's name. */
+  text: 255,
+  /** Characters of a request's id. */
+  requestId: 64,
+  /** Characters of the reason of a cancellation. */
+  reason: 1024,
+  /** Log lines of one settlement. */
+  logLines: 1000,
+  /** Characters kept of texts that workers send. */
+  kept: { error: 16_384, progress: 1024, log: 8192 },
+} as const
+
+/**
+ * Bytes of payload after which a response message is closed and the next one begun: large enough that its own cost
+ * vanishes, small enough that the few messages which the transport buffers for a peer that does not read stay small.
+ */
+export const messageBytes = 64 * 1024
+
+/** Bytes of payload on one page of a list; the page ends early. Below the 4 MiB that gRPC clients accept by default. */
+export const pageBytes = 2 * 1024 * 1024

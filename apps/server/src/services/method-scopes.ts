@@ -1,0 +1,63 @@
+import type {
+  ClusterServiceDefinition,
+  KeyServiceDefinition,
+  QueueServiceDefinition,
+  TaskServiceDefinition,
+  WorkerServiceDefinition,
+} from '@millrace/protocol'
+import type { ApiScope } from '../domain/keys/api-scopes.ts'
+
+/** What a method needs: a scope, or nothing but a valid key. */
+export type RequiredScope = ApiScope | 'any key'
+
+type Rows<D extends { readonly methods: object }> = Readonly<Record<keyof D['methods'], RequiredScope>>
+
+const taskService: Rows<typeof TaskServiceDefinition> = {
+  submitTask: 'tasks:write',
+  submitTasks: 'tasks:write',
+  getTask: 'tasks:read',
+  getTasks: 'tasks:read',
+  listTasks: 'tasks:read',
+  cancelTask: 'tasks:write',
+  retryTask: 'tasks:write',
+  watchTask: 'tasks:read',
+  followTasks: 'tasks:read',
+  listTaskLogs: 'tasks:read',
+  tailTaskLogs: 'tasks:read',
+}
+
+const queueService: Rows<typeof QueueServiceDefinition> = {
+  enqueueJobs: 'queues:write',
+  receiveJobs: 'queues:write',
+  streamJobs: 'queues:write',
+  completeJob: 'queues:write',
+  failJob: 'queues:write',
+  renewLease: 'queues:write',
+  settleJobs: 'queues:write',
+  getJob: 'queues:read',
+  cancelJob: 'queues:write',
+  getQueueStats: 'queues:read',
+  getQueue: 'queues:read',
+  updateQueue: 'queues:write',
+  listQueues: 'queues:read',
+  pauseQueue: 'queues:write',
+  resumeQueue: 'queues:write',
+  listDeadLetters: 'queues:read',
+  replayDeadLetters: 'queues:write',
+  purgeDeadLetters: 'queues:write',
+}
+
+const workerService: Rows<typeof WorkerServiceDefinition> = { processJobs: 'workers' }
+
+const clusterService: Rows<typeof ClusterServiceDefinition> = { getHealth: 'any key', listWorkers: 'queues:read' }
+
+const keyService: Rows<typeof KeyServiceDefinition> = { createKey: 'admin', listKeys: 'admin', revokeKey: 'admin' }
+
+/** The one table of what each method of each service needs. A method without a row cannot be served. */
+export const methodScopes: Readonly<Record<string, Readonly<Record<string, RequiredScope>>>> = {
+  'millrace.v1.TaskService': taskService,
+  'millrace.v1.QueueService': queueService,
+  'millrace.v1.WorkerService': workerService,
+  'millrace.v1.ClusterService': clusterService,
+  'millrace.v1.KeyService': keyService,
+}

@@ -1,0 +1,74 @@
+import { BackoffStrategy, type NewJob as NewJobMessage, type NewTask, type RetryPolicy as RetryPolicyMessage } from '@millrace/protocol'
+import type { NewJob, RetryPolicy } from '../store/ports.ts'
+import type { Checks } from './checks.ts'
+import { limits } from './limits.ts'
+
+const strategies = {
+  [BackoffStrategy.UNSPECIFIED]: 'exponential',
+  [BackoffStrategy.FIXED]: 'fixed',
+  [BackoffStrategy.LINEAR]: 'linear',
+  [BackoffStrategy.EXPONENTIAL]: 'exponential',
+} as const
+
+/** The queue, and the function, of a task that names none. */
+export const defaultName = 'default'
+
+const noLabels: Readonly<Record<string, string>> = Object.freeze({})
+
+/**
+ * Checks a retry policy and fills in its defaults.
+ *
+ * @param field - the policy's field in its request.
+ */
+export function readRetryPolicy(checks: Checks, field: string, policy: RetryPolicyMessage): RetryPolicy {
+  const { maxAttempts, initialBackoffMs, maxBackoffMs, multiplier, jitter } = policy
+  const strategy = strategies[policy.strategy as keyof typeof strategies]
+  checks.integer(`${field}.maxAttempts`, maxAttempts, 0, limits.attempts)
+  checks.integer(`${field}.initialBackoffMs`, initialBackoffMs, 0, limits.backoff)
+  checks.integer(`${field}.maxBackoffMs`, maxBackoffMs, 0, limits.backoff)
+  if (multiplier !== 0) checks.number(`${field}.multiplier`, multiplier, 1, 100)
+  checks.number(`${field}.jitter`, jitter, 0, 1)
+  if (strategy === undefined) checks.fail(`${field}.strategy`, `${policy.strategy} is not a strategy`)
+  return {
+    maxAttempts: maxAttempts || 3,
+    initialBackoffMs: maxAttempts === 0 && initialBackoffMs === 0 ? 1000 : initialBackoffMs,
+    maxBackoffMs: maxBackoffMs || 300_000,
+    multiplier: multiplier || 2,
+    strategy: strategy ?? 'exponential',
+    jitter,
+  }
+}
+
+/** Checks a queue job and makes it what the engine takes. The result means nothing when a check failed. */
+export function readNewJob(checks: Checks, job: NewJobMessage, queue: string, now: number, payloadLimit: number): NewJob {
+  checks.integer('maxAttempts', job.maxAttempts, 0, limits.attempts)
+  return { ...readCommon(checks, job, now, payloadLimit), queue, function: '', labels: noLabels, maxAttempts: job.maxAttempts || undefined }
+}
+
+/** Checks a task and makes it what the engine takes. The result means nothing when a check failed. */
+export function readNewTask(checks: Checks, task: NewTask, now: number, payloadLimit: number): NewJob {
+  checks.labels('labels', task.labels)
+  return {
+    ...readCommon(checks, task, now, payloadLimit),
+    queue: checks.nameOr('queue', task.queue, defaultName),
+    function: checks.nameOr('function', task.function, defaultName),
+    labels: task.labels,
+    retry: task.retry && readRetryPolicy(checks, 'retry', task.retry),
+  }
+}
+
+type Common = Pick<NewJob, 'payload' | 'contentType' | 'headers' | 'priority' | 'timeoutMs' | 'idempotencyKey' | 'runAt'>
+
+function readCommon(checks: Checks, job: NewJobMessage | NewTask, now: number, payloadLimit: number): Common {
+  const { payload, contentType, headers, priority, timeoutMs, idempotencyKey, delayMs } = job
+  checks.payload('payload', payload, payloadLimit)
+  checks.text('contentType', contentType, limits.text)
+  checks.headers('headers', headers)
+  checks.integer('priority', priority, -limits.priority, limits.priority)
+  checks.integer('timeoutMs', timeoutMs, 0, limits.timeout)
+  checks.text('idempotencyKey', idempotencyKey, limits.text)
+  checks.integer('delayMs', delayMs, 0, limits.delay)
+  const runAt = checks.time('runAt', job.runAt)
+  if (delayMs !== 0 && job.runAt !== undefined) checks.fail('delayMs', 'cannot stand together with runAt; give one of them')
+  return { payload, contentType, headers, priority, timeoutMs, idempotencyKey, runAt: delayMs > 0 ? now + delayMs : runAt }
+}

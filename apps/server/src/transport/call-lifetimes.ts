@@ -1,0 +1,52 @@
+import type { Keyring } from '../domain/keys/keyring.ts'
+import type { Principal } from '../domain/keys/principal.ts'
+import { MillraceError } from '../errors.ts'
+
+/** Ends long calls when their time is over: the caller has gone, the key has ended, or the server stops. */
+export class CallLifetimes {
+  readonly #keyring: Keyring
+  readonly #open = new Set<(reason: unknown) => void>()
+  #draining = false
+
+  /** @param keyring - tells when keys end. */
+  constructor(keyring: Keyring) {
+    this.#keyring = keyring
+  }
+
+  /**
+   * Begins to watch over a call.
+   *
+   * @param caller - aborts when the caller has gone.
+   * @returns the call's signal, and what to call when the call is over.
+   */
+  open(principal: Principal, caller: AbortSignal): { readonly signal: AbortSignal; readonly close: () => void } {
+    const controller = new AbortController()
+    const end = (reason: unknown) => controller.abort(reason)
+    const gone = () => end(caller.reason)
+    caller.addEventListener('abort', gone)
+    if (caller.aborted) gone()
+    this.#open.add(end)
+    if (this.#draining) end(stopping())
+    const forget = this.#keyring.onEnd(principal, () => {
+      end(new MillraceError('UNAUTHENTICATED', `The API key ${principal.key.hint}… was revoked or has expired.`))
+    })
+    return {
+      signal: controller.signal,
+      close: () => {
+        forget()
+        caller.removeEventListener('abort', gone)
+        this.#open.delete(end)
+      },
+    }
+  }
+
+  /** Ends all long calls, and those to come: their callers connect again, to another server or to this one's successor. */
+  drain(): void {
+    this.#draining = true
+    for (const end of [...this.#open]) end(stopping())
+  }
+}
+
+function stopping(): MillraceError {
+  return new MillraceError('UNAVAILABLE', 'The server is stopping. Connect again.')
+}

@@ -1,0 +1,111 @@
+import { readFile } from 'node:fs/promises'
+import { ServerCredentials } from '@grpc/grpc-js'
+import { type GrpcDefinition, grpcDefinition } from '@millrace/protocol/grpc'
+import { createServer, type ServiceImplementation } from 'nice-grpc'
+import { HealthDefinition } from 'nice-grpc-server-health'
+import type { Clock } from '../../clock.ts'
+import type { Address } from '../../config/values.ts'
+import type { Call } from '../../services/call.ts'
+import type { Health } from '../../services/health.ts'
+import { methodScopes, type RequiredScope } from '../../services/method-scopes.ts'
+import { createHealthService } from './health.ts'
+import { tolerant } from './malformed.ts'
+import { type GuardedContext, type GuardOptions, guard } from './middleware/guard.ts'
+import { channelOptions } from './options.ts'
+import { createReflection } from './reflection.ts'
+
+/** A generated service definition and what implements it. */
+export interface Service {
+  readonly definition: { readonly fullName: string; readonly methods: object }
+  readonly implementation: Readonly<Record<string, (request: never, call: Call) => unknown>>
+}
+
+/** Files of TLS. */
+export interface TlsFiles {
+  /** Certificate chain of the server, PEM. */
+  readonly cert: string
+  /** Its private key, PEM. */
+  readonly key: string
+  /** Certificate authorities of clients, PEM; clients must have a certificate then. */
+  readonly clientCa?: string
+}
+
+/** What a gRPC server is made of. */
+export interface GrpcServerOptions extends Omit<GuardOptions, 'scopes'> {
+  readonly address: Address
+  readonly tls?: TlsFiles
+  readonly payloadLimit: number
+  readonly services: readonly Service[]
+  readonly health: Health
+  readonly clock: Clock
+}
+
+/** A gRPC server that listens. */
+export interface GrpcServer {
+  /** The port it got. */
+  readonly port: number
+  /** Takes no more calls and resolves when those in flight are over, at the latest after `graceMs`; then it ends them. */
+  stop(graceMs: number): Promise<void>
+}
+
+/**
+ * Starts serving.
+ *
+ * @throws Error when the address cannot be listened on or a file of TLS cannot be read.
+ */
+export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
+  const { services, health, clock, address } = options
+  const stopping = new AbortController()
+  const server = createServer(channelOptions(options.payloadLimit))
+  const names = services.map(({ definition }) => definition.fullName)
+
+  const guarded = guard({ ...options, scopes: scopesByPath(services) })
+  for (const { definition, implementation } of services) {
+    server.with(guarded).add(tolerant(grpcDefinition(definition)), withCall(implementation))
+  }
+  const reflection = await createReflection(names)
+  server.with(guard({ ...options, scopes: new Map([[reflectionPath, 'any key']]) })).add(reflection.definition, reflection.implementation)
+  server.add(grpcDefinition(HealthDefinition), createHealthService({ health, services: names, clock, stopping: stopping.signal }))
+
+  const credentials = await readCredentials(options.tls)
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host
+  const port = await server.listen(`${host}:${address.port}`, credentials)
+
+  return {
+    port,
+    async stop(graceMs) {
+      stopping.abort()
+      const cancel = clock.timer(graceMs, () => server.forceShutdown())
+      await server.shutdown()
+      cancel()
+    },
+  }
+}
+
+const reflectionPath = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo'
+
+/** Gives services the call that the guard made, instead of nice-grpc's context. */
+function withCall(implementation: Service['implementation']): ServiceImplementation<GrpcDefinition<Service['definition']>, GuardedContext> {
+  const methods = Object.entries(implementation).map(([name, method]) => {
+    return [name, (request: never, { call }: GuardedContext) => method(request, call)]
+  })
+  return Object.fromEntries(methods)
+}
+
+function scopesByPath(services: readonly Service[]): Map<string, RequiredScope> {
+  const scopes = new Map<string, RequiredScope>()
+  for (const { definition } of services) {
+    for (const [key, method] of Object.entries(grpcDefinition(definition)) as [string, { path: string }][]) {
+      const required = methodScopes[definition.fullName]?.[key]
+      if (required === undefined) throw new Error(`${method.path} has no row in the table of scopes`)
+      scopes.set(method.path, required)
+    }
+  }
+  return scopes
+}
+
+async function readCredentials(tls: TlsFiles | undefined): Promise<ServerCredentials> {
+  if (!tls) return ServerCredentials.createInsecure()
+  const [cert, key, clientCa] = await Promise.all([readFile(tls.cert), readFile(tls.key), tls.clientCa ? readFile(tls.clientCa) : null])
+  return ServerCredentials.createSsl(clientCa, [{ private_key: key, cert_chain: cert }], clientCa !== null)
+}

@@ -1,0 +1,15 @@
+export * from '@millrace/core'
+export { Millrace } from './millrace.ts'
+export { JobRevokedError, NonRetryableError, type RevokedReason } from './worker/job-errors.ts'
+export type {
+  HandledJob,
+  JobContext,
+  JobLog,
+  QueueWorkerOptions,
+  StopOptions,
+  TaskWorkerOptions,
+  WorkerBaseOptions,
+  WorkerEvents,
+  WorkerJob,
+} from './worker/types.ts'
+export type { Worker } from './worker/worker.ts'

@@ -1,0 +1,58 @@
+import type { MillraceOptions } from '@millrace/core'
+import { type Clock, type CompiledOptions, compileOptions, MillraceBase, systemClock } from '@millrace/core/adapter'
+import { GrpcTransport } from './grpc/grpc-transport.ts'
+import type { QueueWorkerOptions, TaskWorkerOptions } from './worker/types.ts'
+import { Worker } from './worker/worker.ts'
+import { compileWorkerOptions } from './worker/worker-options.ts'
+
+/**
+ * A client of a Millrace server, over gRPC. Cheap to make: it connects when it is first used. Make one and keep it.
+ *
+ * @example
+ * ```ts
+ * await using mr = new Millrace({ endpoint: 'localhost:50051', apiKey })
+ * const task = await mr.tasks.submit({ function: 'greet', payload: { name: 'Ada' } })
+ * console.log((await task.wait()).result)
+ * ```
+ */
+export class Millrace extends MillraceBase {
+  readonly #transport: GrpcTransport
+  readonly #options: CompiledOptions
+  readonly #clock: Clock = systemClock
+  readonly #workers = new Set<Worker>()
+
+  /** @throws ValidationError naming the option that is wrong. */
+  constructor(options: MillraceOptions = {}) {
+    const compiled = compileOptions(options, process.env)
+    const transport = new GrpcTransport(compiled)
+    super(transport, compiled)
+    this.#options = compiled
+    this.#transport = transport
+  }
+
+  /**
+   * A worker that runs task functions.
+   *
+   * @typeParam T - the payload of each function.
+   */
+  worker<T extends object>(options: TaskWorkerOptions<T>): Worker
+  /**
+   * A worker that handles the jobs of a queue.
+   *
+   * @typeParam P - the queue's payloads.
+   */
+  worker<P = unknown>(options: QueueWorkerOptions<P>): Worker
+  worker<T extends object, P>(options: TaskWorkerOptions<T> | QueueWorkerOptions<P>): Worker {
+    const worker = new Worker(this.#transport, this.#options, compileWorkerOptions(options), this.#clock, () =>
+      this.#workers.delete(worker),
+    )
+    this.#workers.add(worker)
+    return worker
+  }
+
+  /** Drains this client's workers, then ends every call and connection. */
+  override async close(): Promise<void> {
+    await Promise.all([...this.#workers].map((worker) => worker.stop()))
+    await super.close()
+  }
+}

@@ -1,0 +1,152 @@
+import { AuthenticationError, type MillraceError, UnavailableError } from '@millrace/core'
+import {
+  backoffDelay,
+  type Clock,
+  type CompiledOptions,
+  type DuplexCall,
+  errorFrom,
+  reconnectBackoff,
+  type Transport,
+} from '@millrace/core/adapter'
+import type {
+  ProcessJobsResponse_Deliveries as Deliveries,
+  ProcessJobsRequest,
+  ProcessJobsResponse,
+  ProcessJobsResponse_Revoked as Revoked,
+  ProcessJobsResponse_Settled as Settled,
+  ProcessJobsRequest_Subscribe as Subscribe,
+} from '@millrace/protocol'
+
+/** What a worker's connection tells. */
+export interface ConnectionHandlers {
+  /** How to subscribe now. */
+  subscription(): Subscribe
+  connected(workerId: string): void
+  disconnected(error: MillraceError): void
+  /** The server refused the worker; trying again helps only when somebody changes something. */
+  refused(error: MillraceError): void
+  deliveries(message: Deliveries): void
+  settled(message: Settled): void
+  revoked(message: Revoked): void
+}
+
+/** Silence after which the server is asked for a sign of life. */
+const quietMs = 10_000
+/** Silence after which the connection counts as dead. */
+const deadMs = 25_000
+
+/** A worker's stream to the server: opened again after a break, with growing waits, until it is closed. */
+export class Connection {
+  readonly #transport: Transport
+  readonly #options: CompiledOptions
+  readonly #clock: Clock
+  readonly #handlers: ConnectionHandlers
+  #call: DuplexCall<ProcessJobsRequest> | undefined
+  #subscribed = false
+  #closed = false
+  #failures = 0
+  #renewed = false
+  #heardAt = 0
+  #askedAt = 0
+  #heartbeats = 0
+  #cancelTimer: (() => void) | undefined
+
+  constructor(transport: Transport, options: CompiledOptions, clock: Clock, handlers: ConnectionHandlers) {
+    this.#transport = transport
+    this.#options = options
+    this.#clock = clock
+    this.#handlers = handlers
+  }
+
+  /** Opens the stream. */
+  open(): void {
+    if (this.#closed) return
+    this.#cancelTimer = undefined
+    this.#subscribed = false
+    this.#heardAt = this.#clock.now()
+    const call = this.#transport.duplex!('WorkerService/ProcessJobs', {
+      message: (message) => {
+        if (this.#call === call) this.#onMessage(message)
+      },
+      end: (error) => {
+        if (this.#call === call) this.#onBreak(error ? errorFrom(error) : ended())
+      },
+    })
+    this.#call = call
+    call.send({ message: { $case: 'subscribe', value: this.#handlers.subscription() } })
+  }
+
+  /** Sends a message; false when no subscription stands. */
+  send(message: NonNullable<ProcessJobsRequest['message']>): boolean {
+    if (!this.#call || !this.#subscribed) return false
+    this.#call.send({ message })
+    return true
+  }
+
+  /** Ends the stream for good. */
+  close(): void {
+    this.#closed = true
+    this.#cancelTimer?.()
+    this.#call?.finish()
+    this.#call?.cancel()
+    this.#call = undefined
+    this.#subscribed = false
+  }
+
+  /** Looks after a silent connection. Call it at least every few seconds. */
+  tick(now: number): void {
+    if (!this.#call) return
+    const silence = now - this.#heardAt
+    if (silence >= deadMs) {
+      this.#call.cancel()
+      const message = `The server was silent for ${Math.round(silence)} ms.`
+      this.#onBreak(new UnavailableError({ reason: 'UNAVAILABLE', message }))
+    } else if (silence >= quietMs && now - this.#askedAt >= quietMs) {
+      this.#askedAt = now
+      this.send({ $case: 'heartbeat', value: { sequence: ++this.#heartbeats } })
+    }
+  }
+
+  #onMessage({ message }: ProcessJobsResponse): void {
+    this.#heardAt = this.#clock.now()
+    switch (message?.$case) {
+      case 'deliveries':
+        this.#handlers.deliveries(message.value)
+        break
+      case 'settled':
+        this.#handlers.settled(message.value)
+        break
+      case 'revoked':
+        this.#handlers.revoked(message.value)
+        break
+      case 'subscribed':
+        this.#subscribed = true
+        this.#failures = 0
+        this.#renewed = false
+        this.#handlers.connected(message.value.workerId)
+        break
+    }
+  }
+
+  #onBreak(error: MillraceError): void {
+    const { credentials, logger } = this.#options
+    const subscribed = this.#subscribed
+    this.#call = undefined
+    this.#subscribed = false
+    if (this.#closed) return
+    if (subscribed) this.#handlers.disconnected(error)
+    const renew = error instanceof AuthenticationError && credentials.renewable && !this.#renewed
+    if (renew) {
+      this.#renewed = true
+      credentials.renew()
+    } else if (error.statusCode < 500 && error.statusCode !== 429) this.#handlers.refused(error)
+    if (this.#closed) return
+    const delay = backoffDelay(reconnectBackoff, ++this.#failures)
+    logger.warn(`The worker has no connection; trying again in ${Math.round(delay)} ms`, { error: error.message })
+    this.#cancelTimer = this.#clock.timer(delay, () => this.open())
+  }
+}
+
+function ended(): UnavailableError {
+  return new UnavailableError({ reason: 'UNAVAILABLE', message: 'The server ended the stream.' })
+}

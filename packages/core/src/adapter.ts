@@ -1,0 +1,25 @@
+// What a transport and a runtime such as the worker are built with.
+export { type Backoff, backoffDelay, reconnectBackoff } from './calls/backoff.ts'
+export { sleep } from './calls/sleep.ts'
+export { type Clock, systemClock } from './clock.ts'
+export { type Credentials, createCredentials } from './credentials.ts'
+export { toMs } from './durations.ts'
+export { Emitter } from './emitter.ts'
+export { invalid } from './errors/errors.ts'
+export { errorFrom, errorFromDetails, errorFromItem } from './errors/to-error.ts'
+export { MillraceBase } from './millrace-base.ts'
+export { type CompiledOptions, compileOptions, type Environment } from './options.ts'
+export { decodePayload, type EncodedPayload, encodePayload } from './payload.ts'
+export type {
+  DuplexCall,
+  DuplexHandlers,
+  DuplexMethod,
+  MethodMap,
+  RequestOf,
+  ResponseOf,
+  ServerStreamMethod,
+  Transport,
+  TransportCall,
+  UnaryMethod,
+} from './transport.ts'
+export { toInt, toJobError, toText } from './wire.ts'

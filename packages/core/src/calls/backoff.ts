@@ -1,0 +1,21 @@
+/** How waits grow. */
+export interface Backoff {
+  readonly initialMs: number
+  readonly maxMs: number
+  readonly multiplier: number
+  /** Relative spread, 0 to 1. */
+  readonly jitter: number
+}
+
+/** How streams are opened again after a break. */
+export const reconnectBackoff: Backoff = { initialMs: 100, maxMs: 5000, multiplier: 2, jitter: 0.3 }
+
+/**
+ * The wait before a further try.
+ *
+ * @param failures - failed tries so far, from 1.
+ */
+export function backoffDelay(backoff: Backoff, failures: number): number {
+  const base = Math.min(backoff.initialMs * backoff.multiplier ** (failures - 1), backoff.maxMs)
+  return base * (1 + backoff.jitter * (2 * Math.random() - 1))
+}

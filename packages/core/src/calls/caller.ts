@@ -1,0 +1,90 @@
+import type { Clock } from '../clock.ts'
+import { AbortError, AuthenticationError, type MillraceError } from '../errors/errors.ts'
+import { errorFrom } from '../errors/to-error.ts'
+import type { CompiledOptions } from '../options.ts'
+import type { RequestOf, ResponseOf, Transport, UnaryMethod } from '../transport.ts'
+import { backoffDelay } from './backoff.ts'
+import { CircuitBreaker } from './circuit-breaker.ts'
+import { sleep } from './sleep.ts'
+
+/** How one call is made. */
+export interface UnaryCall {
+  /** Longest time, retries and waits included. Absent: the client's default. */
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal
+  /** True when making the call twice does what making it once does. */
+  readonly safe: boolean
+  /** True: when the server says it has no room now, wait as long as it says and go on. Implies `safe`. */
+  readonly waitForRoom?: boolean
+}
+
+/** Makes calls with one answer: deadline, retry, circuit breaker, renewal of tokens. */
+export class Caller {
+  readonly #transport: Transport
+  readonly #options: CompiledOptions
+  readonly #clock: Clock
+  readonly #breaker: CircuitBreaker | undefined
+
+  constructor(transport: Transport, options: CompiledOptions, clock: Clock) {
+    this.#transport = transport
+    this.#options = options
+    this.#clock = clock
+    this.#breaker = options.breaker && new CircuitBreaker(options.breaker, clock)
+  }
+
+  /** Makes the call; rejects with a `MillraceError`. */
+  async unary<P extends UnaryMethod>(method: P, request: RequestOf<P>, call: UnaryCall): Promise<ResponseOf<P>> {
+    if (call.signal?.aborted) throw new AbortError(call.signal.reason)
+    this.#breaker?.enter()
+    try {
+      const response = await this.#attempts(method, request, call)
+      this.#breaker?.succeeded()
+      return response
+    } catch (thrown) {
+      const error = errorFrom(thrown)
+      this.#breaker?.failed(error)
+      throw error
+    }
+  }
+
+  async #attempts<P extends UnaryMethod>(method: P, request: RequestOf<P>, call: UnaryCall): Promise<ResponseOf<P>> {
+    const { credentials, logger, timeoutMs: defaultMs } = this.#options
+    const deadline = this.#clock.now() + (call.timeoutMs ?? defaultMs)
+    let failures = 0
+    let renewed = false
+    for (;;) {
+      const remaining = deadline - this.#clock.now()
+      try {
+        return await this.#transport.unary(method, request, { timeoutMs: Math.max(remaining, 1), signal: call.signal })
+      } catch (thrown) {
+        const error = errorFrom(thrown)
+        if (error instanceof AuthenticationError && credentials.renewable && !renewed) {
+          renewed = true
+          credentials.renew()
+          continue
+        }
+        const wait = waitsForRoom(error, call) ? error.details.retryAfterMs : this.#retryDelay(error, call, ++failures)
+        if (wait === undefined || wait >= deadline - this.#clock.now()) throw error
+        logger.debug(`${method} failed with ${error.code}; trying again in ${Math.round(wait)} ms`, { error: error.message })
+        await sleep(this.#clock, wait, call.signal)
+      }
+    }
+  }
+
+  /** The wait before a further try, or undefined when there shall be none. */
+  #retryDelay(error: MillraceError, call: UnaryCall, failures: number): number | undefined {
+    const { retry } = this.#options
+    if (!retry || !call.safe || failures > retry.maxRetries || !retry.retryOn.has(error.code)) return undefined
+    return Math.max(backoffDelay(retry, failures), error.details.retryAfterMs ?? 0)
+  }
+}
+
+/** True when the server refused for lack of room and said when to come again, and the call wants to wait. */
+function waitsForRoom(error: MillraceError, call: UnaryCall): boolean {
+  return call.waitForRoom === true && isLackOfRoom(error)
+}
+
+/** True when the server refused for lack of room and said when to come again. */
+export function isLackOfRoom(error: MillraceError): boolean {
+  return (error.code === 'QUOTA_EXCEEDED' || error.code === 'RATE_LIMITED') && (error.details.retryAfterMs ?? 0) > 0
+}

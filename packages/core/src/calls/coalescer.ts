@@ -1,0 +1,68 @@
+import { type MillraceError, QuotaExceededError } from '../errors/errors.ts'
+import { Lane, type LaneOptions } from './lane.ts'
+
+/** How calls of one kind travel together. */
+export interface CoalescerOptions<Item, Result, Value>
+  extends Omit<LaneOptions<Item, Result, Value>, 'send' | 'maxItems' | 'maxBytes' | 'maxInFlight'> {
+  /** Sends items of one group; resolves with a result for each, in order. */
+  send(group: string, items: readonly Item[], timeoutMs: number): Promise<readonly Result[]>
+}
+
+const maxItems = 2000
+const maxBytes = 4 << 20
+const maxInFlight = 4
+/** Encoded size of what one client holds before it refuses more. */
+const maxHeldBytes = 256 << 20
+
+/** Lets concurrent calls travel together: one lane for each group and timeout, for as long as there are calls for it. */
+export class Coalescer<Item, Result, Value> {
+  readonly #options: CoalescerOptions<Item, Result, Value>
+  readonly #lanes = new Map<number, Map<string, Lane<Item, Result, Value>>>()
+  #closed: MillraceError | undefined
+
+  constructor(options: CoalescerOptions<Item, Result, Value>) {
+    this.#options = options
+  }
+
+  /**
+   * Makes a call.
+   *
+   * @param group - calls of different groups never share a request.
+   * @param bytes - about how large the item is when it is encoded.
+   */
+  add(group: string, item: Item, bytes: number, timeoutMs: number, signal: AbortSignal | undefined): Promise<Value> {
+    if (this.#closed) return Promise.reject(this.#closed)
+    const lane = this.#lanes.get(timeoutMs)?.get(group) ?? this.#open(group, timeoutMs)
+    if (lane.bytes + bytes > maxHeldBytes) return Promise.reject(tooMuchHeld(lane.bytes))
+    return lane.add(item, bytes, signal)
+  }
+
+  /** Fails every call, and those to come. */
+  close(error: MillraceError): void {
+    this.#closed = error
+    for (const lanes of this.#lanes.values()) for (const lane of lanes.values()) lane.close(error)
+  }
+
+  #open(group: string, timeoutMs: number): Lane<Item, Result, Value> {
+    const { send, ...options } = this.#options
+    const lanes = this.#lanes.get(timeoutMs) ?? new Map<string, Lane<Item, Result, Value>>()
+    const lane = new Lane<Item, Result, Value>(
+      timeoutMs,
+      { ...options, send: (items, remainingMs) => send(group, items, remainingMs), maxItems, maxBytes, maxInFlight },
+      () => {
+        lanes.delete(group)
+        if (lanes.size === 0) this.#lanes.delete(timeoutMs)
+      },
+    )
+    this.#lanes.set(timeoutMs, lanes.set(group, lane))
+    return lane
+  }
+}
+
+function tooMuchHeld(current: number): QuotaExceededError {
+  return new QuotaExceededError({
+    reason: 'QUOTA_EXCEEDED',
+    message: `This client holds ${current} bytes of calls that have not been answered. Await some of them before making more.`,
+    quota: { type: 'client.buffer', current, limit: maxHeldBytes },
+  })
+}

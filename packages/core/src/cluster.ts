@@ -1,0 +1,60 @@
+import { type ClientContext, compileCall } from './context.ts'
+import type { CallOptions } from './options.ts'
+
+/** How the servers are. */
+export interface ClusterHealth {
+  /** True when the server can do its work. */
+  readonly healthy: boolean
+  /** What is wrong when it is not. */
+  readonly detail?: string
+  /** The server's version. */
+  readonly version: string
+  /** Servers that answer, and servers known. */
+  readonly nodes: { readonly active: number; readonly total: number }
+  /** Jobs of the tenant that wait: pending and scheduled. */
+  readonly queue: { readonly depth: number }
+}
+
+/** A connected worker. */
+export interface WorkerInfo {
+  readonly workerId: string
+  readonly namespace: string
+  readonly queue: string
+  /** The functions it handles; empty for plain queue jobs. */
+  readonly functions: readonly string[]
+  /** Most unsettled jobs it takes. */
+  readonly maxInFlight: number
+  /** Jobs it holds now. */
+  readonly inFlight: number
+  readonly connectedAt: Date
+}
+
+/** Says how the servers are. */
+export class Cluster {
+  readonly #context: ClientContext
+
+  /** @internal Use `mr.cluster`. */
+  constructor(context: ClientContext) {
+    this.#context = context
+  }
+
+  /** Health of the servers and depth of the queues. */
+  async health(call?: CallOptions): Promise<ClusterHealth> {
+    const bounds = { ...compileCall(this.#context.options, call), safe: true }
+    const health = await this.#context.caller.unary('ClusterService/GetHealth', {}, bounds)
+    return {
+      healthy: health.healthy,
+      ...(health.detail && { detail: health.detail }),
+      version: health.version,
+      nodes: { active: health.nodes?.active ?? 0, total: health.nodes?.total ?? 0 },
+      queue: { depth: health.queue?.depth ?? 0 },
+    }
+  }
+
+  /** The workers connected for the tenant, oldest connection first. */
+  async workers(call?: CallOptions): Promise<WorkerInfo[]> {
+    const bounds = { ...compileCall(this.#context.options, call), safe: true }
+    const { workers } = await this.#context.caller.unary('ClusterService/ListWorkers', {}, bounds)
+    return workers.map((worker) => ({ ...worker, connectedAt: worker.connectedAt ?? new Date(0) }))
+  }
+}

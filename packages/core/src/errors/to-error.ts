@@ -1,0 +1,71 @@
+import type { ItemError } from '@millrace/protocol'
+import { type ErrorDetails, type ErrorReason, errorCatalogue } from '@millrace/protocol/errors'
+import {
+  AbortError,
+  AuthenticationError,
+  ConflictError,
+  InternalError,
+  JobNotFoundError,
+  MillraceError,
+  NotFoundError,
+  PermissionDeniedError,
+  QuotaExceededError,
+  RateLimitError,
+  TaskNotFoundError,
+  TimeoutError,
+  UnavailableError,
+  ValidationError,
+} from './errors.ts'
+
+type ErrorClass = new (details: ErrorDetails, options?: ErrorOptions) => MillraceError
+
+const classOfReason: Readonly<Record<ErrorReason, ErrorClass>> = {
+  VALIDATION: ValidationError,
+  UNAUTHENTICATED: AuthenticationError,
+  PERMISSION_DENIED: PermissionDeniedError,
+  NOT_FOUND: NotFoundError,
+  CONFLICT: ConflictError,
+  ALREADY_EXISTS: ConflictError,
+  FAILED_PRECONDITION: ConflictError,
+  RATE_LIMITED: RateLimitError,
+  QUOTA_EXCEEDED: QuotaExceededError,
+  DEADLINE_EXCEEDED: TimeoutError,
+  UNAVAILABLE: UnavailableError,
+  INTERNAL: InternalError,
+}
+
+const classOfResource: ReadonlyMap<string | undefined, ErrorClass> = new Map<string, ErrorClass>([
+  ['task', TaskNotFoundError],
+  ['job', JobNotFoundError],
+])
+
+/** The error of the class that stands for what the server (or a transport) said. */
+export function errorFromDetails(details: ErrorDetails, options?: ErrorOptions): MillraceError {
+  const byReason = classOfReason[details.reason]
+  const errorClass = byReason === NotFoundError ? (classOfResource.get(details.resource) ?? NotFoundError) : byReason
+  return new errorClass(details, options)
+}
+
+/** The error of one item of a batch. */
+export function errorFromItem(item: ItemError): MillraceError {
+  const reason = item.reason in errorCatalogue ? (item.reason as ErrorReason) : 'INTERNAL'
+  return errorFromDetails({
+    reason,
+    message: item.message,
+    fields: item.fields,
+    ...(item.retryAfterMs > 0 && { retryAfterMs: item.retryAfterMs }),
+  })
+}
+
+/** Whatever was thrown, as a `MillraceError`. The one place where caught values become errors. */
+export function errorFrom(thrown: unknown): MillraceError {
+  if (thrown instanceof MillraceError) return thrown
+  if (thrown instanceof Error && thrown.name === 'AbortError') return new AbortError(thrown)
+  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  return new InternalError({ reason: 'INTERNAL', message }, { cause: thrown })
+}
+
+/** There is no `resource` with this id. */
+export function notFound(resource: string, id: string): MillraceError {
+  return errorFromDetails({ reason: 'NOT_FOUND', message: `There is no ${resource} '${id}' in this namespace.`, resource, id })
+}

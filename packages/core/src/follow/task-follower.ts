@@ -1,0 +1,162 @@
+import type * as wire from '@millrace/protocol'
+import { backoffDelay, reconnectBackoff } from '../calls/backoff.ts'
+import type { Clock } from '../clock.ts'
+import { AuthenticationError, type MillraceError } from '../errors/errors.ts'
+import { notFound } from '../errors/to-error.ts'
+import type { CompiledOptions } from '../options.ts'
+import type { Transport } from '../transport.ts'
+import { isTerminalState } from '../wire.ts'
+import { DuplexSource } from './duplex-source.ts'
+import type { FollowedTask, FollowSource } from './follow-source.ts'
+import { WatchSource } from './watch-source.ts'
+
+/** Somebody who follows a task. Must not throw. */
+export interface FollowListener {
+  /** The task's state: the present one first, then after changes. Nothing follows a terminal one. */
+  update(update: wire.TaskUpdate): void
+  /** There is no such task, or the server cannot be asked. Nothing follows. */
+  fail(error: MillraceError): void
+  /** Wait for the end alone. */
+  readonly terminalOnly: boolean
+  /** Stay through outages of any length, because the listener has a time limit of its own. */
+  readonly patient: boolean
+}
+
+/** One followed task and everybody who follows it. */
+interface Entry extends FollowedTask {
+  terminalOnly: boolean
+  revision: number
+  last: wire.TaskUpdate | undefined
+  readonly listeners: Set<FollowListener>
+}
+
+/** Follows tasks for everybody in this client over as few streams as the transport allows. */
+export class TaskFollower {
+  readonly #entries = new Map<string, Entry>()
+  readonly #source: FollowSource
+  readonly #options: CompiledOptions
+  readonly #clock: Clock
+  #failures = 0
+  #brokenSince: number | undefined
+  #renewed = false
+  #lastError: MillraceError | undefined
+  #closed: MillraceError | undefined
+
+  constructor(transport: Transport, options: CompiledOptions, clock: Clock) {
+    this.#options = options
+    this.#clock = clock
+    const events = {
+      update: (update: wire.TaskUpdate) => this.#update(update),
+      missing: (taskId: string) => this.#missing(taskId),
+      connected: () => this.#connected(),
+      broken: (error: MillraceError) => this.#broken(error),
+      followed: () => this.#entries.values(),
+    }
+    this.#source = transport.duplex
+      ? new DuplexSource(transport.duplex.bind(transport), events, clock)
+      : new WatchSource(transport, events, clock)
+  }
+
+  /** Why the server cannot be asked at the moment. */
+  get lastError(): MillraceError | undefined {
+    return this.#brokenSince === undefined ? undefined : this.#lastError
+  }
+
+  /** Follows a task. Returns what ends it. */
+  follow(taskId: string, listener: FollowListener): () => void {
+    if (this.#closed) {
+      listener.fail(this.#closed)
+      return () => undefined
+    }
+    const entry = this.#entries.get(taskId)
+    if (!entry) {
+      const fresh: Entry = { taskId, terminalOnly: listener.terminalOnly, revision: -1, last: undefined, listeners: new Set([listener]) }
+      this.#entries.set(taskId, fresh)
+      this.#source.add(fresh)
+      return () => this.#leave(fresh, listener)
+    }
+    entry.listeners.add(listener)
+    if (entry.terminalOnly && !listener.terminalOnly) {
+      entry.terminalOnly = false
+      this.#source.add(entry)
+    } else if (entry.last && !listener.terminalOnly) queueMicrotask(() => this.#repeat(entry, listener))
+    return () => this.#leave(entry, listener)
+  }
+
+  /** Fails everybody, and those to come. */
+  close(error: MillraceError): void {
+    this.#closed = error
+    for (const entry of [...this.#entries.values()]) this.#failEntry(entry, error)
+    this.#source.close()
+  }
+
+  /** Tells a newcomer the present state. */
+  #repeat(entry: Entry, listener: FollowListener): void {
+    if (entry.last && entry.listeners.has(listener) && this.#entries.get(entry.taskId) === entry) listener.update(entry.last)
+  }
+
+  #leave(entry: Entry, listener: FollowListener): void {
+    if (!entry.listeners.delete(listener) || entry.listeners.size > 0) return
+    if (this.#entries.get(entry.taskId) !== entry) return
+    this.#entries.delete(entry.taskId)
+    this.#source.remove(entry.taskId)
+  }
+
+  #update(update: wire.TaskUpdate): void {
+    const entry = this.#entries.get(update.taskId)
+    if (!entry || update.revision <= entry.revision) return
+    const terminal = isTerminalState(update.state)
+    if (terminal) this.#entries.delete(entry.taskId)
+    entry.revision = update.revision
+    entry.last = update
+    for (const listener of [...entry.listeners]) if (terminal || !listener.terminalOnly) listener.update(update)
+  }
+
+  #missing(taskId: string): void {
+    const entry = this.#entries.get(taskId)
+    if (entry) this.#failEntry(entry, notFound('task', taskId))
+  }
+
+  #failEntry(entry: Entry, error: MillraceError): void {
+    this.#entries.delete(entry.taskId)
+    for (const listener of [...entry.listeners]) listener.fail(error)
+  }
+
+  #connected(): void {
+    this.#failures = 0
+    this.#brokenSince = undefined
+    this.#renewed = false
+  }
+
+  /** Decides whether the stream is opened again: not for what will not mend by itself, nor for nobody. */
+  #broken(error: MillraceError): number | undefined {
+    const { credentials, logger, timeoutMs } = this.#options
+    const now = this.#clock.now()
+    this.#lastError = error
+    this.#brokenSince ??= now
+    const renew = error instanceof AuthenticationError && credentials.renewable && !this.#renewed
+    if (renew) {
+      this.#renewed = true
+      credentials.renew()
+    } else if (error.statusCode < 500 && error.statusCode !== 429) {
+      for (const entry of [...this.#entries.values()]) this.#failEntry(entry, error)
+    } else if (now - this.#brokenSince > timeoutMs) this.#failImpatient(error)
+    if (this.#entries.size === 0) {
+      this.#connected()
+      return undefined
+    }
+    const delay = backoffDelay(reconnectBackoff, ++this.#failures)
+    logger.warn(`Lost the stream of task updates; opening it again in ${Math.round(delay)} ms`, { error: error.message })
+    return delay
+  }
+
+  #failImpatient(error: MillraceError): void {
+    for (const entry of [...this.#entries.values()]) {
+      for (const listener of [...entry.listeners]) {
+        if (listener.patient) continue
+        this.#leave(entry, listener)
+        listener.fail(error)
+      }
+    }
+  }
+}

@@ -1,0 +1,67 @@
+// What users of every client see. What those who write a transport need is in adapter.ts.
+export type { CircuitBreakerOptions, ErrorType } from './calls/breaker-options.ts'
+export type { RetryOptions } from './calls/retry-options.ts'
+export type { Cluster, ClusterHealth, WorkerInfo } from './cluster.ts'
+export type { Duration } from './durations.ts'
+export {
+  AbortError,
+  AuthenticationError,
+  CircuitOpenError,
+  ConflictError,
+  type ErrorCode,
+  InternalError,
+  JobNotFoundError,
+  MillraceError,
+  NotFoundError,
+  PermissionDeniedError,
+  QuotaExceededError,
+  RateLimitError,
+  TaskFailedError,
+  TaskNotFoundError,
+  TaskTimeoutError,
+  TimeoutError,
+  UnavailableError,
+  ValidationError,
+} from './errors/errors.ts'
+export type { JobError, JobStatus, QueueRetryPolicy, RetryPolicy } from './job-types.ts'
+export type { ApiKey, CreatedKey, CreateKeyOptions, Keys } from './keys.ts'
+export type { Logger } from './logger.ts'
+export type { CallOptions, KeepaliveOptions, MillraceOptions, TlsOptions } from './options.ts'
+export type { List, Page } from './page.ts'
+export type { DeadLetters } from './queues/dead-letters.ts'
+export type { Queue } from './queues/queue.ts'
+export type { Queues } from './queues/queues.ts'
+export type { ReceivedJob } from './queues/received-job.ts'
+export type {
+  DeliveriesOptions,
+  EnqueueOptions,
+  EnqueueResult,
+  FailOptions,
+  JobInfo,
+  ListOptions,
+  NewJob,
+  QueueInfo,
+  QueueStats,
+  ReceiveOptions,
+  UpdateQueueOptions,
+} from './queues/types.ts'
+export type { TaskWatch, TaskWatchEvents } from './tasks/task-watch.ts'
+export type { Tasks } from './tasks/tasks.ts'
+export type {
+  CancelOptions,
+  ListTasksOptions,
+  SubmitBatchOptions,
+  SubmitBatchResult,
+  SubmitTaskOptions,
+  TaskHandle,
+  TaskInfo,
+  TaskLogEntry,
+  TaskLogsOptions,
+  TaskPriority,
+  TaskResult,
+  TaskStatus,
+  TaskUpdate,
+  WaitBatchOptions,
+  WaitOptions,
+  WatchOptions,
+} from './tasks/types.ts'

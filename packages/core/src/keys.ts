@@ -1,0 +1,101 @@
+import type * as wire from '@millrace/protocol'
+import { type ClientContext, compileCall } from './context.ts'
+import { InternalError } from './errors/errors.ts'
+import type { CallOptions } from './options.ts'
+import { createList, type List } from './page.ts'
+import { missingField, toDate, toText } from './wire.ts'
+
+/** An API key, without its secret. */
+export interface ApiKey {
+  /** `key_…`. */
+  readonly keyId: string
+  /** Its name, for people. */
+  readonly name: string
+  /** The tenant it belongs to. */
+  readonly tenant: string
+  /** What it may do. */
+  readonly scopes: readonly string[]
+  /** Namespaces it may use; empty means all. */
+  readonly namespaces: readonly string[]
+  readonly createdAt: Date
+  /** When it ends by itself; absent means never. */
+  readonly expiresAt?: Date
+  readonly revokedAt?: Date
+  /** The first characters of the secret, to recognise it by. */
+  readonly hint: string
+}
+
+/** A key to make. */
+export interface CreateKeyOptions extends CallOptions {
+  /** Its name, for people. */
+  readonly name: string
+  /** What it may do: `tasks:read`, `tasks:write`, `queues:read`, `queues:write`, `workers`, `admin`. Default: all but `admin`. */
+  readonly scopes?: readonly string[]
+  /** Namespaces it may use. Default: all. */
+  readonly namespaces?: readonly string[]
+  /** When it ends by itself. Default: never. */
+  readonly expiresAt?: Date
+  /** The tenant; another than the caller's needs the scope `root`. Default: the caller's. */
+  readonly tenant?: string
+}
+
+/** A key that was just made: the only time its secret is shown. */
+export interface CreatedKey {
+  readonly keyId: string
+  /** The secret: what `apiKey` takes. */
+  readonly key: string
+}
+
+/** Manages API keys. Needs the scope `admin`. */
+export class Keys {
+  readonly #context: ClientContext
+
+  /** @internal Use `mr.keys`. */
+  constructor(context: ClientContext) {
+    this.#context = context
+  }
+
+  /** Makes a key and shows its secret, this once. */
+  async create(options: CreateKeyOptions): Promise<CreatedKey> {
+    const request = {
+      name: toText('name', options.name),
+      tenant: toText('tenant', options.tenant),
+      scopes: [...(options.scopes ?? [])],
+      namespaces: [...(options.namespaces ?? [])],
+      expiresAt: toDate('expiresAt', options.expiresAt),
+    }
+    const call = { ...compileCall(this.#context.options, options), safe: false }
+    const { key, secret } = await this.#context.caller.unary('KeyService/CreateKey', request, call)
+    return { keyId: fromKey(key).keyId, key: secret }
+  }
+
+  /** Lists keys, oldest first. */
+  list(options: CallOptions & { readonly tenant?: string } = {}): List<ApiKey> {
+    return createList(async () => {
+      const call = { ...compileCall(this.#context.options, options), safe: true }
+      const { keys } = await this.#context.caller.unary('KeyService/ListKeys', { tenant: toText('tenant', options.tenant) }, call)
+      return { items: keys.map(fromKey), nextCursor: '' }
+    })
+  }
+
+  /** Ends a key at once. @throws NotFoundError */
+  async revoke(keyId: string, call?: CallOptions): Promise<ApiKey> {
+    const bounds = { ...compileCall(this.#context.options, call), safe: true }
+    return fromKey((await this.#context.caller.unary('KeyService/RevokeKey', { keyId: toText('keyId', keyId) }, bounds)).key)
+  }
+}
+
+function fromKey(key: wire.ApiKey | undefined): ApiKey {
+  if (!key) throw new InternalError(missingField('the key'))
+  return {
+    keyId: key.keyId,
+    name: key.name,
+    tenant: key.tenant,
+    scopes: key.scopes,
+    namespaces: key.namespaces,
+    createdAt: key.createdAt ?? new Date(0),
+    ...(key.expiresAt && { expiresAt: key.expiresAt }),
+    ...(key.revokedAt && { revokedAt: key.revokedAt }),
+    hint: key.hint,
+  }
+}

@@ -1,0 +1,120 @@
+import { type CircuitBreakerOptions, type CompiledBreaker, compileBreaker } from './calls/breaker-options.ts'
+import { type CompiledRetry, compileRetry, type RetryOptions } from './calls/retry-options.ts'
+import { type Credentials, createCredentials } from './credentials.ts'
+import { type Duration, toMs } from './durations.ts'
+import { invalid } from './errors/errors.ts'
+import { createConsoleLogger, isLogLevel, type Logger } from './logger.ts'
+
+/** How one call is bounded. */
+export interface CallOptions {
+  /** Ends the call; it rejects with an error whose `name` is `'AbortError'`. */
+  readonly signal?: AbortSignal
+  /** Longest time of the call, its retries and waits for room included. Default: the client's `timeout`. */
+  readonly timeout?: Duration
+}
+
+/** How a TLS connection is made and checked. */
+export interface TlsOptions {
+  /** Certificates of authorities to trust instead of the well-known ones, in PEM. */
+  readonly ca?: string | Uint8Array
+  /** The client's certificate chain, in PEM, for servers that ask for one. */
+  readonly cert?: string | Uint8Array
+  /** The private key of `cert`, in PEM. */
+  readonly key?: string | Uint8Array
+  /** Name to expect in the server's certificate instead of the endpoint's host. */
+  readonly serverName?: string
+}
+
+/** How a dead connection is noticed. */
+export interface KeepaliveOptions {
+  /** Time between signs of life. Default 15 s. */
+  readonly interval?: Duration
+  /** Longest wait for the answer to one. Default 10 s. */
+  readonly timeout?: Duration
+}
+
+/** Options of a client. All have defaults. */
+export interface MillraceOptions {
+  /** Where the server is: `localhost:50051`, or `https://host` for TLS. Default: `MILLRACE_ENDPOINT`, then `localhost:50051`. */
+  readonly endpoint?: string
+  /** The API key. Default: `MILLRACE_API_KEY`. */
+  readonly apiKey?: string
+  /** Instead of `apiKey`: a short-lived token, or what gets one. It is called once, and again when the token is refused. */
+  readonly token?: string | (() => string | Promise<string>)
+  /** The namespace of everything this client does. Default: `MILLRACE_NAMESPACE`, then `default`. */
+  readonly namespace?: string
+  /** Longest time of a call, its retries included. Default 30 s. */
+  readonly timeout?: Duration
+  /** Connections to spread calls over. 1 to 100, default 1. */
+  readonly maxConnections?: number
+  /** Compression of what is sent. Default `none`. */
+  readonly compression?: 'none' | 'gzip'
+  /** How a dead connection is noticed; `false` turns it off. */
+  readonly keepalive?: KeepaliveOptions | false
+  /** TLS settings; `true` asks for TLS with the defaults. An `https://` endpoint always uses TLS. */
+  readonly tls?: TlsOptions | boolean
+  /** Takes log lines. Default: warnings and errors to the console; `MILLRACE_LOG` (`debug`, `info`, `warn`, `error`) sets the level. */
+  readonly logger?: Logger
+  /** How failed calls are tried again; `false` turns it off. */
+  readonly retry?: RetryOptions | false
+  /** When calls are held back after failures; `false` turns it off. */
+  readonly circuitBreaker?: CircuitBreakerOptions | false
+}
+
+/** Environment variables. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** Options after defaults, checked, durations in milliseconds. Nothing reads raw options after this. */
+export interface CompiledOptions {
+  readonly endpoint: string
+  readonly credentials: Credentials
+  readonly namespace: string
+  readonly timeoutMs: number
+  readonly maxConnections: number
+  readonly compression: 'none' | 'gzip'
+  readonly keepalive?: { readonly intervalMs: number; readonly timeoutMs: number }
+  /** Undefined: TLS when the endpoint says `https://`. */
+  readonly tls?: TlsOptions
+  readonly logger: Logger
+  readonly retry?: CompiledRetry
+  readonly breaker?: CompiledBreaker
+}
+
+/**
+ * Fills in defaults and checks options.
+ *
+ * @param options - what the user gave.
+ * @param env - environment variables; empty where there are none.
+ * @throws ValidationError naming the option that is wrong.
+ */
+export function compileOptions(options: MillraceOptions, env: Environment): CompiledOptions {
+  const { maxConnections = 1, compression = 'none', tls } = options
+  if (!Number.isInteger(maxConnections) || maxConnections < 1 || maxConnections > 100) {
+    throw invalid('maxConnections', `${maxConnections} is not a whole number from 1 to 100.`)
+  }
+  if (compression !== 'none' && compression !== 'gzip') throw invalid('compression', `'${compression}' is neither 'none' nor 'gzip'.`)
+  if (options.apiKey !== undefined && options.token !== undefined)
+    throw invalid('token', `is given together with apiKey. Give one of them.`)
+  const level = env.MILLRACE_LOG
+  return {
+    endpoint: options.endpoint ?? env.MILLRACE_ENDPOINT ?? 'localhost:50051',
+    credentials: createCredentials(options.token ?? options.apiKey ?? env.MILLRACE_API_KEY),
+    namespace: options.namespace ?? env.MILLRACE_NAMESPACE ?? 'default',
+    timeoutMs: toMs('timeout', options.timeout ?? '30s'),
+    maxConnections,
+    compression,
+    keepalive: compileKeepalive(options.keepalive ?? {}),
+    tls: tls === true ? {} : tls === false ? undefined : tls,
+    logger: options.logger ?? createConsoleLogger(isLogLevel(level) ? level : 'warn'),
+    retry: compileRetry(options.retry ?? {}),
+    breaker: compileBreaker(options.circuitBreaker ?? {}),
+  }
+}
+
+function compileKeepalive(options: KeepaliveOptions | false): CompiledOptions['keepalive'] {
+  if (options === false) return undefined
+  return {
+    intervalMs: toMs('keepalive.interval', options.interval ?? '15s'),
+    timeoutMs: toMs('keepalive.timeout', options.timeout ?? '10s'),
+  }
+}

@@ -1,0 +1,57 @@
+import type * as wire from '@millrace/protocol'
+import { toMs } from '../durations.ts'
+import { InternalError } from '../errors/errors.ts'
+import { decodePayload, encodePayload } from '../payload.ts'
+import { fromJobError, fromRetryPolicy, fromState, missingField, toDate, toInt, toText, toTexts } from '../wire.ts'
+import type { EnqueueOptions, JobInfo, QueueInfo } from './types.ts'
+
+/** A job as it is enqueued. Complete by hand: this is the hot path. */
+export function toNewJob(value: unknown, options: EnqueueOptions): wire.NewJob {
+  const { payload, contentType } = encodePayload('payload', value)
+  return {
+    payload,
+    contentType,
+    priority: toInt('priority', options.priority),
+    maxAttempts: toInt('maxAttempts', options.maxAttempts),
+    timeoutMs: options.timeout === undefined ? 0 : toMs('timeout', options.timeout),
+    idempotencyKey: toText('idempotencyKey', options.idempotencyKey),
+    headers: toTexts('headers', options.headers),
+    delayMs: options.delay === undefined ? 0 : toMs('delay', options.delay),
+    runAt: toDate('runAt', options.runAt),
+  }
+}
+
+export function fromJobInfo<T>(job: wire.JobInfo | undefined): JobInfo<T> {
+  if (!job) throw new InternalError(missingField('the job'))
+  const status = fromState(job.state)
+  const error = fromJobError(job.error)
+  return {
+    id: job.jobId,
+    queue: job.queue,
+    status,
+    payload: decodePayload('payload', job.payload, job.contentType) as T,
+    headers: job.headers,
+    priority: job.priority,
+    attempts: job.attempts,
+    maxAttempts: job.maxAttempts,
+    ...(status === 'completed' && { result: decodePayload('result', job.result, job.resultContentType) }),
+    ...(error && { error }),
+    createdAt: job.createdAt ?? new Date(0),
+    ...(job.startedAt && { startedAt: job.startedAt }),
+    ...(job.finishedAt && { finishedAt: job.finishedAt }),
+    ...(job.runAt && { runAt: job.runAt }),
+    ...(job.workerId && { workerId: job.workerId }),
+    seq: job.seq,
+  }
+}
+
+export function fromQueue(queue: wire.Queue | undefined): QueueInfo {
+  if (!queue?.retryPolicy) throw new InternalError(missingField("the queue's settings"))
+  return {
+    name: queue.name,
+    retryPolicy: fromRetryPolicy(queue.retryPolicy),
+    maxDepth: queue.maxDepth,
+    paused: queue.paused,
+    ...(queue.createdAt && { createdAt: queue.createdAt }),
+  }
+}

@@ -1,0 +1,91 @@
+import type * as wire from '@millrace/protocol'
+import { toMs } from '../durations.ts'
+import { invalid } from '../errors/errors.ts'
+import { decodePayload, encodePayload } from '../payload.ts'
+import { fromJobError, fromState, toDate, toInt, toRetryPolicy, toText, toTexts } from '../wire.ts'
+import type { SubmitTaskOptions, TaskInfo, TaskLogEntry, TaskPriority, TaskStatus, TaskUpdate } from './types.ts'
+
+const priorities: Readonly<Record<string, number>> = { low: -10, normal: 0, high: 10, critical: 100 }
+const levels: readonly TaskLogEntry['level'][] = ['info', 'debug', 'info', 'warn', 'error']
+
+/** A task as it is submitted. Complete by hand: this is the hot path. */
+export function toNewTask(options: SubmitTaskOptions): wire.NewTask {
+  if (options.type !== undefined && options.type !== 'stateless') throw invalid('type', `'${String(options.type)}' is not 'stateless'.`)
+  const { payload, contentType } = encodePayload('payload', options.payload)
+  return {
+    function: functionOf(options),
+    payload,
+    contentType,
+    queue: toText('queue', options.queue),
+    priority: toPriority(options.priority),
+    timeoutMs: options.timeout === undefined ? 0 : toMs('timeout', options.timeout),
+    idempotencyKey: toText('idempotencyKey', options.idempotencyKey),
+    labels: toTexts('labels', options.labels),
+    headers: toTexts('headers', options.headers),
+    delayMs: options.delay === undefined ? 0 : toMs('delay', options.delay),
+    runAt: toDate('runAt', options.runAt),
+    retry: options.retry && toRetryPolicy('retry', options.retry),
+  }
+}
+
+function functionOf({ function: name, payload }: SubmitTaskOptions): string {
+  if (name !== undefined) return toText('function', name)
+  const inside = typeof payload === 'object' && payload !== null && 'function' in payload ? payload.function : undefined
+  return typeof inside === 'string' ? inside : 'default'
+}
+
+function toPriority(priority: TaskPriority | undefined): number {
+  if (typeof priority !== 'string') return toInt('priority', priority)
+  const value = priorities[priority]
+  if (value === undefined) throw invalid('priority', `'${priority}' is not one of low, normal, high, critical.`)
+  return value
+}
+
+/** The parts that a task and an update have in common. */
+export function fromTaskState<R>(task: wire.Task | wire.TaskUpdate): TaskStatus<R> {
+  const status = fromState(task.state)
+  const error = fromJobError(task.error)
+  return {
+    taskId: task.taskId,
+    status,
+    progress: task.progress,
+    message: task.message,
+    ...(status === 'completed' && { result: decodePayload('result', task.result, task.resultContentType) as R }),
+    ...(error && { error }),
+  }
+}
+
+export function fromTaskUpdate<R>(update: wire.TaskUpdate): TaskUpdate<R> {
+  return { ...fromTaskState<R>(update), timestamp: update.timestamp ?? new Date(0), attempts: update.attempts }
+}
+
+export function fromTask<R>(task: wire.Task): TaskInfo<R> {
+  const { startedAt, finishedAt } = task
+  return {
+    ...fromTaskState<R>(task),
+    function: task.function,
+    type: 'stateless',
+    queue: task.queue,
+    priority: task.priority,
+    ...(task.payload.length > 0 && { payload: decodePayload('payload', task.payload, task.contentType) }),
+    labels: task.labels,
+    ...(task.batchId && { batchId: task.batchId }),
+    attempts: task.attempts,
+    maxAttempts: task.maxAttempts,
+    createdAt: task.createdAt ?? new Date(0),
+    ...(startedAt && { startedAt }),
+    ...(finishedAt && { finishedAt }),
+    ...(task.runAt && { runAt: task.runAt }),
+    ...(task.workerId && { executedOn: task.workerId }),
+    ...(startedAt && finishedAt && { durationMs: finishedAt.getTime() - startedAt.getTime() }),
+  }
+}
+
+export function fromLogEntry(entry: wire.LogEntry): TaskLogEntry {
+  return {
+    timestamp: entry.timestamp ?? new Date(0),
+    level: levels[entry.level as number] ?? 'info',
+    message: entry.message,
+    ...(entry.fieldsJson && { fields: JSON.parse(entry.fieldsJson) as Record<string, unknown> }),
+  }
+}

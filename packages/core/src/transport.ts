@@ -1,0 +1,100 @@
+import type {
+  ClusterServiceDefinition,
+  KeyServiceDefinition,
+  QueueServiceDefinition,
+  TaskServiceDefinition,
+  WorkerServiceDefinition,
+} from '@millrace/protocol'
+
+type MessageOf<C> = C extends { decode(input: never, length?: number): infer T } ? T : never
+
+/** One method of the contract. */
+interface Method<Req, Res, ReqStream, ResStream> {
+  readonly request: Req
+  readonly response: Res
+  readonly requestStream: ReqStream
+  readonly responseStream: ResStream
+}
+
+type MethodsOf<S extends { readonly name: string; readonly methods: object }> = {
+  [M in keyof S['methods'] as S['methods'][M] extends { readonly name: infer N extends string }
+    ? `${S['name']}/${N}`
+    : never]: S['methods'][M] extends {
+    readonly requestType: infer Req
+    readonly responseType: infer Res
+    readonly requestStream: infer ReqStream
+    readonly responseStream: infer ResStream
+  }
+    ? Method<MessageOf<Req>, MessageOf<Res>, ReqStream, ResStream>
+    : never
+}
+
+/** Every method of the contract by its path, such as `TaskService/GetTask`. */
+export interface MethodMap
+  extends MethodsOf<ClusterServiceDefinition>,
+    MethodsOf<KeyServiceDefinition>,
+    MethodsOf<QueueServiceDefinition>,
+    MethodsOf<TaskServiceDefinition>,
+    MethodsOf<WorkerServiceDefinition> {}
+
+type Shaped<ReqStream extends boolean, ResStream extends boolean> = {
+  [P in keyof MethodMap]: MethodMap[P] extends { requestStream: ReqStream; responseStream: ResStream } ? P : never
+}[keyof MethodMap]
+
+/** Paths of methods with one request and one response. */
+export type UnaryMethod = Shaped<false, false>
+/** Paths of methods with one request and many responses. */
+export type ServerStreamMethod = Shaped<false, true>
+/** Paths of methods with many of both. */
+export type DuplexMethod = Shaped<true, true>
+/** What a method is asked. */
+export type RequestOf<P extends keyof MethodMap> = MethodMap[P]['request']
+/** What a method answers. */
+export type ResponseOf<P extends keyof MethodMap> = MethodMap[P]['response']
+
+/** What a transport is told about one call. */
+export interface TransportCall {
+  /** Ends the call with `TimeoutError` after so many milliseconds. Absent: never. */
+  readonly timeoutMs?: number
+  /** Ends the call with `AbortError`. */
+  readonly signal?: AbortSignal
+}
+
+/** What an open duplex call tells. Called in order; nothing after `end`. Must not throw. */
+export interface DuplexHandlers<Res> {
+  /** A message came. */
+  message(message: Res): void
+  /** The call is over: well, or with an error. */
+  end(error?: Error): void
+}
+
+/**
+ * An open duplex call. It buffers what the network does not take at once: whoever sends bounds what is under way by the
+ * answers that come back.
+ */
+export interface DuplexCall<Req> {
+  /** Sends a message; does nothing when the call is over. */
+  send(message: Req): void
+  /** Says that no more messages follow. */
+  finish(): void
+  /** Breaks the call off. `end` is not called. */
+  cancel(): void
+}
+
+/**
+ * Carries calls to a server. Messages are complete objects of `@millrace/protocol`: every field is there. Whatever goes
+ * wrong becomes a `MillraceError`. Connects by itself when first used and again after a break. Calls are made once: who
+ * calls decides what is tried again.
+ */
+export interface Transport {
+  /** Makes a call with one answer. */
+  unary<P extends UnaryMethod>(method: P, request: RequestOf<P>, call: TransportCall): Promise<ResponseOf<P>>
+  /** Makes a call with many answers. They are read as fast as they are asked for; `return()` breaks the call off. */
+  serverStream<P extends ServerStreamMethod>(method: P, request: RequestOf<P>, call: TransportCall): AsyncIterable<ResponseOf<P>>
+  /** Opens a call with many messages both ways. Absent when the transport has none. */
+  duplex?<P extends DuplexMethod>(method: P, handlers: DuplexHandlers<ResponseOf<P>>): DuplexCall<RequestOf<P>>
+  /** Resolves when a connection stands; rejects with `UnavailableError` when none does in time. */
+  ready(call: TransportCall): Promise<void>
+  /** Ends every call and connection. */
+  close(): Promise<void>
+}

@@ -1,0 +1,106 @@
+import { json } from '../raw/raw.ts'
+
+/** Things of one tenant that another one tries to reach. */
+export interface Loot {
+  readonly queue: string
+  /** A job that waits. */
+  readonly jobId: string
+  /** A job in hand. */
+  readonly heldJobId: string
+  readonly leaseToken: string
+  /** A failed job. */
+  readonly deadJobId: string
+  /** A task that waits. */
+  readonly taskId: string
+  readonly keyId: string
+}
+
+/** How to try one RPC on somebody else's things. */
+export interface Attempt {
+  /** The scope it needs; undefined: any valid key. */
+  readonly scope?: 'queues:read' | 'queues:write' | 'tasks:read' | 'tasks:write' | 'workers' | 'admin'
+  /** The request; of a stream, the first message. */
+  request(loot: Loot): object
+  /**
+   * What a stranger must get: the name of a status, or an answer that shows nothing. A stream of jobs must stay silent.
+   */
+  readonly stranger: 'NOT_FOUND' | 'silence' | Readonly<Record<string, unknown>>
+}
+
+const zeros = {
+  pending: '0',
+  scheduled: '0',
+  processing: '0',
+  completed: '0',
+  failed: '0',
+  cancelled: '0',
+  dead: '0',
+  total: '0',
+  oldestAgeMs: '0',
+}
+const queueOf = ({ queue }: Loot) => ({ queue })
+const taskOf = ({ taskId }: Loot) => ({ taskId })
+const heldOf = ({ queue, heldJobId: jobId, leaseToken }: Loot) => ({ queue, jobId, leaseToken })
+
+/** Every RPC of the contract. One that is missing here fails the tests. */
+export const attempts: Readonly<Record<string, Attempt>> = {
+  'QueueService/EnqueueJobs': {
+    scope: 'queues:write',
+    request: ({ queue }) => ({ queue, jobs: [{ payload: json('mine') }] }),
+    stranger: {},
+  },
+  'QueueService/ReceiveJobs': { scope: 'queues:write', request: ({ queue }) => ({ queue, maxJobs: 100 }), stranger: { jobs: [] } },
+  'QueueService/StreamJobs': { scope: 'queues:write', request: queueOf, stranger: 'silence' },
+  'QueueService/CompleteJob': { scope: 'queues:write', request: heldOf, stranger: 'NOT_FOUND' },
+  'QueueService/FailJob': { scope: 'queues:write', request: heldOf, stranger: 'NOT_FOUND' },
+  'QueueService/RenewLease': { scope: 'queues:write', request: heldOf, stranger: 'NOT_FOUND' },
+  'QueueService/SettleJobs': {
+    scope: 'queues:write',
+    request: ({ heldJobId: jobId, leaseToken }) => ({ settlements: [{ jobId, leaseToken, complete: {} }] }),
+    stranger: { results: [{ error: { reason: 'NOT_FOUND' } }] },
+  },
+  'QueueService/GetJob': { scope: 'queues:read', request: ({ queue, jobId }) => ({ queue, jobId }), stranger: 'NOT_FOUND' },
+  'QueueService/CancelJob': { scope: 'queues:write', request: ({ queue, jobId }) => ({ queue, jobId }), stranger: 'NOT_FOUND' },
+  'QueueService/GetQueueStats': { scope: 'queues:read', request: queueOf, stranger: zeros },
+  'QueueService/GetQueue': {
+    scope: 'queues:read',
+    request: queueOf,
+    stranger: { queue: { paused: false, createdAt: null, retryPolicy: { maxAttempts: 3 } } },
+  },
+  'QueueService/UpdateQueue': {
+    scope: 'queues:write',
+    request: ({ queue }) => ({ queue, maxDepth: 1 }),
+    stranger: { queue: { retryPolicy: { maxAttempts: 3 } } },
+  },
+  'QueueService/ListQueues': { scope: 'queues:read', request: () => ({}), stranger: { queues: [] } },
+  'QueueService/PauseQueue': { scope: 'queues:write', request: queueOf, stranger: {} },
+  'QueueService/ResumeQueue': { scope: 'queues:write', request: queueOf, stranger: {} },
+  'QueueService/ListDeadLetters': { scope: 'queues:read', request: queueOf, stranger: { jobs: [], nextCursor: '' } },
+  'QueueService/ReplayDeadLetters': { scope: 'queues:write', request: ({ queue }) => ({ queue, all: true }), stranger: { replayed: '0' } },
+  'QueueService/PurgeDeadLetters': { scope: 'queues:write', request: ({ queue }) => ({ queue, confirm: true }), stranger: { purged: '0' } },
+  'TaskService/SubmitTask': { scope: 'tasks:write', request: ({ queue }) => ({ task: { queue, function: 'mine' } }), stranger: {} },
+  'TaskService/SubmitTasks': { scope: 'tasks:write', request: ({ queue }) => ({ tasks: [{ queue, function: 'mine' }] }), stranger: {} },
+  'TaskService/GetTask': { scope: 'tasks:read', request: taskOf, stranger: 'NOT_FOUND' },
+  'TaskService/GetTasks': { scope: 'tasks:read', request: ({ taskId }) => ({ taskIds: [taskId] }), stranger: { tasks: [] } },
+  'TaskService/ListTasks': { scope: 'tasks:read', request: () => ({}), stranger: { tasks: [], nextCursor: '' } },
+  'TaskService/CancelTask': { scope: 'tasks:write', request: taskOf, stranger: 'NOT_FOUND' },
+  'TaskService/RetryTask': { scope: 'tasks:write', request: taskOf, stranger: 'NOT_FOUND' },
+  'TaskService/WatchTask': { scope: 'tasks:read', request: taskOf, stranger: 'NOT_FOUND' },
+  'TaskService/FollowTasks': { scope: 'tasks:read', request: ({ taskId }) => ({ add: [taskId] }), stranger: { updates: [] } },
+  'TaskService/ListTaskLogs': { scope: 'tasks:read', request: taskOf, stranger: 'NOT_FOUND' },
+  'TaskService/TailTaskLogs': { scope: 'tasks:read', request: taskOf, stranger: 'NOT_FOUND' },
+  'WorkerService/ProcessJobs': {
+    scope: 'workers',
+    request: ({ queue }) => ({ subscribe: { queue, functions: ['theirs'], maxInFlight: 10 } }),
+    stranger: 'silence',
+  },
+  'KeyService/CreateKey': {
+    scope: 'admin',
+    request: () => ({ name: 'mine', scopes: ['tasks:read'] }),
+    stranger: { key: { tenant: 'stranger' } },
+  },
+  'KeyService/ListKeys': { scope: 'admin', request: () => ({}), stranger: {} },
+  'KeyService/RevokeKey': { scope: 'admin', request: ({ keyId }) => ({ keyId }), stranger: 'NOT_FOUND' },
+  'ClusterService/GetHealth': { request: () => ({}), stranger: { healthy: true } },
+  'ClusterService/ListWorkers': { scope: 'queues:read', request: () => ({}), stranger: { workers: [] } },
+}

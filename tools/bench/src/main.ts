@@ -1,0 +1,49 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { machineFacts, makeDataDir, peerVersions } from './machine.ts'
+import { type BenchOptions, help, parseOptions } from './options.ts'
+import { rowsOf } from './rows.ts'
+import { run } from './run.ts'
+import { sizesFor } from './sizes.ts'
+import { describeMachine, drawTable } from './table.ts'
+
+/** Measures and prints; resolves with the exit code: 1 when a figure is void. */
+async function bench(options: BenchOptions): Promise<number> {
+  const sizes = sizesFor(options)
+  const dir = makeDataDir(options.dir)
+  // Also when interrupted; servers end by themselves when this process does.
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 }))
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+  const profileDir = fileURLToPath(new URL('../profiles', import.meta.url))
+  if (options.cpuProf) mkdirSync(profileDir, { recursive: true })
+  const machine = machineFacts(dir)
+  const peers = options.alone ? undefined : peerVersions()
+  console.log(describeMachine(machine))
+  if (peers !== undefined) console.log(peers)
+  const samples = await run({ options, sizes, dir, profileDir, progress: (text) => console.error(`  ${text}`) })
+  const rows = rowsOf(samples, sizes)
+  const rounds = options.rounds === 1 ? 'one round' : `medians of ${options.rounds} rounds`
+  console.log(
+    `\n${sizes.payloadBytes}-byte payloads, ${rounds}${options.quick ? ' (quick: not to be quoted)' : ''}; CPU: server/client, of one core\n`,
+  )
+  console.log(drawTable(rows))
+  for (const problem of samples.problems) console.log(`VOID ${problem}`)
+  if (options.cpuProf) console.log(`\nProfiles are in ${profileDir}; read one with: pnpm profile-top FILE`)
+  if (options.json !== undefined) {
+    writeFileSync(
+      resolve(process.env.INIT_CWD ?? '.', options.json),
+      `${JSON.stringify({ machine, peers, options, sizes, rows, problems: samples.problems }, null, 2)}\n`,
+    )
+  }
+  return samples.problems.length === 0 ? 0 : 1
+}
+
+try {
+  const options = parseOptions(process.argv.slice(2))
+  if (options === undefined) console.log(help)
+  else process.exitCode = await bench(options)
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+}

@@ -1,0 +1,29 @@
+import { readFileSync } from 'node:fs'
+
+/** What a process has used so far, all its threads together. */
+export interface ProcessUsage {
+  /** Seconds of CPU, user and system. */
+  readonly cpu: number
+  /** Resident memory, bytes. */
+  readonly rss: number
+  /** Its highest value so far, bytes. */
+  readonly peakRss: number
+}
+
+const ticksPerSecond = 100 // USER_HZ: what /proc counts in, on every Linux
+
+/** Seconds of CPU that the whole machine has used so far, and that its host has withheld. */
+export function machineCpu(): number {
+  const [, user = 0, nice = 0, system = 0, , , irq = 0, softIrq = 0, steal = 0] = readFileSync('/proc/stat', 'latin1').split(/\s+/, 9).map(Number)
+  return (user + nice + system + irq + softIrq + steal) / ticksPerSecond
+}
+
+/** Reads `/proc`; so this bench runs on Linux only. */
+export function processUsage(pid: number): ProcessUsage {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  // The second field is the program's name in brackets, and may contain anything; count from behind it.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1')
+  const kib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN)
+  return { cpu: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond, rss: kib('VmRSS') * 1024, peakRss: kib('VmHWM') * 1024 }
+}

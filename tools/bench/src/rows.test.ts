@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest'
+import { rowsOf } from './rows.ts'
+import { Samples } from './samples.ts'
+import { sizesFor } from './sizes.ts'
+import { drawTable } from './table.ts'
+
+const sizes = sizesFor({ quick: false, long: false })
+
+function samplesOf(millrace: number[], bullmq: number[], problems: string[] = []): Samples {
+  const samples = new Samples()
+  for (const value of millrace) samples.add('millrace', 'process', { figures: [{ name: 'process', value }], problems })
+  for (const value of bullmq) samples.add('bullmq-always', 'process', { figures: [{ name: 'process', value }], problems: [] })
+  return samples
+}
+
+describe('rowsOf', () => {
+  it('compares medians and checks the goal', () => {
+    const [row] = rowsOf(samplesOf([50_000, 10, 44_000], [11_000, 11_000]), sizes)
+    expect(row).toMatchObject({ name: 'process', goal: { limit: 40_000, met: true }, ratios: { 'bullmq-always': 4 } })
+    expect(row!.cells.millrace).toMatchObject({ value: 44_000, void: false })
+  })
+
+  it('voids a figure whose jobs do not add up, whatever its value', () => {
+    const [row] = rowsOf(samplesOf([90_000], [11_000], ['1 job is missing']), sizes)
+    expect(row).toMatchObject({ goal: { met: false }, ratios: {} })
+    expect(drawTable([row!])).toContain('void')
+  })
+
+  it('counts fewer milliseconds as better', () => {
+    const samples = new Samples()
+    samples.add('millrace', 'latency', { figures: [{ name: 'latency-p50', value: 1 }], problems: [] })
+    samples.add('bullmq-always', 'latency', { figures: [{ name: 'latency-p50', value: 2 }], problems: [] })
+    expect(rowsOf(samples, sizes)).toMatchObject([{ goal: { met: true }, ratios: { 'bullmq-always': 2 } }])
+  })
+
+  it('takes the ratio of a deep claim within each round', () => {
+    const samples = new Samples()
+    for (const noise of [1, 10, 1]) {
+      const figures = [
+        { name: 'claim-batch-1000', value: 2 * noise },
+        { name: 'claim-batch-1000000', value: 3 * noise },
+      ]
+      samples.add('millrace', 'claim', { figures, problems: [] })
+    }
+    const ratio = rowsOf(samples, sizes).find((row) => row.unit === 'ratio')
+    expect(ratio).toMatchObject({ cells: { millrace: { value: 1.5 } }, goal: { limit: 1.5, met: true } })
+  })
+})

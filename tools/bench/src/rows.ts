@@ -1,0 +1,152 @@
+import type { PhaseName } from './options.ts'
+import { type Samples, type SystemName, systemNames } from './samples.ts'
+import type { Sizes } from './sizes.ts'
+import { median } from './statistics.ts'
+import type { Window } from './window.ts'
+
+/** What a figure counts. */
+export type Unit = 'jobs/s' | 'ms' | 'bytes' | 'ratio'
+
+/** A goal of the project. */
+export interface Goal {
+  readonly limit: number
+  readonly met: boolean
+}
+
+/** A figure of one system. */
+export interface Cell {
+  /** Median of the rounds. */
+  readonly value: number
+  readonly rounds: readonly number[]
+  /** What was acknowledged is not what was there: the value means nothing. */
+  readonly void: boolean
+  readonly window?: Window
+}
+
+/** A line of the table. */
+export interface Row {
+  readonly name: string
+  readonly label: string
+  readonly unit: Unit
+  readonly cells: Partial<Record<SystemName, Cell>>
+  /** For Millrace; jobs/s at least, everything else at most. */
+  readonly goal?: Goal
+  /** How many times better Millrace is than each other system. */
+  readonly ratios: Partial<Record<SystemName, number>>
+}
+
+interface Figure {
+  readonly name: string
+  readonly label: string
+  readonly unit: Unit
+  readonly phase: PhaseName
+  readonly goal?: number
+}
+
+const mebibyte = 2 ** 20
+
+function figures(sizes: Sizes): Figure[] {
+  const number = (value: number) => value.toLocaleString('en')
+  const many = `${sizes.latencyConcurrency} at a time`
+  const depths = (each: (depth: number) => Figure) => sizes.claimDepths.map(each)
+  return [
+    {
+      name: 'enqueue-single',
+      label: `enqueue, ${sizes.singles} single calls at once`,
+      unit: 'jobs/s',
+      phase: 'enqueue-single',
+      goal: 60_000,
+    },
+    {
+      name: 'enqueue-batch',
+      label: `enqueue, batches of ${sizes.batch}, ${sizes.batchesInFlight} at once`,
+      unit: 'jobs/s',
+      phase: 'enqueue-batch',
+      goal: 120_000,
+    },
+    { name: 'process', label: `process no-op jobs, concurrency ${sizes.concurrency}`, unit: 'jobs/s', phase: 'process', goal: 40_000 },
+    { name: 'latency-p50', label: 'submit to result, one at a time, p50', unit: 'ms', phase: 'latency', goal: 1.5 },
+    { name: 'latency-p90', label: 'p90', unit: 'ms', phase: 'latency' },
+    { name: 'latency-p99', label: 'p99', unit: 'ms', phase: 'latency', goal: 5 },
+    { name: 'latency-many-p50', label: `submit to result, ${many}, p50`, unit: 'ms', phase: 'latency' },
+    { name: 'latency-many-p90', label: 'p90', unit: 'ms', phase: 'latency' },
+    { name: 'latency-many-p99', label: 'p99', unit: 'ms', phase: 'latency' },
+    ...depths((depth) => ({
+      name: `claim-batch-${depth}`,
+      label: `claim ${sizes.claimBatch} jobs, ${number(depth)} waiting`,
+      unit: 'ms',
+      phase: 'claim',
+    })),
+    ...depths((depth) => ({ name: `claim-one-${depth}`, label: `claim 1 job, ${number(depth)} waiting`, unit: 'ms', phase: 'claim' })),
+    { name: 'start', label: 'server start to ready', unit: 'ms', phase: 'start', goal: 500 },
+    ...depths((depth) => ({ name: `start-${depth}`, label: `start with ${number(depth)} waiting`, unit: 'ms', phase: 'claim' })),
+    { name: 'rss-idle', label: 'server memory, idle', unit: 'bytes', phase: 'start', goal: 120 * mebibyte },
+    ...depths((depth) => ({ name: `rss-${depth}`, label: `server memory, ${number(depth)} waiting`, unit: 'bytes', phase: 'claim' })),
+  ]
+}
+
+/** Makes the table of what was measured. */
+export function rowsOf(samples: Samples, sizes: Sizes): Row[] {
+  const rows = figures(sizes).map((figure) => {
+    const cells = cellsOf(figure.name, (system) => samples.rounds(system, figure.name), samples, figure.phase)
+    return rowOf(figure, cells)
+  })
+  return [...rows, ...claimRatios(samples, sizes), ...memoryAfterLoad(samples)].filter((row) => Object.keys(row.cells).length > 0)
+}
+
+function rowOf(figure: Figure, cells: Row['cells']): Row {
+  const own = cells.millrace
+  const more = figure.unit === 'jobs/s'
+  const ratios: Row['ratios'] = {}
+  for (const system of systemNames) {
+    const other = cells[system]
+    if (system === 'millrace' || own === undefined || other === undefined || own.void || other.void) continue
+    ratios[system] = more ? own.value / other.value : other.value / own.value
+  }
+  const { name, label, unit, goal } = figure
+  if (goal === undefined || own === undefined) return { name, label, unit, cells, ratios }
+  const met = !own.void && (more ? own.value >= goal : own.value <= goal)
+  return { name, label, unit, cells, ratios, goal: { limit: goal, met } }
+}
+
+function cellsOf(name: string, roundsOf: (system: SystemName) => readonly number[], samples: Samples, phase: PhaseName): Row['cells'] {
+  const cells: Row['cells'] = {}
+  for (const system of systemNames) {
+    const rounds = roundsOf(system)
+    if (rounds.length === 0) continue
+    cells[system] = { value: median(rounds), rounds, void: samples.isVoid(system, name), window: samples.window(system, phase) }
+  }
+  return cells
+}
+
+/** How much dearer a claim is in a deep queue; the goal is for a million and more. */
+function claimRatios(samples: Samples, sizes: Sizes): Row[] {
+  const [shallow = 0, ...deep] = sizes.claimDepths
+  const text = (depth: number) => depth.toLocaleString('en')
+  return deep.flatMap((depth) =>
+    ['claim-batch', 'claim-one'].map((kind) => {
+      const name = `${kind}-ratio-${depth}`
+      const base = samples.rounds('millrace', `${kind}-${shallow}`)
+      const rounds = samples.rounds('millrace', `${kind}-${depth}`).map((value, round) => value / base[round]!)
+      const jobs = kind === 'claim-batch' ? `${sizes.claimBatch} jobs` : '1 job'
+      const label = `claim ${jobs}, ${text(depth)} against ${text(shallow)} waiting`
+      const cells = cellsOf(`${kind}-${depth}`, (system) => (system === 'millrace' ? rounds : []), samples, 'claim')
+      return rowOf({ name, label, unit: 'ratio', phase: 'claim', ...(depth >= 1_000_000 && { goal: 1.5 }) }, cells)
+    }),
+  )
+}
+
+/** The most that the server had after any of the loads. */
+function memoryAfterLoad(samples: Samples): Row[] {
+  const loads: PhaseName[] = ['enqueue-single', 'enqueue-batch', 'process', 'latency']
+  const most = (system: SystemName) => {
+    const values = loads.flatMap((phase) => samples.window(system, phase)?.serverRss ?? [])
+    return values.length === 0 ? [] : [Math.max(...values)]
+  }
+  return [
+    rowOf(
+      { name: 'rss-load', label: 'server memory, after load', unit: 'bytes', phase: 'start' },
+      cellsOf('rss-load', most, samples, 'start'),
+    ),
+  ]
+}

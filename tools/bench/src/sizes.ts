@@ -1,0 +1,60 @@
+/** How much of everything a run does. */
+export interface Sizes {
+  /** Bytes of one payload as JSON. */
+  readonly payloadBytes: number
+  /** Concurrent single calls. */
+  readonly singles: number
+  readonly batch: number
+  /** Batches under way at once. */
+  readonly batchesInFlight: number
+  /** Milliseconds of the same work before the clock starts. */
+  readonly warmUp: number
+  /** Milliseconds that count. */
+  readonly window: number
+  /** Jobs a worker takes at once. */
+  readonly concurrency: number
+  readonly processJobs: number
+  readonly processWarmUpJobs: number
+  /** Calls of each latency measurement: at one and at {@link Sizes.latencyConcurrency} at a time. */
+  readonly latencyCalls: number
+  readonly latencyConcurrency: number
+  /** Waiting jobs while claiming; the first is what the others are compared with. */
+  readonly claimDepths: readonly number[]
+  readonly claimBatch: number
+  /** Claims of a batch, and of a single job, in one round. */
+  readonly claims: number
+}
+
+const full: Sizes = {
+  payloadBytes: 200,
+  singles: 256,
+  batch: 500,
+  batchesInFlight: 4,
+  warmUp: 2000,
+  window: 5000,
+  concurrency: 100,
+  processJobs: 100_000,
+  processWarmUpJobs: 20_000,
+  latencyCalls: 2000,
+  latencyConcurrency: 16,
+  claimDepths: [1000, 1_000_000],
+  claimBatch: 100,
+  claims: 200,
+}
+
+/** The sizes of a full, quick or long run. */
+export function sizesFor(options: { readonly quick: boolean; readonly long: boolean }): Sizes {
+  const sizes = options.quick
+    ? {
+        ...full,
+        warmUp: 500,
+        window: 1500,
+        processJobs: 20_000,
+        processWarmUpJobs: 5000,
+        latencyCalls: 300,
+        claimDepths: [1000, 100_000],
+        claims: 40,
+      }
+    : full
+  return options.long ? { ...sizes, claimDepths: [...sizes.claimDepths, 10_000_000] } : sizes
+}

@@ -1,0 +1,101 @@
+import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { cruise, type ICruiseOptions, type ICruiseResult, type IForbiddenRuleType } from 'dependency-cruiser'
+import { afterAll, describe, expect, it } from 'vitest'
+import { root } from './workspace.ts'
+
+const { forbidden, options }: { forbidden: IForbiddenRuleType[]; options: ICruiseOptions } = createRequire(import.meta.url)(
+  join(root, '.dependency-cruiser.cjs'),
+)
+
+/** A small repository in which every import is allowed. */
+const sound: Record<string, string> = {
+  'packages/protocol/src/index.ts': 'export const a = 1',
+  'packages/core/src/index.ts': "export { a } from '@millrace/protocol'",
+  'packages/core/src/index.test.ts': "import 'node:fs'\nimport './index.ts'",
+  'packages/client/src/index.ts': "import 'node:fs'\nexport { a } from '@millrace/core'",
+  'apps/server/src/index.ts': "import './main.ts'",
+  'apps/server/src/main.ts': "import './transport/grpc.ts'\nimport './store/sqlite/store.ts'",
+  'apps/server/src/transport/grpc.ts': "import '../services/tasks.ts'",
+  'apps/server/src/services/tasks.ts': "import '../domain/jobs.ts'",
+  'apps/server/src/domain/jobs.ts': "import type { Store } from '../store/ports.ts'\nexport type Jobs = Store",
+  'apps/server/src/store/ports.ts': "import '@millrace/protocol'\nexport type Store = string",
+  'apps/server/src/store/sqlite/store.ts': "import 'node:sqlite'\nimport '../ports.ts'",
+}
+
+/** For each rule, the files that break it and nothing else. */
+const violations: Record<string, Record<string, string>> = {
+  'arrows-protocol': { 'packages/protocol/src/bad.ts': "import '@millrace/client'" },
+  'arrows-core': { 'packages/core/src/bad.ts': "import '@millrace/client'" },
+  'arrows-client': { 'packages/client/src/bad.ts': "import '@millrace/server'" },
+  'arrows-server': { 'apps/server/src/bad.ts': "import '@millrace/core'" },
+  'no-cycles': { 'packages/core/src/one.ts': "import './two.ts'", 'packages/core/src/two.ts': "import './one.ts'" },
+  'no-deep-imports': { 'packages/core/src/bad.ts': "import '../../protocol/src/index.ts'" },
+  'no-unresolved': { 'packages/core/src/bad.ts': "import '@millrace/protocol/src/index.ts'" },
+  'no-dev-dependencies': { 'packages/client/src/bad.ts': "import 'vitest'" },
+  'core-runs-anywhere': { 'packages/core/src/bad.ts': "import 'node:fs'" },
+  'server-services': { 'apps/server/src/services/bad.ts': "import '../transport/grpc.ts'" },
+  'server-domain': { 'apps/server/src/domain/bad.ts': "import '../services/tasks.ts'" },
+  'server-store': { 'apps/server/src/store/sqlite/bad.ts': "import type { Jobs } from '../../domain/jobs.ts'\nexport type J = Jobs" },
+  'server-composition': { 'apps/server/src/domain/bad.ts': "import '../store/sqlite/store.ts'" },
+  'server-sql': { 'apps/server/src/services/bad.ts': "import 'node:sqlite'" },
+}
+
+const manifests: Record<string, object> = {
+  'packages/protocol': { name: '@millrace/protocol' },
+  'packages/core': { name: '@millrace/core' },
+  'packages/client': { name: '@millrace/client', devDependencies: { vitest: '1.0.0' } },
+  'apps/server': { name: '@millrace/server' },
+}
+
+const folders: string[] = []
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true })
+})
+
+/** Names of the rules that the check finds broken in a repository of these files. */
+async function brokenRules(files: Record<string, string>): Promise<string[]> {
+  const baseDir = realpathSync(mkdtempSync(join(tmpdir(), 'millrace-imports-')))
+  folders.push(baseDir)
+  const write = (path: string, text: string) => {
+    mkdirSync(dirname(join(baseDir, path)), { recursive: true })
+    writeFileSync(join(baseDir, path), text)
+  }
+  for (const [path, text] of Object.entries(files)) write(path, text)
+  for (const [folder, manifest] of Object.entries(manifests)) {
+    const exports = { '.': { 'millrace-source': './src/index.ts' } }
+    write(`${folder}/package.json`, JSON.stringify({ exports, ...manifest }))
+  }
+  write('node_modules/vitest/package.json', '{ "name": "vitest", "main": "index.js" }')
+  write('node_modules/vitest/index.js', '')
+  linkPackages(baseDir)
+  const { output } = await cruise(['packages', 'apps'], { ...options, baseDir, ruleSet: { forbidden }, validate: true })
+  return [...new Set((output as ICruiseResult).summary.violations.map((violation) => violation.rule.name))].sort()
+}
+
+function linkPackages(baseDir: string): void {
+  mkdirSync(join(baseDir, 'node_modules/@millrace'), { recursive: true })
+  for (const folder of Object.keys(manifests))
+    symlinkSync(join(baseDir, folder), join(baseDir, 'node_modules/@millrace', folder.split('/')[1]!))
+}
+
+describe('import directions', () => {
+  it('finds nothing wrong in a sound repository', async () => {
+    expect(await brokenRules(sound)).toEqual([])
+  })
+
+  it.each(Object.entries(violations))('%s: finds a planted violation', async (rule, files) => {
+    expect(await brokenRules({ ...sound, ...files })).toEqual([rule])
+  })
+
+  it('has a planted violation for every rule', () => {
+    expect(Object.keys(violations).sort()).toEqual(forbidden.map((rule) => rule.name).sort())
+  })
+
+  it('has a rule for every package', () => {
+    const packages = ['packages', 'apps'].flatMap((folder) => readdirSync(join(root, folder)))
+    expect(forbidden.map((rule) => rule.name)).toEqual(expect.arrayContaining(packages.map((name) => `arrows-${name}`)))
+  })
+})
