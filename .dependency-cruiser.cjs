@@ -9,7 +9,7 @@ const arrows = {
 }
 
 const workspaces = '(packages|apps|tools|examples|tests)'
-const tests = '[.]test[.]ts$|/test/'
+const tests = '[.]test[.]ts$|/(test|testing|conformance)/'
 const server = '^apps/server/src'
 
 /** @param {string} name @param {string} comment @param {object} from @param {object} to */

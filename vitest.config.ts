@@ -1,10 +1,9 @@
+import { globSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { CountReporter } from './tools/count-reporter.ts'
 
-// Every package with tests has a vitest.config.ts of its own; from here all of them run at once.
-export default defineConfig({
-  test: {
-    projects: ['{packages,apps,tests,tools,examples}/*/vitest.config.ts'],
-    reporters: ['default', new CountReporter()],
-  },
-})
+const packages = globSync('{packages,apps,tests,tools,examples}/*/package.json', { cwd: import.meta.dirname })
+
+// The tests of every package, each under its own vitest.config.ts when it has one.
+export default defineConfig({ test: { projects: packages.map((path) => dirname(path)), reporters: ['default', new CountReporter()] } })

@@ -123,7 +123,7 @@ function explain(title, command, code, log) {
   )
   if (!isOffline) return `${title} failed: '${command}' ended with code ${code}. Its output is above.`
   return [
-    `${title} failed: the npm registry cannot be reached. The first run downloads the dependencies (about 400 MB on disk).`,
+    `${title} failed: the npm registry cannot be reached. The first run downloads the dependencies (about 750 MB on disk).`,
     'Connect this machine to the network, or tell npm its proxy or mirror, and run the same command again:',
     '  npm config set proxy http://HOST:PORT && npm config set https-proxy http://HOST:PORT',
     '  npm config set registry https://MIRROR/',

@@ -4,17 +4,33 @@ import { type Logger, pino } from 'pino'
 /** Bytes of log lines that may wait for a reader that does not read; more are dropped, the server goes on. */
 const mostWaiting = 4 * 1024 * 1024
 
+/** A log, and what ends it. */
+export interface OwnLogger {
+  readonly logger: Logger
+  /** Writes what waits. */
+  close(): void
+}
+
 /**
  * Makes the server's log, on standard error.
  *
  * @param options - least serious level, and whether lines are for people.
  */
-export function createLogger(options: { readonly level: string; readonly pretty: boolean }): Logger {
+export function createLogger(options: { readonly level: string; readonly pretty: boolean }): OwnLogger {
   const settings = { level: options.level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }
-  if (options.pretty) return pino(settings, { write: (line: string) => void process.stderr.write(prettyLine(line)) })
+  if (options.pretty) {
+    return { logger: pino(settings, { write: (line: string) => void process.stderr.write(prettyLine(line)) }), close: () => {} }
+  }
   const destination = pino.destination({ dest: 2, sync: false, maxLength: mostWaiting })
-  process.once('exit', () => destination.flushSync())
-  return pino(settings, destination)
+  const flush = () => destination.flushSync()
+  process.once('exit', flush)
+  return {
+    logger: pino(settings, destination),
+    close() {
+      process.off('exit', flush)
+      flush()
+    },
+  }
 }
 
 const names: Record<number, string> = { 20: 'debug', 30: 'info', 40: 'warn', 50: 'error' }

@@ -65,8 +65,9 @@ export interface StartOptions {
 export async function startServer(settings: ServerSettings = {}, options: StartOptions = {}): Promise<RunningServer> {
   const config = resolveConfig(settings)
   const clock = options.clock ?? systemClock
-  const logger = options.logger ?? createLogger({ level: config.logLevel, pretty: isPretty(config) })
   const store = await openStore(config, clock)
+  const own = options.logger ? undefined : createLogger({ level: config.logLevel, pretty: isPretty(config) })
+  const logger = options.logger ?? own!.logger
   const engine = createJobEngine({
     store,
     clock,
@@ -87,6 +88,7 @@ export async function startServer(settings: ServerSettings = {}, options: StartO
   const closeAll = async () => {
     await engine.close()
     await store.close()
+    own?.close()
   }
   let grpc: GrpcServer
   let first: Awaited<ReturnType<typeof bootstrapKeys>>
@@ -123,8 +125,8 @@ export async function startServer(settings: ServerSettings = {}, options: StartO
     health.stop()
     lifetimes.drain()
     await grpc.stop(config.shutdownGrace)
-    await closeAll()
     logger.info('stopped')
+    await closeAll()
   }
   let stopped: Promise<void> | undefined
   const stop = () => {

@@ -1,7 +1,8 @@
-import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
+import { Client, type ClientReadableStream, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
 import {
   ClusterServiceDefinition,
   KeyServiceDefinition,
+  type ProcessJobsRequest,
   QueueServiceDefinition,
   TaskServiceDefinition,
   WorkerServiceDefinition,
@@ -11,7 +12,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { apiScopes, impliedScopes } from '../src/domain/keys/api-scopes.ts'
 import { methodScopes } from '../src/services/method-scopes.ts'
 import { ManualClock } from '../src/testing/manual-clock.ts'
-import { connectTo, failureOf, Outgoing, startTestServer } from './harness.ts'
+import { connectTo, failureOf, newJob, Outgoing, startTestServer } from './harness.ts'
 
 interface Method {
   readonly path: string
@@ -43,16 +44,16 @@ function statusOf(
       client.makeUnaryRequest(path, encode, decode, {}, metadata, { deadline }, (error) => resolve(error ?? undefined))
       return
     }
-    const stream = requestStream
-      ? client.makeBidiStreamRequest(path, encode, decode, metadata, { deadline })
-      : client.makeServerStreamRequest(path, encode, decode, {}, metadata, { deadline })
-    stream.on('error', (error: ServiceError) => resolve(error))
-    stream.on('data', () => {})
-    stream.on('end', () => resolve(undefined))
-    if ('write' in stream) {
-      stream.write({})
-      stream.end()
+    const listen = (stream: ClientReadableStream<Buffer>) => {
+      stream.on('error', (error: ServiceError) => resolve(error))
+      stream.on('data', () => {})
+      stream.on('end', () => resolve(undefined))
     }
+    if (!requestStream) return listen(client.makeServerStreamRequest(path, encode, decode, {}, metadata, { deadline }))
+    const stream = client.makeBidiStreamRequest(path, encode, decode, metadata, { deadline })
+    listen(stream)
+    stream.write({})
+    stream.end()
   })
 }
 
@@ -120,19 +121,7 @@ describe('a key', () => {
     const acme = connectTo(server, secret)
     const { results } = await admin.queues.enqueueJobs({
       queue: 'q',
-      jobs: [
-        {
-          payload: Buffer.from('1'),
-          contentType: '',
-          priority: 0,
-          maxAttempts: 0,
-          timeoutMs: 0,
-          idempotencyKey: '',
-          headers: {},
-          delayMs: 0,
-          runAt: undefined,
-        },
-      ],
+      jobs: [newJob()],
       requestId: '',
       allowPartial: false,
     })
@@ -169,7 +158,7 @@ describe('a key', () => {
     const { server, admin } = await startTestServer()
     const { key, secret } = await admin.keys.createKey({ name: 's', tenant: '', scopes: ['admin'], namespaces: [], expiresAt: undefined })
     const client = connectTo(server, secret)
-    const outgoing = new Outgoing<Parameters<typeof client.workers.processJobs>[0] extends AsyncIterable<infer T> ? T : never>()
+    const outgoing = new Outgoing<ProcessJobsRequest>()
     outgoing.send({ message: { $case: 'subscribe', value: { queue: 'q', functions: [], workerId: '', leaseMs: 0, maxInFlight: 1 } } })
     const stream = client.workers.processJobs(outgoing)[Symbol.asyncIterator]()
     await stream.next()

@@ -11,12 +11,12 @@ export function table(summary: Summary, durationMs: number): string {
   const seconds = durationMs / 1000
   return [
     '',
-    lines[0],
+    lines[0]?.trimEnd(),
     widths.map((width) => '─'.repeat(width)).join('  '),
     ...lines.slice(1),
     '',
-    `${files} files, ${summary.lines.toLocaleString('en')} lines, ${summary.words.toLocaleString('en')} words; `,
-    `the longest line has ${longestLine.length} characters, in ${longestLine.path}.`,
+    `${files} files, ${summary.lines.toLocaleString('en')} lines, ${summary.words.toLocaleString('en')} words.`,
+    `The longest line has ${longestLine.length} characters: ${longestLine.path}.`,
     `${files + 1} tasks in ${seconds.toFixed(2)} s: ${Math.round((files + 1) / seconds)} tasks/s.`,
   ].join('\n')
 }
@@ -32,7 +32,7 @@ The server and its worker stay up until Ctrl-C. Try, in another terminal, in thi
 
   export MILLRACE_ENDPOINT=${endpoint} MILLRACE_API_KEY=${key}
   npm run millrace -- tasks list
-  npm run millrace -- tasks submit --function measure --payload '${JSON.stringify({ folder, path })}'
+  npm run millrace -- tasks submit measure '${JSON.stringify({ folder, path })}' --wait
   npm run millrace -- queues stats default
 `
 }

@@ -1,8 +1,8 @@
 import type { MillraceOptions } from '@millrace/core'
-import { type Clock, type CompiledOptions, compileOptions, MillraceBase, systemClock } from '@millrace/core/adapter'
+import { compileOptions, MillraceBase, systemClock } from '@millrace/core/adapter'
 import { GrpcTransport } from './grpc/grpc-transport.ts'
 import type { QueueWorkerOptions, TaskWorkerOptions } from './worker/types.ts'
-import { Worker } from './worker/worker.ts'
+import { Worker, type WorkerContext } from './worker/worker.ts'
 import { compileWorkerOptions } from './worker/worker-options.ts'
 
 /**
@@ -16,9 +16,7 @@ import { compileWorkerOptions } from './worker/worker-options.ts'
  * ```
  */
 export class Millrace extends MillraceBase {
-  readonly #transport: GrpcTransport
-  readonly #options: CompiledOptions
-  readonly #clock: Clock = systemClock
+  readonly #context: WorkerContext
   readonly #workers = new Set<Worker>()
 
   /** @throws ValidationError naming the option that is wrong. */
@@ -26,8 +24,7 @@ export class Millrace extends MillraceBase {
     const compiled = compileOptions(options, process.env)
     const transport = new GrpcTransport(compiled)
     super(transport, compiled)
-    this.#options = compiled
-    this.#transport = transport
+    this.#context = { transport, client: compiled, clock: systemClock, onStopped: (worker) => this.#workers.delete(worker) }
   }
 
   /**
@@ -43,9 +40,7 @@ export class Millrace extends MillraceBase {
    */
   worker<P = unknown>(options: QueueWorkerOptions<P>): Worker
   worker<T extends object, P>(options: TaskWorkerOptions<T> | QueueWorkerOptions<P>): Worker {
-    const worker = new Worker(this.#transport, this.#options, compileWorkerOptions(options), this.#clock, () =>
-      this.#workers.delete(worker),
-    )
+    const worker = new Worker(this.#context, compileWorkerOptions(options))
     this.#workers.add(worker)
     return worker
   }

@@ -1,6 +1,6 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { InternalError, MillraceError, UnavailableError } from '@millrace/client'
+import { InternalError, Millrace, MillraceError, UnavailableError } from '@millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { clientOf } from '../harness/fixture.ts'
 import { createRandom, testSeed } from '../harness/random.ts'
@@ -37,7 +37,8 @@ describe('a full disk', () => {
   test.skipIf(noSmallDisk)('writes are refused, reads go on; with room again all is well, and nothing acknowledged is lost', async () => {
     await using disk = await createSmallDisk(24 * 1024 ** 2)
     await using server = await startServer({ data: join(disk.path, 'data'), via: disk.via })
-    const queue = clientOf(server, impatient).queue<Uint8Array>('disk')
+    const mr = clientOf(server, impatient)
+    const queue = mr.queue<Uint8Array>('disk')
     const payload = (n: number) => new Uint8Array(50_000).fill(n % 256)
     const acknowledged: string[] = []
     const enqueue = async (n: number) => acknowledged.push((await queue.enqueue(payload(n))).jobId)
@@ -50,10 +51,17 @@ describe('a full disk', () => {
     expect(refused).toBeInstanceOf(UnavailableError)
     expect((refused as Error).message).toMatch(/disk|space|full/i)
 
+    disk.leaveFree(0)
+    await expect(
+      (async () => {
+        for (;;) acknowledged.push((await queue.enqueue(new Uint8Array(50))).jobId)
+      })(),
+    ).rejects.toBeInstanceOf(UnavailableError)
+
     // It stays up, says that it cannot write, and answers what needs no room.
     expect(server.child.exitCode).toBeNull()
     expect((await queue.get(acknowledged[0]!)).status).toBe('pending')
-    const health = await clientOf(server, impatient).health()
+    const health = await mr.health()
     expect(health).toMatchObject({ healthy: false, detail: expect.stringMatching(/disk|space|full/i) })
     const refusals = await Promise.allSettled(Array.from({ length: 20 }, () => queue.enqueue(payload(0))))
     for (const outcome of refusals) {
@@ -63,12 +71,12 @@ describe('a full disk', () => {
 
     disk.leaveFree(Number.POSITIVE_INFINITY)
     await until('it takes jobs again', () => enqueue(9), { within: 5000 })
-    expect((await clientOf(server, impatient).health()).healthy).toBe(true)
+    await until('it says so', async () => (await mr.health()).healthy, { within: 3000 }) // it looks once a second
     expect((await queue.stats()).total).toBe(acknowledged.length)
     await server.kill()
     await server.restart()
     const again = clientOf(server, impatient).queue<Uint8Array>('disk')
-    for (const id of acknowledged) expect((await again.get(id)).payload.length).toBe(50_000)
+    for (const id of acknowledged) expect((await again.get(id)).payload.length).toBeOneOf([50, 50_000])
     const job = (await again.reserve())!
     await job.complete('done')
   })
@@ -86,7 +94,7 @@ describe('a full disk', () => {
   test.skipIf(noSmallDisk)('a read-only disk: a clear refusal', async () => {
     await using disk = await createSmallDisk(8 * 1024 ** 2)
     disk.freeze()
-    expectClear(await refusal({ data: join(disk.path, 'data'), via: disk.via }), /read-only|writ/i)
+    expectClear(await refusal({ data: disk.path, via: disk.via }), /read-only|writ/i)
   })
 })
 
@@ -106,9 +114,9 @@ describe('the data directory', () => {
     const folder = temporaryFolder()
     const file = join(folder, 'file')
     writeFileSync(file, 'x')
-    for (const data of [file, join(file, 'below'), '/proc/nowhere/data']) {
+    for (const data of [file, join(file, 'below'), '/sys/nowhere']) {
       const error = await refusal({ data })
-      expectClear(error, /director/i)
+      expectClear(error, /cannot be used/i)
       expect(error.output).toContain(data)
     }
     expect(readFileSync(file, 'utf8')).toBe('x')
@@ -145,8 +153,8 @@ describe('a damaged database', () => {
 
   beforeAll(async () => {
     await using server = await startServer()
-    const queue = clientOf(server, { ...impatient, timeout: '20s' }).queue<string>('kept')
-    const results = await queue.enqueueBatch(Array.from({ length: jobs }, (_, n) => ({ payload: payloadOf(n) })))
+    await using mr = new Millrace({ endpoint: server.endpoint, apiKey: server.key, namespace })
+    const results = await mr.queue<string>('kept').enqueueBatch(Array.from({ length: jobs }, (_, n) => ({ payload: payloadOf(n) })))
     ids.push(...results.map(({ jobId }) => jobId))
     expect((await server.stop()).code).toBe(0)
     good = server.data
@@ -195,7 +203,7 @@ describe('a damaged database', () => {
     } catch (error) {
       if (!(error instanceof ServerDidNotStart)) throw error
       expectClear(error, /corrupt|damaged|malformed|not a database/i)
-      expect(error.output).toContain(file)
+      expect(error.output).toContain(data)
       return 'refused'
     } finally {
       expect(existsSync(file)).toBe(true) // what can still be saved is not thrown away

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { ended, start } from '../harness/processes.ts'
 import { ownEnvironment } from '../harness/server.ts'
+import type { ProcessSettings } from './settings.ts'
 
 /** A worker or producer process. */
 export interface Actor {
@@ -20,7 +21,7 @@ export interface Cast {
    * @param program - a file of this folder.
    * @param settings - its argument.
    */
-  enter(program: 'worker' | 'producer', settings: { readonly name: string }): Promise<Actor>
+  enter(program: 'worker' | 'producer', settings: ProcessSettings): Promise<Actor>
   /** Kills one as a crash would, and waits until it is gone. */
   kill(actor: Actor): Promise<void>
   /** Those that ended by themselves, with what they wrote. */

@@ -9,7 +9,7 @@ import { type Actor, type Cast, createCast } from './cast.ts'
 import { check, type Report } from './checker.ts'
 import { readFinals } from './finals.ts'
 import { type Journal, openJournal, readJournals } from './journal.ts'
-import { queueName, type WorkerMode } from './settings.ts'
+import { type ProducerSettings, queueName, type WorkerMode, type WorkerSettings } from './settings.ts'
 
 const long = process.env.MILLRACE_LONG === '1'
 const kills = Number(process.env.MILLRACE_KILLS ?? (long ? 300 : 30))
@@ -32,15 +32,16 @@ test(`${kills} kills: nothing acknowledged is lost, nothing is done twice`, { ti
   const settings = { endpoint, key, namespace, folder, leaseMs }
 
   let entered = 0
-  const enterWorker = (mode: WorkerMode) => cast.enter('worker', { ...settings, name: `${mode}-${++entered}`, mode } as { name: string })
+  const enterWorker = (mode: WorkerMode) => {
+    const worker: WorkerSettings = { ...settings, name: `${mode}-${++entered}`, mode, concurrency: 8 }
+    return cast.enter('worker', worker)
+  }
   const workers = await Promise.all(modes.map(enterWorker))
-  const submitters = await Promise.all(
-    Array.from({ length: producers }, (_, i) =>
-      cast.enter('producer', { ...settings, name: `producer-${i}`, seed: random.int(0, 2 ** 31), rate: rate / producers } as {
-        name: string
-      }),
-    ),
-  )
+  const enterProducer = (_: unknown, i: number) => {
+    const producer: ProducerSettings = { ...settings, name: `producer-${i}`, seed: random.int(0, 2 ** 31), rate: rate / producers }
+    return cast.enter('producer', producer)
+  }
+  const submitters = await Promise.all(Array.from({ length: producers }, enterProducer))
 
   const paused: Promise<void>[] = []
   for (let i = 0; i < kills; i++) {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { rawClient } from '../raw/raw.ts'
 import type { Journal, Payload } from './journal.ts'
 import { functionName, type WorkerSettings } from './settings.ts'
-import { delivery, type Held, PlannedFailure, perform } from './work.ts'
+import { attemptCall, type Held, PlannedFailure, perform } from './work.ts'
 
 interface Job {
   readonly jobId: string
@@ -19,14 +19,11 @@ interface Pushed {
   }
 }
 
-type Action = 'complete' | 'fail' | 'renew'
-
 /** A settlement that the server has not answered yet. It is sent again over the next stream when this one breaks. */
 interface Unanswered {
-  readonly held: Held
-  readonly action: Action
   readonly settlement: object
-  answered(): void
+  accepted(): void
+  refused(error: { readonly code: string }): void
 }
 
 /**
@@ -34,7 +31,7 @@ interface Unanswered {
  *
  * @returns what ends it: takes no more jobs, and waits until those in hand are settled.
  */
-export function runRawWorker(options: WorkerSettings & { readonly journal: Journal; readonly concurrency: number }): () => Promise<void> {
+export function runRawWorker(options: WorkerSettings & { readonly journal: Journal }): () => Promise<void> {
   const { endpoint, key, namespace, name, leaseMs, journal, concurrency } = options
   const { talk } = rawClient('WorkerService', {
     endpoint,
@@ -48,10 +45,10 @@ export function runRawWorker(options: WorkerSettings & { readonly journal: Journ
   let sequence = 0
   let stopped = false
 
-  const settle = (held: Held, action: Action, settlement: object) =>
-    new Promise<void>((answered) => {
+  const settle = ({ id: jobId, token: leaseToken }: Held, action: object) =>
+    new Promise<void>((accepted, refused) => {
       const number = ++sequence
-      unanswered.set(number, { held, action, settlement: { jobId: held.id, leaseToken: held.token, ...settlement }, answered })
+      unanswered.set(number, { settlement: { jobId, leaseToken, ...action }, accepted, refused })
       send(number)
     })
 
@@ -61,16 +58,14 @@ export function runRawWorker(options: WorkerSettings & { readonly journal: Journ
   }
 
   const work = async (held: Held) => {
-    const late = {
-      renew: () => settle(held, 'renew', { renew: {} }),
-      fail: () => settle(held, 'fail', { fail: { error: { message: 'late' } } }),
-    }
+    const fail = (message: string) => settle(held, { fail: { error: { message } } })
+    const late = { renew: () => settle(held, { renew: {} }), fail: () => fail('late') }
     try {
-      const result = await perform(journal, name, leaseMs, held, late)
-      await settle(held, 'complete', { complete: { result: Buffer.from(JSON.stringify(result)) } })
+      const result = Buffer.from(JSON.stringify(await perform(journal, name, leaseMs, held, late)))
+      await attemptCall(journal, name, held, 'complete', () => settle(held, { complete: { result } }))
     } catch (error) {
       if (!(error instanceof PlannedFailure)) throw error
-      await settle(held, 'fail', { fail: { error: { message: error.message } } })
+      await attemptCall(journal, name, held, 'fail', () => fail(error.message))
     }
   }
 
@@ -83,10 +78,8 @@ export function runRawWorker(options: WorkerSettings & { readonly journal: Journ
     if (!answer) return
     unanswered.delete(Number(settled.sequence))
     const [rejected] = settled.rejected
-    const { held, action } = answer
-    if (rejected) journal.write({ type: 'refused', action, code: rejected.error.reason, ...delivery(name, held) })
-    else journal.write({ type: 'acknowledged', action, ...delivery(name, held) })
-    answer.answered()
+    if (rejected) answer.refused({ code: rejected.error.reason })
+    else answer.accepted()
   }
 
   const connect = () => {

@@ -26,6 +26,8 @@ export type WorkerMode =
 /** What a worker process is told. */
 export interface WorkerSettings extends ProcessSettings {
   readonly mode: WorkerMode
+  /** Jobs it works on at a time. */
+  readonly concurrency: number
 }
 
 /** What a producer process is told. */

@@ -62,11 +62,11 @@ export async function perform(journal: Journal, worker: string, leaseMs: number,
         if (late) {
           await attemptCall(journal, worker, held, 'renew', late.renew)
           await attemptCall(journal, worker, held, 'fail', late.fail)
-        }
+        } else await sleep(1000) // time to be told
       }
       break
     case 'ok':
-      await sleep(Number.parseInt(hashOf(n).slice(0, 2), 16) / 10)
+      await sleep(Number.parseInt(hashOf(n).slice(0, 2), 16)) // up to a quarter of a second
   }
   return { n, hash: hashOf(n), attempt, token }
 }

@@ -6,10 +6,8 @@ import { runRawWorker } from './raw-worker.ts'
 import { functionName, obeyParent, queueName, readSettings, stubborn, type WorkerSettings } from './settings.ts'
 import { attemptCall, delivery, type Held, PlannedFailure, perform } from './work.ts'
 
-const concurrency = 8
-
 const settings = readSettings<WorkerSettings>()
-const { endpoint, key, namespace, name, folder, leaseMs, mode } = settings
+const { endpoint, key, namespace, name, folder, leaseMs, mode, concurrency } = settings
 const journal = openJournal(folder, name)
 const mr = new Millrace({ endpoint, apiKey: key, namespace, ...stubborn })
 const stopping = new AbortController()
@@ -100,7 +98,7 @@ function begin(): Promise<() => Promise<void>> | (() => Promise<void>) {
     case 'worker':
       return runWorkers()
     case 'raw':
-      return runRawWorker({ ...settings, journal, concurrency })
+      return runRawWorker({ ...settings, journal })
     default: {
       const running = mode === 'receive' ? receiveInALoop() : takeDeliveries()
       return async () => {

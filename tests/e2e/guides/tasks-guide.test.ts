@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
+  type Logger,
   Millrace,
   type SubmitTaskOptions,
   TaskFailedError,
@@ -8,6 +9,7 @@ import {
   type TaskStatus,
   TaskTimeoutError,
   type TaskUpdate,
+  UnavailableError,
 } from '@millrace/client'
 import { describe, expect, test } from 'vitest'
 import { freshName, startWorker, useServer } from '../harness/fixture.ts'
@@ -66,14 +68,13 @@ describe('client', () => {
     await mr.ready({ timeout: '5s' })
   })
 
-  test('a logger hears of calls', async () => {
+  test('a logger hears why calls are tried again', async () => {
     const lines: string[] = []
-    const logger = Object.fromEntries(
-      ['debug', 'info', 'warn', 'error'].map((level) => [level, (...args: unknown[]) => lines.push(`${level} ${args.join(' ')}`)]),
-    )
-    const mr = fixture.client({ logger: logger as never })
-    await mr.cluster.health()
-    expect(lines.length).toBeGreaterThan(0)
+    const log = (message: string) => void lines.push(message)
+    const logger: Logger = { debug: log, info: log, warn: log, error: log }
+    const lost = fixture.client({ endpoint: '127.0.0.1:1', logger, retry: { maxRetries: 1, initialDelay: 10 } })
+    await expect(lost.cluster.health()).rejects.toBeInstanceOf(UnavailableError)
+    expect(lines.join()).toMatch(/GetHealth.*UNAVAILABLE/)
   })
 
   test('many concurrent calls over several connections, with compression', async () => {

@@ -1,8 +1,11 @@
-import { Millrace, type MillraceOptions, type Worker } from '@millrace/client'
+import { type Logger, Millrace, type MillraceOptions, type Worker } from '@millrace/client'
 import { afterAll, afterEach, beforeAll, onTestFinished } from 'vitest'
 import { type RawClient, type RawOptions, rawClient, type ServiceName } from '../raw/raw.ts'
 import { type ServerOptions, type ServerProcess, startServer } from './server.ts'
 import { removeFolder } from './temporary.ts'
+
+/** Servers are killed here all the time; what clients say to that is not news. */
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
 let names = 0
 
@@ -55,7 +58,7 @@ export function useServer(options: ServerOptions = {}): Fixture {
 
 /** A client of a server, closed when the test ends, in a namespace of its own unless the options say otherwise. */
 export function clientOf(server: ServerProcess, options: Partial<MillraceOptions> = {}): Millrace {
-  const client = new Millrace({ endpoint: server.endpoint, apiKey: server.key, namespace: freshName(), ...options })
+  const client = new Millrace({ endpoint: server.endpoint, apiKey: server.key, namespace: freshName(), logger: silent, ...options })
   onTestFinished(() => client.close())
   return client
 }

@@ -45,9 +45,8 @@ export async function createSmallDisk(bytes: number): Promise<SmallDisk> {
     path,
     via,
     leaveFree(free) {
-      rmSync(filler, { force: true })
-      if (free === Number.POSITIVE_INFINITY) return
-      const file = openSync(filler, 'w')
+      if (free === Number.POSITIVE_INFINITY) return rmSync(filler, { force: true })
+      const file = openSync(filler, 'a')
       try {
         for (const size of [65_536, 4096, 1]) {
           const block = Buffer.alloc(size)

@@ -43,7 +43,9 @@ test('a task that ends while the server is away for its watcher is not missed', 
   await until('it is pending', async () => (await mr.tasks.status(taskId)).status === 'pending')
   await server.kill()
   await server.restart()
-  await clientOf(server, { namespace }).tasks.cancel(taskId)
+  const other = clientOf(server, { namespace })
+  await other.ready()
+  await other.tasks.cancel(taskId)
   expect((await waiting).status).toBe('cancelled')
 })
 

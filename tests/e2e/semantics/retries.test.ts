@@ -15,7 +15,7 @@ describe('backoff', () => {
     ['exponential', { strategy: 'exponential', maxAttempts: 4, initialBackoff: 150, multiplier: 3 }, [150, 450, 1350]],
     ['capped', { strategy: 'exponential', maxAttempts: 5, initialBackoff: 100, multiplier: 10, maxBackoff: 400 }, [100, 400, 400, 400]],
   ]
-  test.concurrent.for(shapes)('%s', async ([, retry, expected], { expect }) => {
+  test.for(shapes)('%s', async ([, retry, expected]) => {
     const mr = fixture.client()
     const times: number[] = []
     await startWorker(

@@ -8,6 +8,9 @@ import { run } from './run.ts'
 import { sizesFor } from './sizes.ts'
 import { describeMachine, drawTable } from './table.ts'
 
+/** Share of a core that others may use before the figures mean little. */
+const tolerableNoise = 0.1
+
 /** Measures and prints; resolves with the exit code: 1 when a figure is void. */
 async function bench(options: BenchOptions): Promise<number> {
   const sizes = sizesFor(options)
@@ -28,12 +31,16 @@ async function bench(options: BenchOptions): Promise<number> {
     `\n${sizes.payloadBytes}-byte payloads, ${rounds}${options.quick ? ' (quick: not to be quoted)' : ''}; CPU: server/client, of one core\n`,
   )
   console.log(drawTable(rows))
+  const noise = samples.noise()
+  if (noise > tolerableNoise) {
+    console.log(`\nOther processes, or the host, used up to ${Math.round(noise * 100)} % of a core meanwhile: not to be quoted.`)
+  }
   for (const problem of samples.problems) console.log(`VOID ${problem}`)
   if (options.cpuProf) console.log(`\nProfiles are in ${profileDir}; read one with: pnpm profile-top FILE`)
   if (options.json !== undefined) {
     writeFileSync(
       resolve(process.env.INIT_CWD ?? '.', options.json),
-      `${JSON.stringify({ machine, peers, options, sizes, rows, problems: samples.problems }, null, 2)}\n`,
+      `${JSON.stringify({ machine, peers, options, sizes, rows, noise, problems: samples.problems }, null, 2)}\n`,
     )
   }
   return samples.problems.length === 0 ? 0 : 1

@@ -14,7 +14,9 @@ const ticksPerSecond = 100 // USER_HZ: what /proc counts in, on every Linux
 
 /** Seconds of CPU that the whole machine has used so far, and that its host has withheld. */
 export function machineCpu(): number {
-  const [, user = 0, nice = 0, system = 0, , , irq = 0, softIrq = 0, steal = 0] = readFileSync('/proc/stat', 'latin1').split(/\s+/, 9).map(Number)
+  const [, user = 0, nice = 0, system = 0, , , irq = 0, softIrq = 0, steal = 0] = readFileSync('/proc/stat', 'latin1')
+    .split(/\s+/, 9)
+    .map(Number)
   return (user + nice + system + irq + softIrq + steal) / ticksPerSecond
 }
 

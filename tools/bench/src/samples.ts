@@ -40,6 +40,12 @@ export class Samples {
     const names = Object.keys(windows[0]!) as (keyof Window)[]
     return Object.fromEntries(names.map((name) => [name, median(windows.map((each) => each[name]))])) as unknown as Window
   }
+
+  /** Most of a core that anything else used during a measurement, by the medians of its rounds. */
+  noise(): number {
+    const each = [...this.#windows.values()].map((windows) => median(windows.map(({ otherCpu }) => otherCpu)))
+    return Math.max(0, ...each)
+  }
 }
 
 function push<T>(lists: Map<string, T[]>, key: string, value: T): void {

@@ -40,7 +40,9 @@ it('reports what users can see, in a stable order, without comments', () => {
   const [module] = readPublicApi(root)
   expect(module?.name).toBe('@millrace/one')
   expect(module?.text).toBe(
-    ['class B {\n    run(inner: Inner): void;\n}', 'const A: number;', 'interface Inner {\n    readonly x: number;\n}'].join('\n\n'),
+    ['export class B {\n    run(inner: Inner): void;\n}', 'export const A: number;', 'interface Inner {\n    readonly x: number;\n}'].join(
+      '\n\n',
+    ),
   )
 })
 
@@ -48,7 +50,8 @@ it('says what has no documentation, down to members, and leaves out what is priv
   writePackage(
     'one',
     `/** Documented. */
-     export declare class Good {
+     export declare class Good extends Error {
+       name: string;
        /** Yes. */
        a: number;
        b: number;

@@ -69,6 +69,7 @@ class ModuleReader {
   readonly #printer = ts.createPrinter({ removeComments: true })
   /** Declarations, each with the name that it has in the report before it. */
   readonly #declarations = new Set<string>()
+  readonly #exported = new Set<ts.Symbol>()
   readonly #seen = new Set<ts.Symbol>()
 
   constructor(program: ts.Program, folder: string) {
@@ -81,7 +82,9 @@ class ModuleReader {
     const module = this.#checker.getSymbolAtLocation(this.#program.getSourceFile(file)!)
     if (!module) throw new Error(`${file} exports nothing.`)
     const symbols: ApiSymbol[] = []
-    for (const exported of this.#checker.getExportsOfModule(module)) {
+    const exports = this.#checker.getExportsOfModule(module)
+    for (const exported of exports) this.#exported.add(this.#resolve(exported))
+    for (const exported of exports) {
       const symbol = this.#resolve(exported)
       const origin = this.#origin(symbol)
       if (origin) {
@@ -114,7 +117,8 @@ class ModuleReader {
     if (this.#seen.has(symbol)) return
     this.#seen.add(symbol)
     const nodes = (symbol.declarations ?? []).map((node) => (ts.isVariableDeclaration(node) ? node.parent.parent : node))
-    const texts = [...new Set(nodes)].map((node) => this.#text(node))
+    const prefix = this.#exported.has(symbol) ? 'export ' : ''
+    const texts = [...new Set(nodes)].map((node) => prefix + this.#text(node))
     // The bundler numbers what has the same name in several files, in no order that lasts.
     this.#declarations.add(`${name}\0${texts.join('\n')}`.replace(/\$\d+\b/g, ''))
     for (const node of nodes) this.#printReferences(node)
@@ -141,9 +145,13 @@ class ModuleReader {
   }
 
   #describe(name: string, symbol: ts.Symbol): ApiSymbol[] {
+    // An overriding member means what it means in the base class.
+    const type = this.#checker.getDeclaredTypeOfSymbol(symbol)
+    const bases = type.isClassOrInterface() ? this.#checker.getBaseTypes(type) : []
+    const isInherited = (member: string) => bases.some((base) => base.getProperty(member))
     const members = [...(symbol.members?.values() ?? [])].filter((member) => {
       const [node] = member.declarations ?? []
-      return node && isNamedMember(node) && !isPrivate(node) && !member.name.startsWith('__')
+      return node && isNamedMember(node) && !isPrivate(node) && !isInherited(member.name) && !member.name.startsWith('__')
     })
     return [
       { name, kind: 'export', documented: this.#isDocumented(symbol) },
@@ -167,8 +175,9 @@ function memberName(member: ts.Symbol): string {
 }
 
 function isPrivate(node: ts.Node): boolean {
-  const isHidden = ts.canHaveModifiers(node) && ts.getModifiers(node)?.some((modifier) => modifier.kind === ts.SyntaxKind.PrivateKeyword)
-  return Boolean(isHidden || (ts.isClassElement(node) && node.name && ts.isPrivateIdentifier(node.name)))
+  const isHidden = ts.isClassElement(node) && node.name !== undefined && ts.isPrivateIdentifier(node.name)
+  const modifiers = ts.canHaveModifiers(node) ? ts.getModifiers(node) : undefined
+  return isHidden || Boolean(modifiers?.some((modifier) => modifier.kind === ts.SyntaxKind.PrivateKeyword))
 }
 
 /** A class without what users cannot reach. */

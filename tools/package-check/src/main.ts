@@ -34,7 +34,9 @@ async function check<T>(name: string, run: () => Promise<T>): Promise<T | undefi
 
 function checkPackage(packed: PackedPackage): Promise<unknown>[] {
   const { name, tarball, manifest } = packed
-  const entrypoints = Object.entries(manifest.exports ?? {}).flatMap(([path, target]) => (typeof target === 'object' ? [path] : []))
+  const entrypoints = Object.entries(manifest.exports ?? {}).flatMap(([path, target]) =>
+    typeof target === 'object' && target.types ? [path] : [],
+  )
   return [
     check(`${name}: what is in the tarball`, () => checkTarball(packed, work)),
     check(`${name}: publint`, () => exec('publint', ['run', tarball, '--strict'], { cwd: root })),

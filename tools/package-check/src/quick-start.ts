@@ -50,7 +50,8 @@ export async function runQuickStart(
     return child
   }
   try {
-    const ready = start(server, join(server.project, 'node_modules/.bin/millrace'), ['serve', '--dev', '--json', '--grpc', '127.0.0.1:0'])
+    const millrace = join(server.project, 'node_modules/.bin/millrace')
+    const ready = start(server, millrace, ['serve', '--dev', '--json', '--grpc', '127.0.0.1:0', '--log-level', 'warn'])
     const ended = once(ready, 'exit').then(([code]) => Promise.reject(new Error(`millrace serve ended with code ${code}.`)))
     const [line] = (await Promise.race([once(createInterface(ready.stdout!), 'line'), ended])) as [string]
     const { grpc, key } = JSON.parse(line) as { grpc: string; key: string }
@@ -58,15 +59,17 @@ export async function runQuickStart(
     for (const { name, code } of files) writeFileSync(join(client.project, name), code)
     for (const { name } of files.slice(0, -1)) start(client, 'node', [name], env)
     await exec('node', [files.at(-1)!.name], { cwd: client.project, path: client.path, env, timeout: 30_000 })
+    await exec(millrace, ['tasks', 'list'], { cwd: server.project, path: server.path, env })
   } finally {
     await Promise.all(started.reverse().map(stop))
   }
 }
 
-/** Ends a process that drains when asked to. */
+/** Asks a process to end: it drains, then ends well or by that signal. */
 async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   child.kill('SIGTERM')
-  const [code] = await once(child, 'exit')
-  if (code !== 0) throw new Error(`'${child.spawnargs.join(' ')}' ended with code ${code} when it was asked to stop.`)
+  const [code, signal] = await once(child, 'exit')
+  if (code !== 0 && signal !== 'SIGTERM')
+    throw new Error(`'${child.spawnargs.join(' ')}' ended with code ${code} when it was asked to stop.`)
 }

@@ -11,5 +11,8 @@ export const clientOptions: readonly Option[] = [
   },
   { name: 'key', placeholder: 'KEY', help: 'The API key.', variable: 'MILLRACE_API_KEY' },
   { name: 'namespace', placeholder: 'NAME', help: 'The namespace.', default: 'default', variable: 'MILLRACE_NAMESPACE' },
+  { name: 'tls-ca', placeholder: 'FILE', help: 'Certificate authorities to trust (PEM), for https:// endpoints. Default: those of Node.' },
+  { name: 'tls-cert', placeholder: 'FILE', help: 'Certificate of this client (PEM), for servers that want one.' },
+  { name: 'tls-key', placeholder: 'FILE', help: 'Its private key (PEM).' },
   { name: 'json', help: 'Write results as JSON, one value a line.' },
 ]

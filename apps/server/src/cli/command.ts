@@ -55,3 +55,8 @@ export interface Command {
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
+
+/** The server refused a call, or nobody answered; exit code 1. */
+export class CallError extends Error {
+  override readonly name = 'CallError'
+}

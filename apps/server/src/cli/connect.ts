@@ -1,21 +1,8 @@
+import { readFileSync } from 'node:fs'
 import { ClusterServiceDefinition, KeyServiceDefinition, QueueServiceDefinition, TaskServiceDefinition } from '@millrace/protocol'
-import type { ErrorDetails } from '@millrace/protocol/errors'
 import { decodeErrorDetails, grpcDefinition, statusDetailsTrailer } from '@millrace/protocol/grpc'
 import { ChannelCredentials, ClientError, type ClientMiddleware, createChannel, createClientFactory, Metadata } from 'nice-grpc'
-import { type Invocation, UsageError } from './command.ts'
-
-/** A call failed; what is known of why. */
-export class CallError extends Error {
-  override readonly name = 'CallError'
-  /** The error as the server told it. */
-  readonly details: ErrorDetails
-
-  /** @param message - for people. @param details - as the server told it. */
-  constructor(message: string, details: ErrorDetails) {
-    super(message)
-    this.details = details
-  }
-}
+import { CallError, type Invocation, UsageError } from './command.ts'
 
 /** Largest answer taken, in bytes. */
 const mostBytes = 64 * 1024 * 1024
@@ -32,8 +19,7 @@ export function connect({ flags, env }: Pick<Invocation, 'flags' | 'env'>) {
   const key = given('key', 'MILLRACE_API_KEY')
   if (!key) throw new UsageError('There is no API key: give --key KEY, or set MILLRACE_API_KEY')
   const metadata = Metadata({ 'x-api-key': key, 'millrace-namespace': given('namespace', 'MILLRACE_NAMESPACE') || 'default' })
-  const secure = endpoint.startsWith('https://')
-  const channel = createChannel(endpoint, secure ? ChannelCredentials.createSsl() : ChannelCredentials.createInsecure(), {
+  const channel = createChannel(endpoint, endpoint.startsWith('https://') ? tlsCredentials(flags) : ChannelCredentials.createInsecure(), {
     'grpc.max_receive_message_length': mostBytes,
     'grpc.enable_channelz': 0,
   })
@@ -44,6 +30,24 @@ export function connect({ flags, env }: Pick<Invocation, 'flags' | 'env'>) {
     cluster: factory.create(grpcDefinition(ClusterServiceDefinition), channel),
     keys: factory.create(grpcDefinition(KeyServiceDefinition), channel),
     [Symbol.dispose]: () => channel.close(),
+  }
+}
+
+function tlsCredentials(flags: Invocation['flags']): ChannelCredentials {
+  const read = (flag: string): Buffer | null => {
+    const path = flags[flag]
+    if (typeof path !== 'string') return null
+    try {
+      return readFileSync(path)
+    } catch (error) {
+      throw new UsageError(`--${flag}: ${path} cannot be read (${(error as Error).message})`)
+    }
+  }
+  try {
+    return ChannelCredentials.createSsl(read('tls-ca'), read('tls-key'), read('tls-cert'))
+  } catch (error) {
+    if (error instanceof UsageError) throw error
+    throw new UsageError(`The TLS files cannot be used (${(error as Error).message}); --tls-cert and --tls-key belong together`)
   }
 }
 
@@ -61,7 +65,7 @@ function callWith(headers: Metadata, endpoint: string): ClientMiddleware {
       const details = decodeErrorDetails(error.code, error.details, trailer?.get(statusDetailsTrailer))
       const silent = details.reason === 'UNAVAILABLE' && !trailer?.has(statusDetailsTrailer)
       const message = silent ? `There is no answer from ${endpoint} (${error.details}). Is the server running?` : details.message
-      throw new CallError(message, details)
+      throw new CallError(message)
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream'
 import { nearest } from '../suggest.ts'
-import { type Command, UsageError } from './command.ts'
+import { CallError, type Command, UsageError } from './command.ts'
 import { health } from './commands/health.ts'
 import { keys } from './commands/keys.ts'
 import { queues } from './commands/queues.ts'
@@ -88,7 +88,7 @@ function report(error: unknown, command: Command, output: Output): number {
     output.remark(`See: millrace ${command.name} --help`)
     return 2
   }
-  if (error instanceof Error && error.name === 'CallError') {
+  if (error instanceof CallError) {
     output.error(error.message)
     return 1
   }

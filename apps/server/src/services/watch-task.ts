@@ -74,7 +74,7 @@ export async function* tailTaskLogs({ engine }: ServiceContext, seq: Seq, after:
     return undefined
   }
   try {
-    if (!(await follower.add(seq))) return
+    if (!(await follower.add(seq, { withLog: true }))) return
     yield* pump(take, wakeup, call.signal)
   } finally {
     follower.close()

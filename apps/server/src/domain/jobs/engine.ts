@@ -86,7 +86,10 @@ export function createJobEngine({ store, clock, retention, onError }: JobEngineO
     async settle(scope, items) {
       const settled = jobs.settle(scope, items, clock.now())
       dispatcher.settling(scope, items)
-      return settled
+      const outcomes = await settled
+      // A renewal may end a lease earlier than it would have ended.
+      for (const { leaseExpiresAt } of outcomes) if (leaseExpiresAt !== undefined) upkeep.dueAt(leaseExpiresAt)
+      return outcomes
     },
 
     follow: (scope, deliver) => followers.follow(scope, deliver),

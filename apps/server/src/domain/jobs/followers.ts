@@ -5,6 +5,8 @@ import type { Follower } from './types.ts'
 interface Watch {
   readonly follower: FollowerState
   readonly terminalOnly: boolean
+  /** Tell of changes that are not a new revision too: lines of the log. */
+  readonly withLog: boolean
   /** The revision delivered last. */
   revision: number
 }
@@ -35,10 +37,10 @@ export class Followers {
   follow(scope: Scope, deliver: (records: readonly JobRecord[]) => void): Follower {
     const follower: FollowerState = { scope, deliver, watches: new Map() }
     return {
-      add: async (seq, { terminalOnly = false, afterRevision = 0 } = {}) => {
+      add: async (seq, { terminalOnly = false, afterRevision = 0, withLog = false } = {}) => {
         const known = follower.watches.get(seq)
         if (known) this.#remove(known, seq)
-        const watch: Watch = { follower, terminalOnly, revision: afterRevision }
+        const watch: Watch = { follower, terminalOnly, withLog, revision: afterRevision }
         follower.watches.set(seq, watch)
         this.#watchersOf(seq).add(watch)
         const [record] = await this.#store.jobs.getMany(scope, [seq])
@@ -75,7 +77,7 @@ export class Followers {
   #tell(follower: FollowerState, records: readonly JobRecord[]): void {
     const news = records.filter((record) => {
       const watch = follower.watches.get(record.seq)
-      if (!watch || record.revision <= watch.revision) return false
+      if (!watch || (record.revision <= watch.revision && !watch.withLog)) return false
       watch.revision = record.revision
       if (isTerminal(record.state)) this.#remove(watch, record.seq)
       return isTerminal(record.state) || !watch.terminalOnly

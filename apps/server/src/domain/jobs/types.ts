@@ -56,8 +56,8 @@ export interface WorkerInfo {
 
 /** Follows jobs; one per watching stream. */
 export interface Follower {
-  /** Follows a job from its present state on; resolves false when there is none. */
-  add(seq: Seq, options?: { readonly terminalOnly?: boolean; readonly afterRevision?: number }): Promise<boolean>
+  /** Follows a job from its present state on, and its log when asked to; resolves false when there is none. */
+  add(seq: Seq, options?: { readonly terminalOnly?: boolean; readonly afterRevision?: number; readonly withLog?: boolean }): Promise<boolean>
   remove(seq: Seq): void
   close(): void
 }

@@ -2,7 +2,7 @@ import type { Clock } from '../../clock.ts'
 import type { Keyring } from './keyring.ts'
 
 /** The tenant of the first keys. */
-export const defaultTenant = 'default'
+const defaultTenant = 'default'
 
 /** How long a key of `--dev` is valid. */
 const devKeyMs = 7 * 24 * 3_600_000

@@ -1,7 +1,7 @@
 import { MillraceError } from '../../errors.ts'
 
 /** Stands for a request whose bytes are not the message they should be. */
-export class MalformedRequest {
+class MalformedRequest {
   /** What the decoder said. */
   readonly problem: string
 

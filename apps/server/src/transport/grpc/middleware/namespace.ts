@@ -3,7 +3,7 @@ import { MillraceError } from '../../../errors.ts'
 import { isName } from '../../../services/checks.ts'
 
 /** The header that names the namespace. */
-export const namespaceHeader = 'millrace-namespace'
+const namespaceHeader = 'millrace-namespace'
 
 /**
  * The namespace a call acts in; `default` when the caller names none.
