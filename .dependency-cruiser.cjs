@@ -72,10 +72,16 @@ module.exports = {
       { path: `${server}/store/`, pathNot: `${server}/store/ports[.]ts$` },
     ),
     forbid(
+      'server-adapters',
+      'No adapter knows another.',
+      { path: `${server}/store/([^/]+)/`, pathNot: tests },
+      { path: `${server}/store/[^/]+/`, pathNot: `${server}/store/$1/` },
+    ),
+    forbid(
       'server-sql',
       'SQL lives in the adapters.',
-      { path: '^apps/server/src/', pathNot: `${server}/store/sqlite/` },
-      { path: '^(node:)?sqlite$' },
+      { path: '^apps/server/src/', pathNot: [`${server}/store/(sqlite|postgres)/`, tests] },
+      { path: '^(node:)?sqlite$|(^|/)node_modules/(@types/)?pg/' },
     ),
   ],
   options: {

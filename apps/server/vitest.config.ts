@@ -6,5 +6,9 @@ const conditions = ['millrace-source']
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
-  test: { include: ['src/**/*.test.ts', 'test/**/*.test.ts'], execArgv: ['--conditions=millrace-source'] },
+  test: {
+    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    execArgv: ['--conditions=millrace-source'],
+    testTimeout: 30_000, // some start processes, perhaps on a busy machine
+  },
 })

@@ -137,11 +137,10 @@ export async function startServer(settings: ServerSettings = {}, options: StartO
 }
 
 async function openStore(config: ServerConfig, clock: Clock): Promise<Store> {
-  const path = config.store.slice('sqlite:'.length) || config.data
   try {
     await mkdir(config.data, { recursive: true })
     return await openSqliteStore({
-      path,
+      path: storePath(config),
       planRetry: retryPlanner(),
       defaultRetry: defaultRetryPolicy,
       defaultMaxDepth: config.queueDepth,
@@ -150,6 +149,11 @@ async function openStore(config: ServerConfig, clock: Clock): Promise<Store> {
   } catch (error) {
     throw startError(error, config)
   }
+}
+
+/** The directory of the store. */
+function storePath({ store, data }: ServerConfig): string {
+  return store.slice('sqlite:'.length) || data
 }
 
 function isPretty({ logFormat, dev }: ServerConfig): boolean {
@@ -182,6 +186,14 @@ function startError(error: unknown, config: ServerConfig): unknown {
     return new StartError(`${path ?? config.data} cannot be used (${code}): check the path and its permissions, or give another.`, {
       cause: error,
     })
+  }
+  if (code === 'ERR_SQLITE_ERROR') {
+    return new StartError(
+      `The store in '${storePath(config)}' cannot be used (${error.message}). Restore the directory from a backup, or give another.`,
+      {
+        cause: error,
+      },
+    )
   }
   if (/PEM|asn1|ERR_OSSL|key values mismatch/i.test(`${code} ${error.message}`)) {
     return new StartError(

@@ -12,7 +12,7 @@ import type { Call } from '../src/services/call.ts'
 import { openSqliteStore } from '../src/store/sqlite/open.ts'
 import { CallLifetimes } from '../src/transport/call-lifetimes.ts'
 import { startGrpcServer } from '../src/transport/grpc/server.ts'
-import { connectTo, failureOf, startTestServer } from './harness.ts'
+import { connectTo, failureOf, newTask, startTestServer } from './harness.ts'
 
 /** A server whose health call does what it is told. */
 async function serverThat(getHealth: (request: GetHealthRequest, call: Call) => Promise<GetHealthResponse>) {
@@ -87,6 +87,20 @@ describe('an error of a call', () => {
     expect(failure.details.reason).toBe('CONFLICT')
     expect(failure.details.message).toBe('漢'.repeat(333))
   })
+})
+
+it('an error that quotes endless input can still be sent', async () => {
+  const { admin } = await startTestServer()
+  for (const id of ['x'.repeat(100_000), '漢'.repeat(100_000)]) {
+    const failure = await failureOf(admin.tasks.getTask({ taskId: id }))
+    expect(failure.details).toMatchObject({ reason: 'NOT_FOUND', resource: 'task', id: id.slice(0, id[0] === 'x' ? 300 : 100) })
+  }
+  const bad = '?'.repeat(5000)
+  const labels = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`${bad}${i}`, bad]))
+  const failure = await failureOf(admin.tasks.submitTask({ task: newTask({ labels, function: bad, queue: bad }), requestId: '' }))
+  expect(failure.details).toMatchObject({ reason: 'VALIDATION' })
+  expect(failure.trailerBytes).toBeGreaterThan(1000)
+  expect(failure.trailerBytes).toBeLessThan(8192)
 })
 
 describe('the request id', () => {

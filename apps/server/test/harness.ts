@@ -40,10 +40,14 @@ export async function startTestServer(settings: ServerSettings = {}, clock?: Clo
 export class Failure extends Error {
   readonly code: number
   readonly details: ErrorDetails
-  constructor(error: ClientError, details: ErrorDetails) {
+  /** Size of the trailers, as headers count it. */
+  readonly trailerBytes: number
+  constructor(error: ClientError, trailer: Metadata | undefined) {
     super(error.message)
+    const bytes = trailer?.get(statusDetailsTrailer)
     this.code = error.code
-    this.details = details
+    this.details = decodeErrorDetails(error.code, error.details, bytes)
+    this.trailerBytes = encodeURI(error.details).length + Math.ceil((bytes?.length ?? 0) / 3) * 4
   }
 }
 
@@ -53,7 +57,7 @@ const explain: ClientMiddleware = async function* (call, options: CallOptions) {
     return yield* call.next(call.request, { ...options, onTrailer: (received) => (trailer = received) })
   } catch (error) {
     if (!(error instanceof ClientError)) throw error
-    throw new Failure(error, decodeErrorDetails(error.code, error.details, trailer?.get(statusDetailsTrailer)))
+    throw new Failure(error, trailer)
   }
 }
 

@@ -1,4 +1,4 @@
-import type { MillraceOptions } from '@millrace/core'
+import { type MillraceOptions, UnavailableError } from '@millrace/core'
 import { compileOptions, MillraceBase, systemClock } from '@millrace/core/adapter'
 import { GrpcTransport } from './grpc/grpc-transport.ts'
 import type { QueueWorkerOptions, TaskWorkerOptions } from './worker/types.ts'
@@ -18,6 +18,7 @@ import { compileWorkerOptions } from './worker/worker-options.ts'
 export class Millrace extends MillraceBase {
   readonly #context: WorkerContext
   readonly #workers = new Set<Worker>()
+  #closed = false
 
   /** @throws ValidationError naming the option that is wrong. */
   constructor(options: MillraceOptions = {}) {
@@ -40,6 +41,7 @@ export class Millrace extends MillraceBase {
    */
   worker<P = unknown>(options: QueueWorkerOptions<P>): Worker
   worker<T extends object, P>(options: TaskWorkerOptions<T> | QueueWorkerOptions<P>): Worker {
+    if (this.#closed) throw new UnavailableError({ reason: 'UNAVAILABLE', message: 'This client is closed.' })
     const worker = new Worker(this.#context, compileWorkerOptions(options))
     this.#workers.add(worker)
     return worker
@@ -47,6 +49,7 @@ export class Millrace extends MillraceBase {
 
   /** Drains this client's workers, then ends every call and connection. */
   override async close(): Promise<void> {
+    this.#closed = true
     await Promise.all([...this.#workers].map((worker) => worker.stop()))
     await super.close()
   }

@@ -1,6 +1,5 @@
 // What a transport and a runtime such as the worker are built with.
-export { type Backoff, backoffDelay, reconnectBackoff } from './calls/backoff.ts'
-export { sleep } from './calls/sleep.ts'
+export { Outage } from './calls/outage.ts'
 export { type Clock, systemClock } from './clock.ts'
 export { type Credentials, createCredentials } from './credentials.ts'
 export { toMs } from './durations.ts'

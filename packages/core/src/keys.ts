@@ -79,9 +79,10 @@ export class Keys {
   }
 
   /** Ends a key at once. @throws NotFoundError */
-  async revoke(keyId: string, call?: CallOptions): Promise<ApiKey> {
-    const bounds = { ...compileCall(this.#context.options, call), safe: true }
-    return fromKey((await this.#context.caller.unary('KeyService/RevokeKey', { keyId: toText('keyId', keyId) }, bounds)).key)
+  async revoke(keyId: string, options: CallOptions & { readonly tenant?: string } = {}): Promise<ApiKey> {
+    const call = { ...compileCall(this.#context.options, options), safe: true }
+    const request = { keyId: toText('keyId', keyId), tenant: toText('tenant', options.tenant) }
+    return fromKey((await this.#context.caller.unary('KeyService/RevokeKey', request, call)).key)
   }
 }
 

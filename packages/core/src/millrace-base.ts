@@ -2,7 +2,7 @@ import { sleep } from './calls/sleep.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Cluster, type ClusterHealth } from './cluster.ts'
 import { type ClientContext, closeContext, compileCall, createContext } from './context.ts'
-import { UnavailableError } from './errors/errors.ts'
+import { CircuitOpenError, UnavailableError } from './errors/errors.ts'
 import { Keys } from './keys.ts'
 import type { CallOptions, CompiledOptions } from './options.ts'
 import { Queue } from './queues/queue.ts'
@@ -53,16 +53,18 @@ export class MillraceBase {
    * @throws UnavailableError when it does not within the call's time; AuthenticationError.
    */
   async ready(call?: CallOptions): Promise<void> {
-    const { clock, options, transport } = this.#context
+    const { caller, clock, options, transport } = this.#context
     const { timeoutMs, signal } = compileCall(options, call)
     const deadline = clock.now() + timeoutMs
     for (;;) {
       const remaining = Math.max(deadline - clock.now(), 1)
       await transport.ready({ timeoutMs: remaining, signal })
-      const health = await transport.unary('ClusterService/GetHealth', {}, { timeoutMs: remaining, signal }).catch((error: unknown) => {
-        if (error instanceof UnavailableError) return { healthy: false, detail: error.message }
-        throw error
-      })
+      const health = await caller
+        .unary('ClusterService/GetHealth', {}, { timeoutMs: remaining, signal, safe: false })
+        .catch((error: unknown) => {
+          if (error instanceof UnavailableError || error instanceof CircuitOpenError) return { healthy: false, detail: error.message }
+          throw error
+        })
       if (health.healthy) return
       if (clock.now() >= deadline)
         throw new UnavailableError({ reason: 'UNAVAILABLE', message: `The server is not ready: ${health.detail}` })

@@ -30,10 +30,14 @@ export function fromJobError(error: wire.JobError | undefined): JobError | undef
   return error && { message: error.message, code: error.code, ...(error.stack && { stack: error.stack }) }
 }
 
+/** What the server keeps of an error's message and stack. */
+const maxErrorText = 16 << 10
+
 /** Whatever a handler threw, as the error of its attempt. */
 export function toJobError(thrown: unknown): wire.JobError {
-  if (thrown instanceof Error) return { message: thrown.message || thrown.name, code: thrown.name, stack: thrown.stack ?? '' }
-  return { message: typeof thrown === 'string' ? thrown : String(thrown), code: 'Error', stack: '' }
+  if (!(thrown instanceof Error)) return { message: String(thrown).slice(0, maxErrorText), code: 'Error', stack: '' }
+  const { name, message, stack = '' } = thrown
+  return { message: (message || name).slice(0, maxErrorText), code: name, stack: stack.slice(0, maxErrorText) }
 }
 
 /** A whole number that the protocol can carry; ranges are the server's to check. */
@@ -56,7 +60,7 @@ const noTexts: Readonly<Record<string, string>> = Object.freeze({})
 export function toTexts(path: string, value: Readonly<Record<string, string>> | undefined): Record<string, string> {
   if (value === undefined) return noTexts
   for (const key in value) toText(`${path}.${key}`, value[key])
-  return value
+  return { ...value }
 }
 
 /** A time that the protocol can carry. */

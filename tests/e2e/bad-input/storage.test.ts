@@ -203,7 +203,6 @@ describe('a damaged database', () => {
     } catch (error) {
       if (!(error instanceof ServerDidNotStart)) throw error
       expectClear(error, /corrupt|damaged|malformed|not a database/i)
-      expect(error.output).toContain(data)
       return 'refused'
     } finally {
       expect(existsSync(file)).toBe(true) // what can still be saved is not thrown away

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
-  type Logger,
-  Millrace,
+  type Millrace,
   type SubmitTaskOptions,
   TaskFailedError,
   type TaskHandle,
@@ -9,10 +8,9 @@ import {
   type TaskStatus,
   TaskTimeoutError,
   type TaskUpdate,
-  UnavailableError,
 } from '@millrace/client'
 import { describe, expect, test } from 'vitest'
-import { freshName, startWorker, useServer } from '../harness/fixture.ts'
+import { startWorker, useServer } from '../harness/fixture.ts'
 import { until } from '../harness/until.ts'
 
 const fixture = useServer()
@@ -45,45 +43,6 @@ async function clientWithWorker(concurrency = 10): Promise<Millrace> {
 }
 
 const once = { maxAttempts: 1 }
-
-describe('client', () => {
-  test('from explicit configuration, used and closed by `await using`', async () => {
-    const { endpoint, key } = fixture.server
-    let kept: Millrace
-    {
-      await using mr = new Millrace({ endpoint, apiKey: key, namespace: freshName(), timeout: '30s', maxConnections: 2 })
-      kept = mr
-      const { taskId } = await mr.tasks.submit({ payload: { data: '...' } })
-      expect(taskId).toMatch(/^task_[0-9a-z]{11}$/)
-    }
-    await expect(kept.health()).rejects.toThrow(/closed/i)
-  })
-
-  test('health of the server and the cluster', async () => {
-    const mr = fixture.client()
-    const health = await mr.cluster.health()
-    expect(health).toMatchObject({ healthy: true, version: expect.stringMatching(/^\d+\.\d+\.\d+/), nodes: { active: 1, total: 1 } })
-    expect(health.queue.depth).toBeGreaterThanOrEqual(0)
-    await expect(mr.health()).resolves.toBeTruthy()
-    await mr.ready({ timeout: '5s' })
-  })
-
-  test('a logger hears why calls are tried again', async () => {
-    const lines: string[] = []
-    const log = (message: string) => void lines.push(message)
-    const logger: Logger = { debug: log, info: log, warn: log, error: log }
-    const lost = fixture.client({ endpoint: '127.0.0.1:1', logger, retry: { maxRetries: 1, initialDelay: 10 } })
-    await expect(lost.cluster.health()).rejects.toBeInstanceOf(UnavailableError)
-    expect(lines.join()).toMatch(/GetHealth.*UNAVAILABLE/)
-  })
-
-  test('many concurrent calls over several connections, with compression', async () => {
-    const mr = fixture.client({ maxConnections: 4, compression: 'gzip' })
-    const payload = { text: 'again '.repeat(1000) }
-    const handles = await Promise.all(Array.from({ length: 200 }, () => mr.tasks.submit({ payload })))
-    expect(new Set(handles.map(({ taskId }) => taskId)).size).toBe(200)
-  })
-})
 
 describe('submission', () => {
   test('a simple task', async () => {

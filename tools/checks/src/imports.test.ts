@@ -22,32 +22,35 @@ const sound: Record<string, string> = {
   'apps/server/src/services/tasks.ts': "import '../domain/jobs.ts'",
   'apps/server/src/domain/jobs.ts': "import type { Store } from '../store/ports.ts'\nexport type Jobs = Store",
   'apps/server/src/store/ports.ts': "import '@millrace/protocol'\nexport type Store = string",
+  'apps/server/src/store/postgres/store.ts': "import 'pg'\nimport '../ports.ts'",
   'apps/server/src/store/sqlite/store.ts': "import 'node:sqlite'\nimport '../ports.ts'",
 }
 
-/** For each rule, the files that break it and nothing else. */
-const violations: Record<string, Record<string, string>> = {
-  'arrows-protocol': { 'packages/protocol/src/bad.ts': "import '@millrace/client'" },
-  'arrows-core': { 'packages/core/src/bad.ts': "import '@millrace/client'" },
-  'arrows-client': { 'packages/client/src/bad.ts': "import '@millrace/server'" },
-  'arrows-server': { 'apps/server/src/bad.ts': "import '@millrace/core'" },
-  'no-cycles': { 'packages/core/src/one.ts': "import './two.ts'", 'packages/core/src/two.ts': "import './one.ts'" },
-  'no-deep-imports': { 'packages/core/src/bad.ts': "import '../../protocol/src/index.ts'" },
-  'no-unresolved': { 'packages/core/src/bad.ts': "import '@millrace/protocol/src/index.ts'" },
-  'no-dev-dependencies': { 'packages/client/src/bad.ts': "import 'vitest'" },
-  'core-runs-anywhere': { 'packages/core/src/bad.ts': "import 'node:fs'" },
-  'server-services': { 'apps/server/src/services/bad.ts': "import '../transport/grpc.ts'" },
-  'server-domain': { 'apps/server/src/domain/bad.ts': "import '../services/tasks.ts'" },
-  'server-store': { 'apps/server/src/store/sqlite/bad.ts': "import type { Jobs } from '../../domain/jobs.ts'\nexport type J = Jobs" },
-  'server-composition': { 'apps/server/src/domain/bad.ts': "import '../store/sqlite/store.ts'" },
-  'server-sql': { 'apps/server/src/services/bad.ts': "import 'node:sqlite'" },
-}
+/** Rules, and files that break that rule and nothing else. */
+const violations: [rule: string, files: Record<string, string>][] = [
+  ['arrows-protocol', { 'packages/protocol/src/bad.ts': "import '@millrace/client'" }],
+  ['arrows-core', { 'packages/core/src/bad.ts': "import '@millrace/client'" }],
+  ['arrows-client', { 'packages/client/src/bad.ts': "import '@millrace/server'" }],
+  ['arrows-server', { 'apps/server/src/bad.ts': "import '@millrace/core'" }],
+  ['no-cycles', { 'packages/core/src/one.ts': "import './two.ts'", 'packages/core/src/two.ts': "import './one.ts'" }],
+  ['no-deep-imports', { 'packages/core/src/bad.ts': "import '../../protocol/src/index.ts'" }],
+  ['no-unresolved', { 'packages/core/src/bad.ts': "import '@millrace/protocol/src/index.ts'" }],
+  ['no-dev-dependencies', { 'packages/client/src/bad.ts': "import 'vitest'" }],
+  ['core-runs-anywhere', { 'packages/core/src/bad.ts': "import 'node:fs'" }],
+  ['server-services', { 'apps/server/src/services/bad.ts': "import '../transport/grpc.ts'" }],
+  ['server-domain', { 'apps/server/src/domain/bad.ts': "import '../services/tasks.ts'" }],
+  ['server-store', { 'apps/server/src/store/sqlite/bad.ts': "import type { Jobs } from '../../domain/jobs.ts'\nexport type J = Jobs" }],
+  ['server-composition', { 'apps/server/src/domain/bad.ts': "import '../store/sqlite/store.ts'" }],
+  ['server-adapters', { 'apps/server/src/store/sqlite/bad.ts': "import '../postgres/store.ts'" }],
+  ['server-sql', { 'apps/server/src/services/bad.ts': "import 'node:sqlite'" }],
+  ['server-sql', { 'apps/server/src/domain/bad.ts': "import 'pg'" }],
+]
 
 const manifests: Record<string, object> = {
   'packages/protocol': { name: '@millrace/protocol' },
   'packages/core': { name: '@millrace/core' },
   'packages/client': { name: '@millrace/client', devDependencies: { vitest: '1.0.0' } },
-  'apps/server': { name: '@millrace/server' },
+  'apps/server': { name: '@millrace/server', dependencies: { pg: '1.0.0' } },
 }
 
 const folders: string[] = []
@@ -56,7 +59,7 @@ afterAll(() => {
 })
 
 /** Names of the rules that the check finds broken in a repository of these files. */
-async function brokenRules(files: Record<string, string>): Promise<string[]> {
+async function check(files: Record<string, string>): Promise<(string | undefined)[]> {
   const baseDir = realpathSync(mkdtempSync(join(tmpdir(), 'millrace-imports-')))
   folders.push(baseDir)
   const write = (path: string, text: string) => {
@@ -68,11 +71,13 @@ async function brokenRules(files: Record<string, string>): Promise<string[]> {
     const exports = { '.': { 'millrace-source': './src/index.ts' } }
     write(`${folder}/package.json`, JSON.stringify({ exports, ...manifest }))
   }
-  write('node_modules/vitest/package.json', '{ "name": "vitest", "main": "index.js" }')
-  write('node_modules/vitest/index.js', '')
+  for (const name of ['vitest', 'pg']) {
+    write(`node_modules/${name}/package.json`, JSON.stringify({ name, main: 'index.js' }))
+    write(`node_modules/${name}/index.js`, '')
+  }
   linkPackages(baseDir)
   const { output } = await cruise(['packages', 'apps'], { ...options, baseDir, ruleSet: { forbidden }, validate: true })
-  return [...new Set((output as ICruiseResult).summary.violations.map((violation) => violation.rule.name))].sort()
+  return (output as ICruiseResult).summary.violations.map(({ rule }) => rule.name)
 }
 
 function linkPackages(baseDir: string): void {
@@ -83,15 +88,16 @@ function linkPackages(baseDir: string): void {
 
 describe('import directions', () => {
   it('finds nothing wrong in a sound repository', async () => {
-    expect(await brokenRules(sound)).toEqual([])
+    expect(await check(sound)).toEqual([])
   })
 
-  it.each(Object.entries(violations))('%s: finds a planted violation', async (rule, files) => {
-    expect(await brokenRules({ ...sound, ...files })).toEqual([rule])
+  it.each(violations)('%s: finds a planted violation', async (rule, files) => {
+    const found = await check({ ...sound, ...files })
+    expect(new Set(found)).toEqual(new Set([rule]))
   })
 
   it('has a planted violation for every rule', () => {
-    expect(Object.keys(violations).sort()).toEqual(forbidden.map((rule) => rule.name).sort())
+    expect(new Set(violations.map(([rule]) => rule))).toEqual(new Set(forbidden.map((rule) => rule.name)))
   })
 
   it('has a rule for every package', () => {

@@ -11,9 +11,14 @@ export interface ExecOptions {
   readonly timeout?: number
 }
 
-/** The environment of a user's shell: none of what npm and pnpm set for the scripts of this repository. */
+/**
+ * The environment of a user's shell: none of what npm and pnpm set for the scripts of this repository, but the machine's own
+ * npm settings (proxy, registry, certificates).
+ */
 export function userEnvironment({ path, env }: Pick<ExecOptions, 'path' | 'env'>): NodeJS.ProcessEnv {
-  const inherited = Object.entries(process.env).filter(([name]) => !/^(npm_|pnpm_|NODE_OPTIONS$|NODE_PATH$)/i.test(name))
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^(npm_(?!config_(global|user)config$)|pnpm_|NODE_OPTIONS$|NODE_PATH$)/i.test(name),
+  )
   return { ...Object.fromEntries(inherited), ...env, ...(path && { PATH: `${path}:${process.env.PATH}` }) }
 }
 

@@ -12,7 +12,7 @@ const namePattern = /^[A-Za-z0-9._:/-]{1,255}$/
 const nameRule = 'give 1 to 255 characters of A-Z a-z 0-9 . _ : / -'
 
 /** Wrong fields told of at most: a request of 10,000 wrong jobs must not make an error of megabytes. */
-const mostViolations = 20
+const mostViolations = 10
 
 /** True for a valid name of a queue, function, worker, namespace, label or header. */
 export function isName(text: string): boolean {
@@ -71,7 +71,7 @@ export class Checks {
     const { message, fields = [] } = this.#error()
     this.#violations = []
     this.#more = 0
-    return { reason: 'VALIDATION', message, fields: [...fields], retryAfterMs: 0 }
+    return { reason: 'VALIDATION', message, fields: [...fields], retryAfterMs: 0, quota: undefined }
   }
 
   #error(): MillraceError {

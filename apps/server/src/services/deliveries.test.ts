@@ -24,6 +24,7 @@ beforeEach(() => {
       return {
         inFlight: 0,
         setMaxInFlight: (max) => void credit.push(max),
+        alive() {},
         close() {
           closed = true
         },

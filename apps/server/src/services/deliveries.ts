@@ -53,6 +53,11 @@ export class Deliveries {
     if (!this.#held) this.#subscription.setMaxInFlight(max)
   }
 
+  /** The peer gave a sign of life. */
+  alive(): void {
+    this.#subscription.alive()
+  }
+
   /** Jobs for one message; none when none wait. */
   take(): Job[] {
     const jobs: Job[] = []
@@ -101,9 +106,13 @@ export class Deliveries {
 
   #revoke(jobs: readonly Revoked[]): void {
     const tokens = new Map(jobs.map(({ lease }) => [lease.seq, lease.token]))
-    const left = this.#waiting.slice(this.#next)
-    const stays = left.filter((job) => tokens.get(job.seq) !== job.token)
-    const untaken = new Set(left.filter((job) => !stays.includes(job)).map((job) => job.seq))
+    const untaken = new Set<number>()
+    const stays: ClaimedJob[] = []
+    for (let i = this.#next; i < this.#waiting.length; i++) {
+      const job = this.#waiting[i]!
+      if (tokens.get(job.seq) === job.token) untaken.add(job.seq)
+      else stays.push(job)
+    }
     if (untaken.size > 0) {
       this.#waiting = stays
       this.#next = 0

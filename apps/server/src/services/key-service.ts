@@ -22,11 +22,20 @@ export function createKeyService({
   readonly keyring: Keyring
   readonly clock: Clock
 }): ServiceOf<typeof KeyServiceDefinition> {
-  /** The tenant a request acts on; another than the caller's needs `root`. */
+  /** The tenant a request acts on, made when it is new; another than the caller's needs `root`. */
   async function tenantOf(principal: Principal, name: string): Promise<TenantId> {
     if (name === '' || name === principal.key.tenantName) return principal.key.tenant
     principal.require('root')
     return keyring.tenant(name)
+  }
+
+  /** The same, of a tenant that there is. */
+  async function knownTenantOf(principal: Principal, name: string): Promise<TenantId> {
+    if (name === '' || name === principal.key.tenantName) return principal.key.tenant
+    principal.require('root')
+    const tenant = await keyring.findTenant(name)
+    if (tenant === undefined) throw notFound('tenant', name)
+    return tenant
   }
 
   return {
@@ -59,17 +68,22 @@ export function createKeyService({
       const checks = new Checks()
       checks.nameOr('tenant', request.tenant, '')
       checks.done()
-      const keys = await keyring.list(await tenantOf(principal, request.tenant))
+      const keys = await keyring.list(await knownTenantOf(principal, request.tenant))
       return { keys: keys.map(toApiKey) }
     },
 
-    async revokeKey({ keyId }, { principal }) {
+    async revokeKey({ keyId, ...request }, { principal }) {
       const checks = new Checks()
       checks.id('keyId', keyId)
+      checks.nameOr('tenant', request.tenant, '')
       checks.done()
+      const tenant = await knownTenantOf(principal, request.tenant)
       const seq = parseId('key', keyId)
-      const key = seq === undefined ? undefined : await keyring.revoke(principal.key.tenant, seq)
-      if (!key) throw notFound('key', keyId)
+      const known = (await keyring.list(tenant)).find((candidate) => candidate.seq === seq)
+      if (!known) throw notFound('key', keyId)
+      // An administrator of one tenant does not end the keys that stand above all tenants.
+      if (known.scopes.includes('root')) principal.require('root')
+      const key = (await keyring.revoke(tenant, known.seq))!
       return { key: toApiKey(key) }
     },
   }

@@ -149,7 +149,8 @@ export function toApiKey(key: KeyRecord): ApiKey {
 
 /** Why an item of a batch was refused. */
 export function toItemError(error: MillraceError): ItemError {
-  return { reason: error.reason, message: error.message, fields: [...(error.fields ?? [])], retryAfterMs: error.retryAfterMs ?? 0 }
+  const { reason, message, fields = [], retryAfterMs = 0, quota } = error
+  return { reason, message, fields: [...fields], retryAfterMs, quota }
 }
 
 /** Milliseconds since 1970 as a date. */

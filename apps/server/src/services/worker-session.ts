@@ -71,6 +71,7 @@ export class WorkerSession {
     try {
       for await (const { message } of requests) {
         if (this.#ended) return
+        this.#deliveries?.alive()
         if (message?.$case === 'subscribe') this.#subscribe(message.value)
         else if (!this.#deliveries) throw invalid('message', 'must be subscribe in the first request of a stream')
         else if (message?.$case === 'settle') void this.#settle(message.value)

@@ -247,10 +247,12 @@ export interface JobChange {
 
 /** What a store tells of. Handlers must not throw. */
 export interface StoreListener {
-  /** A claim made from now on may find jobs in this lane. Called before the change is durable, so that a claim made at once can share its commit. */
+  /** A claim made from now on may find jobs in this lane. Called before the change is durable where that is possible, so that a claim made at once can share its commit; after leases ran out, called after `changed` told so. */
   ready(lane: Lane): void
   /** These jobs changed; called after the commit. */
   changed(changes: readonly JobChange[]): void
+  /** Changes that other servers made may have gone unseen: look again at what waits, what is due and what is followed. */
+  missed?(): void
 }
 
 /**
@@ -326,6 +328,8 @@ export interface KeyRecord {
 export interface KeyStore {
   /** The tenant's number; made when it is new. */
   tenant(name: string, now: number): Promise<TenantId>
+  /** The tenant's number, when there is one. */
+  findTenant(name: string): Promise<TenantId | undefined>
   create(key: Omit<KeyRecord, 'seq' | 'tenantName'>): Promise<KeyRecord>
   findByHash(hash: Uint8Array): Promise<KeyRecord | undefined>
   list(tenant: TenantId): Promise<readonly KeyRecord[]>

@@ -114,8 +114,11 @@ export class GrpcTransport implements Transport {
       duplex.open(this.#channel().makeBidiStreamRequest(path, serialize, deserialize, metadata))
     }
     const metadata = this.#authorize()
-    if (metadata instanceof Metadata) open(metadata)
-    else metadata.then(open).catch((error: unknown) => duplex.fail(error))
+    if (metadata instanceof Metadata && !this.#closed) open(metadata)
+    else
+      Promise.resolve(metadata)
+        .then(open)
+        .catch((error: unknown) => duplex.fail(error))
     return duplex
   }
 

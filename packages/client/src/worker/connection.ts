@@ -1,13 +1,5 @@
-import { AuthenticationError, type MillraceError, UnavailableError } from '@millrace/core'
-import {
-  backoffDelay,
-  type Clock,
-  type CompiledOptions,
-  type DuplexCall,
-  errorFrom,
-  reconnectBackoff,
-  type Transport,
-} from '@millrace/core/adapter'
+import { type MillraceError, UnavailableError } from '@millrace/core'
+import { type Clock, type CompiledOptions, type DuplexCall, errorFrom, Outage, type Transport } from '@millrace/core/adapter'
 import type {
   ProcessJobsResponse_Deliveries as Deliveries,
   ProcessJobsRequest,
@@ -44,8 +36,7 @@ export class Connection {
   #call: DuplexCall<ProcessJobsRequest> | undefined
   #subscribed = false
   #closed = false
-  #failures = 0
-  #renewed = false
+  readonly #outage: Outage
   #heardAt = 0
   #askedAt = 0
   #heartbeats = 0
@@ -56,6 +47,7 @@ export class Connection {
     this.#options = options
     this.#clock = clock
     this.#handlers = handlers
+    this.#outage = new Outage(clock, options.credentials)
   }
 
   /** Opens the stream. */
@@ -121,28 +113,21 @@ export class Connection {
         break
       case 'subscribed':
         this.#subscribed = true
-        this.#failures = 0
-        this.#renewed = false
+        this.#outage.over()
         this.#handlers.connected(message.value.workerId)
         break
     }
   }
 
   #onBreak(error: MillraceError): void {
-    const { credentials, logger } = this.#options
     const subscribed = this.#subscribed
     this.#call = undefined
     this.#subscribed = false
-    if (this.#closed) return
     if (subscribed) this.#handlers.disconnected(error)
-    const renew = error instanceof AuthenticationError && credentials.renewable && !this.#renewed
-    if (renew) {
-      this.#renewed = true
-      credentials.renew()
-    } else if (error.statusCode < 500 && error.statusCode !== 429) this.#handlers.refused(error)
+    if (!this.#outage.mends(error)) this.#handlers.refused(error)
     if (this.#closed) return
-    const delay = backoffDelay(reconnectBackoff, ++this.#failures)
-    logger.warn(`The worker has no connection; trying again in ${Math.round(delay)} ms`, { error: error.message })
+    const delay = this.#outage.next(error)
+    this.#options.logger.warn(`The worker has no connection; trying again in ${Math.round(delay)} ms`, { error: error.message })
     this.#cancelTimer = this.#clock.timer(delay, () => this.open())
   }
 }

@@ -13,6 +13,10 @@ export interface JobHolder {
   now(): number
 }
 
+/** What the server keeps of a line's text, and of its fields. */
+const maxLogText = 8 << 10
+/** What the server keeps of a message of progress. */
+const maxProgressText = 1 << 10
 /** Lines of one job that wait to be sent; the oldest are dropped beyond. */
 const maxLogLines = 1000
 
@@ -90,7 +94,7 @@ export class HeldJob {
       this.#droppedLogs++
     }
     const timestamp = new Date(this.#holder.now())
-    this.#logs.push({ timestamp, level, message, fieldsJson: fields ? JSON.stringify(fields) : '', sequence: 0 })
+    this.#logs.push({ timestamp, level, message: message.slice(0, maxLogText), fieldsJson: toFieldsJson(fields), sequence: 0 })
     this.#holder.report(this)
   }
 
@@ -133,7 +137,7 @@ function createContext(job: HeldJob, holder: JobHolder): JobContext {
     },
     progress(percent, message = '') {
       if (!Number.isFinite(percent)) throw new TypeError(`progress(${percent}): give a number from 0 to 100.`)
-      job.setProgress(Math.min(Math.max(percent, 0), 100), String(message))
+      job.setProgress(Math.min(Math.max(percent, 0), 100), String(message).slice(0, maxProgressText))
     },
     renew: () => holder.renew(job),
   }
@@ -144,4 +148,16 @@ function createLog(job: HeldJob): JobLog {
     job.addLog(level, String(message), fields)
   }
   return { debug: write(1), info: write(2), warn: write(3), error: write(4) }
+}
+
+/** Fields as JSON. A handler does not fail for what it logs: fields that cannot be sent say so in the log. */
+function toFieldsJson(fields: Readonly<Record<string, unknown>> | undefined): string {
+  if (!fields) return ''
+  try {
+    const json = JSON.stringify(fields)
+    if (json.length <= maxLogText) return json
+    return JSON.stringify({ dropped: `The fields have ${json.length} characters; ${maxLogText} is the most.` })
+  } catch (error) {
+    return JSON.stringify({ dropped: `The fields cannot be written as JSON: ${errorFrom(error).message}` })
+  }
 }

@@ -181,6 +181,22 @@ describe('jobs', () => {
     await worker.stop()
   })
 
+  test('a handler does not fail for what it logs', async () => {
+    const cycle: Record<string, unknown> = {}
+    cycle.self = cycle
+    const { worker, session } = await started((_job, ctx) => {
+      ctx.log.warn('x'.repeat(10_000), cycle)
+      ctx.log.warn('fields', { large: 'x'.repeat(10_000) })
+    })
+    session.deliver(wireJob('job_1'))
+    const { action } = await session.settlements.next()
+    const entries = action?.$case === 'log' ? action.value.entries : []
+    expect(entries.map((entry) => entry.message.length)).toEqual([8192, 6])
+    for (const entry of entries) expect(JSON.parse(entry.fieldsJson)).toEqual({ dropped: expect.any(String) })
+    expect((await session.settlements.next()).action).toMatchObject({ $case: 'complete' })
+    await worker.stop()
+  })
+
   test('log lines that come too fast are dropped, and the log says so', async () => {
     const { worker, session } = await started((_job, ctx) => {
       for (let i = 0; i < 1500; i++) ctx.log.debug(`line ${i}`)

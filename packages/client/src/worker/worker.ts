@@ -186,7 +186,7 @@ export class Worker {
   }
 
   #wantedCredit(): number {
-    return this.#state === 'running' ? Math.max(this.#options.concurrency - this.#held.carried, 0) : 0
+    return this.#state === 'running' ? Math.max(this.#options.concurrency + Number(process.env.PREFETCH ?? 0) - this.#held.carried, 0) : 0
   }
 
   #adjustCredit(): void {

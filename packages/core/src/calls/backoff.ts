@@ -7,9 +7,6 @@ export interface Backoff {
   readonly jitter: number
 }
 
-/** How streams are opened again after a break. */
-export const reconnectBackoff: Backoff = { initialMs: 100, maxMs: 5000, multiplier: 2, jitter: 0.3 }
-
 /**
  * The wait before a further try.
  *

@@ -131,7 +131,7 @@ test('a rate limit says itself when to come again', async () => {
   const { clock, transport, mr } = setUp(noJitter)
   transport.on(
     'TaskService/GetTask',
-    failing(1, () => new RateLimitError({ reason: 'RATE_LIMITED', message: 'slow', retryAfterMs: 700 })),
+    failing(1, () => new RateLimitError({ reason: 'RATE_LIMITED', message: 'slow', retryAfterMs: 700, quota: undefined })),
   )
   const answer = mr.tasks.get('task_1')
   await clock.advance(699)
@@ -141,7 +141,7 @@ test('a rate limit says itself when to come again', async () => {
 })
 
 test('a batch waits for room as long as its time allows, however often it is refused', async () => {
-  const full = () => new QuotaExceededError({ reason: 'QUOTA_EXCEEDED', message: 'full', retryAfterMs: 1000 })
+  const full = () => new QuotaExceededError({ reason: 'QUOTA_EXCEEDED', message: 'full', retryAfterMs: 1000, quota: undefined })
   const { clock, transport, mr } = setUp(noJitter)
   let refusals = 10
   transport.on('QueueService/EnqueueJobs', ({ jobs }) => {

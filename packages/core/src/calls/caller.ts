@@ -36,13 +36,16 @@ export class Caller {
   async unary<P extends UnaryMethod>(method: P, request: RequestOf<P>, call: UnaryCall): Promise<ResponseOf<P>> {
     if (call.signal?.aborted) throw new AbortError(call.signal.reason)
     this.#breaker?.enter()
+    const begun = this.#clock.now()
     try {
       const response = await this.#attempts(method, request, call)
       this.#breaker?.succeeded()
+      this.#options.logger.debug(`${method} took ${this.#clock.now() - begun} ms`)
       return response
     } catch (thrown) {
       const error = errorFrom(thrown)
       this.#breaker?.failed(error)
+      this.#options.logger.debug(`${method} failed after ${this.#clock.now() - begun} ms`, { code: error.code, error: error.message })
       throw error
     }
   }

@@ -36,7 +36,7 @@ interface Pending<Item, Value> {
 }
 
 /** Fewest items worth a further request while others are under way. */
-const worthwhile = 64
+const worthwhile = 128
 
 /**
  * Lets calls of one kind, with one timeout, travel together. The first leaves at the end of the microtask queue; while

@@ -43,7 +43,11 @@ const rows: Record<ErrorReason, { details: Partial<ErrorDetails>; type: new (...
   CONFLICT: { details: {}, type: ConflictError, shows: { name: 'ConflictError' } },
   ALREADY_EXISTS: { details: {}, type: ConflictError, shows: { name: 'ConflictError' } },
   FAILED_PRECONDITION: { details: {}, type: ConflictError, shows: { name: 'ConflictError' } },
-  RATE_LIMITED: { details: { retryAfterMs: 1500 }, type: RateLimitError, shows: { name: 'RateLimitError', retryAfter: 1.5 } },
+  RATE_LIMITED: {
+    details: { retryAfterMs: 1500 },
+    type: RateLimitError,
+    shows: { name: 'RateLimitError', retryAfter: 1.5 },
+  },
   QUOTA_EXCEEDED: {
     details: { quota: { type: 'queue.depth', current: 1000, limit: 1000 }, retryAfterMs: 20 },
     type: QuotaExceededError,
@@ -65,7 +69,7 @@ describe.each(Object.entries(rows))('%s', (reason, { details, type, shows }) => 
   })
 
   test('comes as an item of a batch as its class', () => {
-    const error = errorFromItem({ reason, message: 'Refused.', fields: [], retryAfterMs: 0 })
+    const error = errorFromItem({ reason, message: 'Refused.', fields: [], retryAfterMs: 0, quota: undefined })
     expect(error).toBeInstanceOf(type)
     expect(error).toMatchObject({ code: reason, message: 'Refused.' })
     expect(error.details.retryAfterMs).toBeUndefined()
@@ -77,8 +81,20 @@ test('a task or job that is not found has a class of its own', () => {
   expect(errorFromDetails({ reason: 'NOT_FOUND', message: '', resource: 'job', id: 'job_1' })).toBeInstanceOf(JobNotFoundError)
 })
 
+test('an item does not speak of its place in a batch that its caller knows nothing of', () => {
+  const fields = [{ path: 'jobs[17].priority', message: 'is too high' }]
+  const item = { reason: 'VALIDATION', message: 'jobs[17].priority: is too high', fields, retryAfterMs: 0, quota: undefined }
+  expect(errorFromItem(item)).toMatchObject({ message: 'priority: is too high', fields: [{ path: 'priority', message: 'is too high' }] })
+})
+
+test('an item says which limit is reached', () => {
+  const quota = { type: 'queue_depth', current: 7, limit: 5 }
+  const item = { reason: 'QUOTA_EXCEEDED', message: 'full', fields: [], retryAfterMs: 500, quota }
+  expect(errorFromItem(item)).toMatchObject({ quotaType: 'queue_depth', current: 7, limit: 5, details: { retryAfterMs: 500 } })
+})
+
 test('an item with a reason of a later version is an internal error', () => {
-  expect(errorFromItem({ reason: 'TOO_BLUE', message: 'm', fields: [], retryAfterMs: 5 })).toBeInstanceOf(InternalError)
+  expect(errorFromItem({ reason: 'TOO_BLUE', message: 'm', fields: [], retryAfterMs: 5, quota: undefined })).toBeInstanceOf(InternalError)
 })
 
 test('whatever is thrown becomes an error', () => {

@@ -46,16 +46,18 @@ export function errorFromDetails(details: ErrorDetails, options?: ErrorOptions):
   return new errorClass(details, options)
 }
 
-/** The error of one item of a batch. */
-export function errorFromItem(item: ItemError): MillraceError {
-  const reason = item.reason in errorCatalogue ? (item.reason as ErrorReason) : 'INTERNAL'
+/** The error of one item of a batch. Its caller knows of no batch: places such as `jobs[3].priority` become `priority`. */
+export function errorFromItem({ reason, message, fields, retryAfterMs, quota }: ItemError): MillraceError {
   return errorFromDetails({
-    reason,
-    message: item.message,
-    fields: item.fields,
-    ...(item.retryAfterMs > 0 && { retryAfterMs: item.retryAfterMs }),
+    reason: reason in errorCatalogue ? (reason as ErrorReason) : 'INTERNAL',
+    message: message.replace(placeInBatch, ''),
+    fields: fields.map((field) => ({ path: field.path.replace(placeInBatch, ''), message: field.message })),
+    ...(retryAfterMs > 0 && { retryAfterMs }),
+    ...(quota && { quota }),
   })
 }
+
+const placeInBatch = /^\w+\[\d+\]\./
 
 /** Whatever was thrown, as a `MillraceError`. The one place where caught values become errors. */
 export function errorFrom(thrown: unknown): MillraceError {

@@ -1,7 +1,7 @@
 import type * as wire from '@millrace/protocol'
-import { backoffDelay, reconnectBackoff } from '../calls/backoff.ts'
+import { Outage } from '../calls/outage.ts'
 import type { Clock } from '../clock.ts'
-import { AuthenticationError, type MillraceError } from '../errors/errors.ts'
+import type { MillraceError } from '../errors/errors.ts'
 import { notFound } from '../errors/to-error.ts'
 import type { CompiledOptions } from '../options.ts'
 import type { Transport } from '../transport.ts'
@@ -35,20 +35,17 @@ export class TaskFollower {
   readonly #entries = new Map<string, Entry>()
   readonly #source: FollowSource
   readonly #options: CompiledOptions
-  readonly #clock: Clock
-  #failures = 0
-  #brokenSince: number | undefined
-  #renewed = false
+  readonly #outage: Outage
   #lastError: MillraceError | undefined
   #closed: MillraceError | undefined
 
   constructor(transport: Transport, options: CompiledOptions, clock: Clock) {
     this.#options = options
-    this.#clock = clock
+    this.#outage = new Outage(clock, options.credentials)
     const events = {
       update: (update: wire.TaskUpdate) => this.#update(update),
       missing: (taskId: string) => this.#missing(taskId),
-      connected: () => this.#connected(),
+      connected: () => this.#outage.over(),
       broken: (error: MillraceError) => this.#broken(error),
       followed: () => this.#entries.values(),
     }
@@ -59,7 +56,7 @@ export class TaskFollower {
 
   /** Why the server cannot be asked at the moment. */
   get lastError(): MillraceError | undefined {
-    return this.#brokenSince === undefined ? undefined : this.#lastError
+    return this.#outage.lastsMs > 0 ? this.#lastError : undefined
   }
 
   /** Follows a task. Returns what ends it. */
@@ -122,30 +119,17 @@ export class TaskFollower {
     for (const listener of [...entry.listeners]) listener.fail(error)
   }
 
-  #connected(): void {
-    this.#failures = 0
-    this.#brokenSince = undefined
-    this.#renewed = false
-  }
-
   /** Decides whether the stream is opened again: not for what will not mend by itself, nor for nobody. */
   #broken(error: MillraceError): number | undefined {
-    const { credentials, logger, timeoutMs } = this.#options
-    const now = this.#clock.now()
+    const { logger, timeoutMs } = this.#options
     this.#lastError = error
-    this.#brokenSince ??= now
-    const renew = error instanceof AuthenticationError && credentials.renewable && !this.#renewed
-    if (renew) {
-      this.#renewed = true
-      credentials.renew()
-    } else if (error.statusCode < 500 && error.statusCode !== 429) {
-      for (const entry of [...this.#entries.values()]) this.#failEntry(entry, error)
-    } else if (now - this.#brokenSince > timeoutMs) this.#failImpatient(error)
+    if (!this.#outage.mends(error)) for (const entry of [...this.#entries.values()]) this.#failEntry(entry, error)
+    else if (this.#outage.lastsMs > timeoutMs) this.#failImpatient(error)
     if (this.#entries.size === 0) {
-      this.#connected()
+      this.#outage.over()
       return undefined
     }
-    const delay = backoffDelay(reconnectBackoff, ++this.#failures)
+    const delay = this.#outage.next(error)
     logger.warn(`Lost the stream of task updates; opening it again in ${Math.round(delay)} ms`, { error: error.message })
     return delay
   }

@@ -1,9 +1,10 @@
 import type * as wire from '@millrace/protocol'
-import { backoffDelay, reconnectBackoff } from '../calls/backoff.ts'
+import { Outage } from '../calls/outage.ts'
 import { sleep } from '../calls/sleep.ts'
 import type { ClientContext } from '../context.ts'
-import { AbortError } from '../errors/errors.ts'
+import { AbortError, UnavailableError } from '../errors/errors.ts'
 import { errorFrom } from '../errors/to-error.ts'
+import { itemOverhead } from '../wire.ts'
 import { ReceivedJob } from './received-job.ts'
 
 /**
@@ -15,16 +16,16 @@ export class Deliveries<T> implements AsyncIterableIterator<ReceivedJob<T>, unde
   readonly #request: wire.StreamJobsRequest
   readonly #signal: AbortSignal | undefined
   readonly #stop = new AbortController()
+  readonly #outage: Outage
   #messages: AsyncIterator<wire.StreamJobsResponse> | undefined
   #jobs: readonly wire.Job[] = []
   #next = 0
-  #failures = 0
-  #brokenSince: number | undefined
 
   constructor(context: ClientContext, request: wire.StreamJobsRequest, signal: AbortSignal | undefined) {
     this.#context = context
     this.#request = request
     this.#signal = signal
+    this.#outage = new Outage(context.clock, context.options.credentials)
     signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
 
@@ -50,6 +51,7 @@ export class Deliveries<T> implements AsyncIterableIterator<ReceivedJob<T>, unde
   async return(): Promise<IteratorResult<ReceivedJob<T>, undefined>> {
     this.#stop.abort()
     this.#signal?.removeEventListener('abort', this.#onAbort)
+    this.#giveBack(this.#jobs.slice(this.#next))
     this.#jobs = []
     this.#next = 0
     return { value: undefined, done: true }
@@ -62,20 +64,28 @@ export class Deliveries<T> implements AsyncIterableIterator<ReceivedJob<T>, unde
       .serverStream('QueueService/StreamJobs', this.#request, { signal: this.#stop.signal })
       [Symbol.asyncIterator]()
     const message = await this.#messages.next()
-    this.#failures = 0
-    this.#brokenSince = undefined
-    if (message.done) this.#messages = undefined
-    this.#jobs = message.done ? [] : message.value.jobs
+    if (message.done) throw new UnavailableError({ reason: 'UNAVAILABLE', message: 'The server ended the stream of jobs.' })
+    this.#outage.over()
+    this.#jobs = message.value.jobs
     this.#next = 0
-    if (message.done) await sleep(this.#context.clock, reconnectBackoff.initialMs, this.#stop.signal)
   }
 
   /** Waits before the stream is opened again; throws what will not mend by itself. */
   async #waitAfter(thrown: unknown): Promise<void> {
     const { clock, options } = this.#context
     const error = errorFrom(thrown)
-    this.#brokenSince ??= clock.now()
-    if (error.statusCode < 500 || clock.now() - this.#brokenSince > options.timeoutMs) throw error
-    await sleep(clock, backoffDelay(reconnectBackoff, ++this.#failures), this.#stop.signal).catch(() => undefined)
+    if (!this.#outage.mends(error) || this.#outage.lastsMs > options.timeoutMs) throw error
+    await sleep(clock, this.#outage.next(error), this.#stop.signal).catch(() => undefined)
+  }
+
+  /** Jobs that came and that nobody asked for: others can have them at once. */
+  #giveBack(jobs: readonly wire.Job[]): void {
+    const { logger, timeoutMs } = this.#context.options
+    for (const { jobId, leaseToken } of jobs) {
+      const settlement: wire.Settlement = { jobId, leaseToken, action: { $case: 'release', value: {} } }
+      this.#context.settler.add('', settlement, itemOverhead, timeoutMs, undefined).catch((error: Error) => {
+        logger.debug(`Job ${jobId} could not be given back; it runs again when its lease ends`, { error: error.message })
+      })
+    }
   }
 }

@@ -57,7 +57,9 @@ function setUpQueue() {
       results: settlements.map(({ jobId, leaseToken, action }) => ({
         jobId,
         error:
-          leaseToken === 'token_9' ? { reason: 'CONFLICT', message: 'The lease is not current.', fields: [], retryAfterMs: 0 } : undefined,
+          leaseToken === 'token_9'
+            ? { reason: 'CONFLICT', message: 'The lease is not current.', fields: [], retryAfterMs: 0, quota: undefined }
+            : undefined,
         leaseExpiresAt: action?.$case === 'renew' ? new Date(60_000) : undefined,
       })),
     }))
@@ -183,8 +185,8 @@ describe('deliveries', () => {
     await expect(collect(queue.deliveries({ signal: AbortSignal.abort() }))).rejects.toThrow(AbortError)
   })
 
-  test('a broken-off iteration ends the stream', async () => {
-    const { transport, queue } = setUpQueue()
+  test('a broken-off iteration ends the stream and gives back what it did not look at', async () => {
+    const { transport, queue, settled } = setUpQueue()
     let signal: AbortSignal | undefined
     transport.onStream('QueueService/StreamJobs', async function* (_request, call) {
       signal = call.signal
@@ -192,6 +194,8 @@ describe('deliveries', () => {
     })
     for await (const _job of queue.deliveries()) break
     expect(signal?.aborted).toBe(true)
+    await turn()
+    expect(settled().map(({ jobId, action }) => [jobId, action?.$case])).toEqual([['job_2', 'release']])
   })
 
   test('end with what does not mend, and after an outage that lasts', async () => {

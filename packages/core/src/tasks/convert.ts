@@ -86,6 +86,17 @@ export function fromLogEntry(entry: wire.LogEntry): TaskLogEntry {
     timestamp: entry.timestamp ?? new Date(0),
     level: levels[entry.level as number] ?? 'info',
     message: entry.message,
-    ...(entry.fieldsJson && { fields: JSON.parse(entry.fieldsJson) as Record<string, unknown> }),
+    ...(entry.fieldsJson && { fields: toFields(entry.fieldsJson) }),
   }
+}
+
+/** Fields that a foreign worker sent as something else than a JSON object come as text. */
+function toFields(json: string): Readonly<Record<string, unknown>> {
+  try {
+    const fields: unknown = JSON.parse(json)
+    if (typeof fields === 'object' && fields !== null && !Array.isArray(fields)) return fields as Record<string, unknown>
+  } catch {
+    // Shown as it is.
+  }
+  return { text: json }
 }

@@ -1,4 +1,4 @@
-import { backoffDelay, reconnectBackoff } from '../calls/backoff.ts'
+import { Outage } from '../calls/outage.ts'
 import { sleep } from '../calls/sleep.ts'
 import { type ClientContext, compileCall } from '../context.ts'
 import { invalid } from '../errors/errors.ts'
@@ -28,15 +28,14 @@ export function createLogList(context: ClientContext, taskId: string, options: T
 
 /** Follows a task's log until the task has ended; after a break it goes on with the next line. */
 export async function* tailLogs(context: ClientContext, taskId: string, options: TaskLogsOptions): AsyncGenerator<TaskLogEntry, void> {
-  const { clock, transport, options: clientOptions } = context
+  const { clock, transport, options: client } = context
+  const outage = new Outage(clock, client.credentials)
   let afterSequence = toSequence(options.cursor ?? '')
-  let brokenSince: number | undefined
-  for (let failures = 0; ; ) {
+  for (;;) {
     try {
       const call = { signal: options.signal }
       for await (const { entries } of transport.serverStream('TaskService/TailTaskLogs', { taskId, afterSequence }, call)) {
-        failures = 0
-        brokenSince = undefined
+        outage.over()
         for (const entry of entries) {
           afterSequence = entry.sequence
           yield fromLogEntry(entry)
@@ -45,9 +44,8 @@ export async function* tailLogs(context: ClientContext, taskId: string, options:
       return
     } catch (thrown) {
       const error = errorFrom(thrown)
-      brokenSince ??= clock.now()
-      if (error.statusCode < 500 || clock.now() - brokenSince > clientOptions.timeoutMs) throw error
-      await sleep(clock, backoffDelay(reconnectBackoff, ++failures), options.signal)
+      if (!outage.mends(error) || outage.lastsMs > client.timeoutMs) throw error
+      await sleep(clock, outage.next(error), options.signal)
     }
   }
 }

@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { ConflictError, InternalError, MillraceError, TaskNotFoundError, UnavailableError, ValidationError } from '../errors/errors.ts'
+import {
+  AuthenticationError,
+  ConflictError,
+  InternalError,
+  MillraceError,
+  TaskNotFoundError,
+  UnavailableError,
+  ValidationError,
+} from '../errors/errors.ts'
 import { decodePayload } from '../payload.ts'
 import { collect, json, setUp, wireTask } from '../testing/setup.ts'
 import type { SubmitTaskOptions } from './types.ts'
@@ -262,6 +270,27 @@ describe('logs', () => {
     const all = collect(tasks.logs('task_1', { follow: true }))
     await clock.advance(10_000)
     expect((await all).map((entry) => entry.message)).toEqual(['line 1', 'line 2', 'line 3', 'line 4', 'line 5', 'line 6'])
+  })
+
+  test('show fields that are no JSON object as text', async () => {
+    const { transport, tasks } = setUpTasks()
+    transport.on('TaskService/ListTaskLogs', () => ({
+      entries: ['{"a":1}', '[1]', '{broken'].map((fieldsJson) => ({ ...line(1), fieldsJson })),
+      more: false,
+    }))
+    expect((await tasks.logs('task_1')).items.map((entry) => entry.fields)).toEqual([{ a: 1 }, { text: '[1]' }, { text: '{broken' }])
+  })
+
+  test('followed, fetch another token when theirs is refused', async () => {
+    const { clock, transport, mr } = setUp({ token: async () => 'token' })
+    let opened = 0
+    transport.onStream('TaskService/TailTaskLogs', async function* () {
+      if (++opened === 1) throw new AuthenticationError({ reason: 'UNAUTHENTICATED', message: 'expired' })
+      yield { entries: [line(1)] }
+    })
+    const all = collect(mr.tasks.logs('task_1', { follow: true }))
+    await clock.advance(1000)
+    expect(await all).toHaveLength(1)
   })
 
   test('followed, end with what does not mend', async () => {

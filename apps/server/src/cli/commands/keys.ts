@@ -75,12 +75,12 @@ const revoke: Command = {
   name: 'keys revoke',
   summary: 'End an API key at once.',
   args: [{ name: 'KEY_ID', help: 'the id of a key, key_…' }],
-  options: clientOptions,
+  options: [tenantOption, ...clientOptions],
   examples: [{ line: 'millrace keys revoke key_00000000003', does: 'its open streams end too' }],
   async run({ flags, words, env, output }) {
     const { connect } = await import('../connect.ts')
     using server = connect({ flags, env })
-    const { key } = await server.keys.revokeKey({ keyId: words[0]! })
+    const { key } = await server.keys.revokeKey({ keyId: words[0]!, tenant: textFlag(flags, 'tenant') ?? '' })
     if (flags.json) output.json(key)
     else output.line(`${key!.keyId} revoked`)
     return 0

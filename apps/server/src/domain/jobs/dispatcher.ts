@@ -23,6 +23,8 @@ class Subscriber implements Subscription {
   /** Asked for by claims that have not come back. */
   reserved = 0
   closed = false
+  /** A lease of its ran out: it hangs or is paused, and another may do better. */
+  suspended = false
   #maxInFlight: number
   readonly #onChange: (subscriber: Subscriber) => void
 
@@ -41,11 +43,17 @@ class Subscriber implements Subscription {
   }
 
   get wants(): number {
-    return this.closed ? 0 : Math.min(this.#maxInFlight - this.held.size - this.reserved, mostPerClaim)
+    return this.closed || this.suspended ? 0 : Math.min(this.#maxInFlight - this.held.size - this.reserved, mostPerClaim)
   }
 
   setMaxInFlight(max: number): void {
     this.#maxInFlight = max
+    this.#onChange(this)
+  }
+
+  alive(): void {
+    if (!this.suspended) return
+    this.suspended = false
     this.#onChange(this)
   }
 
@@ -128,6 +136,7 @@ export class Dispatcher {
       const lease = subscriber.held.get(seq)!
       this.#drop(seq, subscriber)
       if (cause !== 'settled') subscriber.options.revoke([{ lease, cause }])
+      if (cause === 'lease-expired') this.#suspend(subscriber)
       const demands = this.#queues.get(queueKey(subscriber.options.scope, subscriber.options.queue))
       if (demands) this.#claim(demands)
     }
@@ -184,6 +193,12 @@ export class Dispatcher {
       more = true
     })
     if (more) this.#claim(demands)
+  }
+
+  #suspend(subscriber: Subscriber): void {
+    if (subscriber.suspended) return
+    subscriber.suspended = true
+    this.#clock.timer(subscriber.options.leaseMs, () => subscriber.alive())
   }
 
   /** The store cannot write now. The next change of any kind, or this timer, tries again. */

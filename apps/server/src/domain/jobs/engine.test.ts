@@ -194,11 +194,25 @@ describe('time', () => {
     const first = worker(1, { leaseMs: 1000 })
     const [seq] = await enqueue(1)
     await clock.advance(0)
-    first.subscription.setMaxInFlight(0)
     const second = worker(1)
     await clock.advance(1000)
     expect(first.revoked).toMatchObject([{ lease: { seq }, cause: 'lease-expired' }])
     expect(second.jobs).toMatchObject([{ seq, attempt: 2 }])
+  })
+
+  it('gives a worker whose lease ran out nothing more until it shows life, or for the length of a lease', async () => {
+    const hanging = worker(5, { leaseMs: 1000 })
+    await enqueue(2, { maxAttempts: 10 })
+    await clock.advance(1000)
+    expect(hanging.revoked).toHaveLength(2)
+    await clock.advance(999)
+    expect(hanging.jobs).toHaveLength(2)
+    await clock.advance(1)
+    expect(hanging.jobs).toHaveLength(4)
+    await clock.advance(1000)
+    hanging.subscription.alive()
+    await clock.advance(0)
+    expect(hanging.jobs).toHaveLength(6)
   })
 
   it('revokes attempts that take too long, and cancelled jobs', async () => {

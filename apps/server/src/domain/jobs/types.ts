@@ -39,6 +39,8 @@ export interface Subscription {
   /** Jobs it holds now. */
   readonly inFlight: number
   setMaxInFlight(max: number): void
+  /** The holder gave a sign of life. One whose lease ran out gets no jobs until it does, or for the length of a lease. */
+  alive(): void
   /** Ends the demand. Jobs delivered keep their leases; jobs claimed but not yet delivered are released. */
   close(): void
 }
@@ -57,7 +59,10 @@ export interface WorkerInfo {
 /** Follows jobs; one per watching stream. */
 export interface Follower {
   /** Follows a job from its present state on, and its log when asked to; resolves false when there is none. */
-  add(seq: Seq, options?: { readonly terminalOnly?: boolean; readonly afterRevision?: number; readonly withLog?: boolean }): Promise<boolean>
+  add(
+    seq: Seq,
+    options?: { readonly terminalOnly?: boolean; readonly afterRevision?: number; readonly withLog?: boolean },
+  ): Promise<boolean>
   remove(seq: Seq): void
   close(): void
 }

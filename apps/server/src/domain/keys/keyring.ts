@@ -67,6 +67,11 @@ export class Keyring {
     return this.#store.tenant(name, this.#clock.now())
   }
 
+  /** A tenant's number, when there is such a tenant. */
+  findTenant(name: string): Promise<TenantId | undefined> {
+    return this.#store.findTenant(name)
+  }
+
   /** A tenant's keys, oldest first. */
   list(tenant: TenantId): Promise<readonly KeyRecord[]> {
     return this.#store.list(tenant)

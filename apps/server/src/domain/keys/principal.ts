@@ -2,6 +2,9 @@ import { MillraceError } from '../../errors.ts'
 import type { KeyRecord, Scope } from '../../store/ports.ts'
 import { type ApiScope, impliedScopes } from './api-scopes.ts'
 
+/** Namespaces whose objects a key keeps. */
+const mostNamespaces = 100
+
 /** Who calls: a key, and what it may do. */
 export class Principal {
   /** The key. */
@@ -47,7 +50,7 @@ export class Principal {
       throw new MillraceError('PERMISSION_DENIED', message)
     }
     const scope = { tenant, namespace }
-    if (this.#namespaces.size < 1000) this.#namespaces.set(namespace, scope)
+    if (this.#namespaces.size < mostNamespaces) this.#namespaces.set(namespace, scope)
     return scope
   }
 }

@@ -7,6 +7,8 @@ export const keyCases: readonly Case[] = [
     name: 'gives a tenant one number',
     async run(t) {
       expect(await t.store.keys.tenant('one', 1)).toBe(t.scope.tenant)
+      expect(await t.store.keys.findTenant('one')).toBe(t.scope.tenant)
+      expect(await t.store.keys.findTenant('nobody')).toBeUndefined()
       expect(t.otherTenant.tenant).not.toBe(t.scope.tenant)
     },
   },

@@ -6,7 +6,7 @@ import type { LaneEntry, QueueEntry } from './lanes.ts'
 import { recordOfText } from './rows.ts'
 
 /** A demand is cut short at this much payload: it all is in memory until it is sent. */
-const mostBytes = 8 * 1024 * 1024
+const mostBytes = 2 * 1024 * 1024
 
 /** Takes jobs under leases. */
 export class Claim {

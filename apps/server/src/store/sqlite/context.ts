@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { ChangeCause, JobState, Scope, Seq, StoreOptions, TenantId } from '../ports.ts'
 import { Blobs } from './blobs.ts'
+import { storageError } from './errors.ts'
 import { type LaneEntry, Lanes } from './lanes.ts'
 import { Sequence } from './sequence.ts'
 import { Writer } from './writer.ts'
@@ -24,6 +25,15 @@ export class Context {
       this.lanes.write()
       this.sequence.write()
     })
+  }
+
+  /** Reads; a fault of the storage becomes the error a caller sees. */
+  async read<T>(run: () => T): Promise<T> {
+    try {
+      return run()
+    } catch (error) {
+      throw storageError(error)
+    }
   }
 
   /** Inside a mutation: claims may find jobs in the lane. */

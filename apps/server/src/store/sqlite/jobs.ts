@@ -24,6 +24,7 @@ import { Settle } from './settle.ts'
 
 /** The job store on SQLite: each part of a job's life is one file beside this one. */
 export class SqliteJobs implements JobStore {
+  readonly #context: Context
   readonly #enqueue: Enqueue
   readonly #claim: Claim
   readonly #settle: Settle
@@ -33,6 +34,7 @@ export class SqliteJobs implements JobStore {
 
   constructor(context: Context) {
     const removal = new JobRemoval(context)
+    this.#context = context
     this.#enqueue = new Enqueue(context)
     this.#claim = new Claim(context)
     this.#settle = new Settle(context)
@@ -53,16 +55,16 @@ export class SqliteJobs implements JobStore {
     return this.#settle.run(scope, items, now)
   }
 
-  async get(scope: Scope, seq: Seq): Promise<JobRecord | undefined> {
-    return this.#read.get(scope, seq, true)
+  get(scope: Scope, seq: Seq): Promise<JobRecord | undefined> {
+    return this.#context.read(() => this.#read.get(scope, seq, true))
   }
 
-  async getMany(scope: Scope, seqs: readonly Seq[]): Promise<readonly JobRecord[]> {
-    return seqs.map((seq) => this.#read.get(scope, seq, false)).filter((record) => record !== undefined)
+  getMany(scope: Scope, seqs: readonly Seq[]): Promise<readonly JobRecord[]> {
+    return this.#context.read(() => seqs.map((seq) => this.#read.get(scope, seq, false)).filter((record) => record !== undefined))
   }
 
-  async list(scope: Scope, filter: JobFilter, page: { limit: number; before?: Seq }): Promise<Page<JobRecord>> {
-    return this.#read.list(scope, filter, page)
+  list(scope: Scope, filter: JobFilter, page: { limit: number; before?: Seq }): Promise<Page<JobRecord>> {
+    return this.#context.read(() => this.#read.list(scope, filter, page))
   }
 
   cancel(scope: Scope, seq: Seq, reason: string, now: number): Promise<JobRecord> {
@@ -73,8 +75,8 @@ export class SqliteJobs implements JobStore {
     return this.#change.retry(scope, seq, now)
   }
 
-  async listDead(scope: Scope, queue: string, page: { limit: number; after?: Seq }): Promise<Page<JobRecord>> {
-    return this.#read.listDead(scope, queue, page)
+  listDead(scope: Scope, queue: string, page: { limit: number; after?: Seq }): Promise<Page<JobRecord>> {
+    return this.#context.read(() => this.#read.listDead(scope, queue, page))
   }
 
   replayDead(scope: Scope, queue: string, limit: number, now: number): Promise<number> {
@@ -85,8 +87,8 @@ export class SqliteJobs implements JobStore {
     return this.#change.purgeDead(scope, queue, limit)
   }
 
-  async logs(scope: Scope, seq: Seq, page: { limit: number; after: number }): Promise<readonly LogEntry[]> {
-    return this.#read.logs(scope, seq, page)
+  logs(scope: Scope, seq: Seq, page: { limit: number; after: number }): Promise<readonly LogEntry[]> {
+    return this.#context.read(() => this.#read.logs(scope, seq, page))
   }
 
   promoteDue(now: number, limit: number): Promise<number> {
@@ -97,8 +99,8 @@ export class SqliteJobs implements JobStore {
     return this.#settle.expire(now, limit)
   }
 
-  async nextDueAt(): Promise<number | undefined> {
-    return this.#maintenance.nextDueAt()
+  nextDueAt(): Promise<number | undefined> {
+    return this.#context.read(() => this.#maintenance.nextDueAt())
   }
 
   sweep(retention: Retention, now: number, limit: number): Promise<number> {

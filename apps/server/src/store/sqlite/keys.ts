@@ -37,6 +37,10 @@ export class SqliteKeys implements KeyStore {
     })
   }
 
+  findTenant(name: string): Promise<TenantId | undefined> {
+    return this.#context.read(() => this.#findTenant.get(name)?.tenant as TenantId | undefined)
+  }
+
   create(key: Omit<KeyRecord, 'seq' | 'tenantName'>): Promise<KeyRecord> {
     return this.#context.writer.mutate(() => {
       const seq = this.#context.sequence.next()
@@ -56,13 +60,15 @@ export class SqliteKeys implements KeyStore {
     })
   }
 
-  async findByHash(hash: Uint8Array): Promise<KeyRecord | undefined> {
-    const row = this.#byHash.get(hash)
-    return row && keyRecord(row)
+  findByHash(hash: Uint8Array): Promise<KeyRecord | undefined> {
+    return this.#context.read(() => {
+      const row = this.#byHash.get(hash)
+      return row && keyRecord(row)
+    })
   }
 
-  async list(tenant: TenantId): Promise<readonly KeyRecord[]> {
-    return this.#list.all(tenant).map(keyRecord)
+  list(tenant: TenantId): Promise<readonly KeyRecord[]> {
+    return this.#context.read(() => this.#list.all(tenant).map(keyRecord))
   }
 
   revoke(tenant: TenantId, seq: Seq, now: number): Promise<KeyRecord | undefined> {

@@ -46,7 +46,17 @@ export class SqliteQueues implements QueueStore {
       .map((queue) => settingsOf(queue.name, queue, this.#context.options.defaultRetry))
   }
 
-  async stats(scope: Scope, name: string): Promise<QueueStats> {
+  stats(scope: Scope, name: string): Promise<QueueStats> {
+    return this.#context.read(() => this.#stats(scope, name))
+  }
+
+  async depth(tenant: TenantId): Promise<number> {
+    let depth = 0
+    for (const queue of this.#context.lanes.queuesOf(tenant)) depth += queue.waiting
+    return depth
+  }
+
+  #stats(scope: Scope, name: string): QueueStats {
     const lanes = [...(this.#context.lanes.queue(scope, name)?.lanes.values() ?? [])]
     const sum = (count: CountName) => lanes.reduce((total, lane) => total + lane.counts[count], 0)
     let oldestPendingAt: number | undefined
@@ -66,11 +76,5 @@ export class SqliteQueues implements QueueStore {
       total: sum('total'),
       oldestPendingAt,
     }
-  }
-
-  async depth(tenant: TenantId): Promise<number> {
-    let depth = 0
-    for (const queue of this.#context.lanes.queuesOf(tenant)) depth += queue.waiting
-    return depth
   }
 }

@@ -86,7 +86,10 @@ export class Settle {
       const rows = this.#due.all(now, limit)
       const touched = new Set<LaneEntry>()
       for (const row of rows) this.#expireOne(Number(row.tenant), Number(row.seq), now, touched)
-      for (const lane of touched) this.#context.ready(lane)
+      // Not before the holders are known to hang: a claim in this transaction might give them the same jobs again.
+      this.#context.writer.afterwards(() => {
+        for (const lane of touched) this.#context.ready(lane)
+      })
       return rows.length
     })
   }

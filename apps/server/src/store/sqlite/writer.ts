@@ -32,6 +32,7 @@ export class Writer {
   #scheduled = false
   #closed = false
   #changes: JobChange[] = []
+  #afterwards: (() => void)[] = []
   #reverts: (() => void)[] = []
 
   /**
@@ -65,6 +66,11 @@ export class Writer {
     this.#changes.push(change)
   }
 
+  /** Inside a mutation: what to do after the commit and after its changes were told. */
+  afterwards(act: () => void): void {
+    this.#afterwards.push(act)
+  }
+
   /** Inside a mutation: how to take back a change in memory if the mutation or its transaction fails. */
   onRevert(revert: () => void): void {
     this.#reverts.push(revert)
@@ -94,12 +100,15 @@ export class Writer {
     this.#reverts = []
     const changes = this.#changes
     this.#changes = []
+    const afterwards = this.#afterwards
+    this.#afterwards = []
     for (let i = 0; i < outcomes.length; i++) {
       const outcome = outcomes[i]!
       if ('error' in outcome) mutations[i]!.reject(outcome.error)
       else mutations[i]!.resolve(outcome.value)
     }
     if (changes.length > 0) this.listener.changed(changes)
+    for (const act of afterwards) act()
   }
 
   /** Commits what waits and takes nothing more. */
@@ -130,6 +139,7 @@ export class Writer {
   #abandon(mutations: readonly Mutation[], cause: unknown): void {
     if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
     this.#changes = []
+    this.#afterwards = []
     this.#revert(0)
     const error = storageError(cause)
     for (const mutation of mutations) mutation.reject(error)

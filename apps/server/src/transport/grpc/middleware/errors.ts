@@ -5,8 +5,8 @@ import type { Logger } from 'pino'
 import { MillraceError } from '../../../errors.ts'
 import { clip } from '../../../services/clip.ts'
 
-/** Bytes of a message on the wire: trailers have little room. */
-const mostBytes = 1000
+/** Bytes of texts on the wire: many clients take no more than 8 KiB of trailers, and the message travels twice. */
+const mostBytes = { message: 1000, path: 100, field: 200, id: 300 }
 
 /**
  * Makes whatever a call threw what its caller gets: a row of the error table with its details in the trailer. Anything
@@ -17,8 +17,11 @@ const mostBytes = 1000
 export function toWireError(error: unknown, context: CallContext, requestId: string, method: string, logger: Logger): unknown {
   if (context.signal.aborted || isAbort(error)) return new ServerError(Status.CANCELLED, 'The call was cancelled.')
   const known = error instanceof MillraceError ? error : fault(error, requestId, method, logger)
-  const message = clip(known.message, mostBytes)
-  const { reason, fields, requiredScope, resource, id, retryAfterMs, quota } = known
+  const message = clip(known.message, mostBytes.message)
+  const { reason, requiredScope, resource, retryAfterMs, quota } = known
+  // What a caller sent comes back in ids and messages: without a cut, a long one would be an answer that cannot be sent.
+  const fields = known.fields?.map((field) => ({ path: clip(field.path, mostBytes.path), message: clip(field.message, mostBytes.field) }))
+  const id = known.id === undefined ? undefined : clip(known.id, mostBytes.id)
   const details = { reason, message, requestId, fields, requiredScope, resource, id, retryAfterMs, quota }
   context.trailer.set(statusDetailsTrailer, encodeErrorDetails(details))
   return new ServerError(errorCatalogue[reason].grpc, message)
