@@ -197,7 +197,10 @@ describe('other requests', () => {
     expect(tasks.map((task) => task.taskId)).toEqual([taskId, taskId])
     const elsewhere = await failureOf(admin.queues.getJob({ queue: 'other', jobId }))
     expect(elsewhere.details).toMatchObject({ reason: 'NOT_FOUND', resource: 'job', id: jobId })
-    expect((await failureOf(admin.keys.revokeKey({ keyId: jobId, tenant: '' }))).details).toMatchObject({ reason: 'NOT_FOUND', resource: 'key' })
+    expect((await failureOf(admin.keys.revokeKey({ keyId: jobId, tenant: '' }))).details).toMatchObject({
+      reason: 'NOT_FOUND',
+      resource: 'key',
+    })
   })
 })
 

@@ -28,6 +28,8 @@ export class HeldJob {
   #controller: AbortController | undefined
   /** Why the job is this worker's no longer. */
   revoked: RevokedReason | undefined
+  /** When it came. */
+  readonly receivedAt: number
   /** When the lease ends. */
   expiresAt: number
   /** When the lease was last renewed, or a renewal sent. */
@@ -46,6 +48,7 @@ export class HeldJob {
     const now = holder.now()
     this.wire = wire
     this.#holder = holder
+    this.receivedAt = now
     this.renewedAt = now
     this.expiresAt = now + leaseMs
     // Both times are the server's: their distance is right whatever the clocks say.

@@ -14,6 +14,15 @@ export interface JobRunnerOptions {
   threw(job: HeldJob, thrown: unknown): void
 }
 
+/** Jobs may wait here for about so long: enough to bridge the way to the server and back. */
+const bridgedMs = 25
+/** Most jobs to hold beyond those that run. */
+const maxPrefetch = 512
+/** Jobs that waited here for longer go back, so that others can have them. */
+const longestWaitMs = 1000
+/** How much one handler's time counts in the mean. */
+const meanWeight = 0.05
+
 /** Runs handlers, a bounded number at a time; further jobs wait in order. */
 export class JobRunner {
   readonly #options: JobRunnerOptions
@@ -21,6 +30,8 @@ export class JobRunner {
   #running = 0
   #filling = false
   #onIdle: (() => void)[] = []
+  /** Mean time of a handler, of late; unknown before the first. */
+  #meanMs: number | undefined
 
   constructor(options: JobRunnerOptions) {
     this.#options = options
@@ -37,6 +48,27 @@ export class JobRunner {
     const waiting = this.#waiting
     this.#waiting = []
     return waiting
+  }
+
+  /** Forgets the jobs that have waited for long, and returns them. Handlers are not as short as they were. */
+  takeStale(): HeldJob[] {
+    const before = this.#options.clock.now() - longestWaitMs
+    const fresh = this.#waiting.filter((job) => job.receivedAt > before)
+    if (fresh.length === this.#waiting.length) return []
+    const stale = this.#waiting.filter((job) => job.receivedAt <= before)
+    this.#waiting = fresh
+    this.#meanMs = Math.max(this.#meanMs ?? 0, longestWaitMs)
+    return stale
+  }
+
+  /**
+   * How many jobs to hold beyond those that run, so that handlers need not wait for the server: while handlers are short,
+   * as many as are done in a moment; none otherwise. A power of two, so that it seldom changes.
+   */
+  get prefetch(): number {
+    if (this.#meanMs === undefined) return 0
+    const jobs = (this.#options.concurrency * bridgedMs) / Math.max(this.#meanMs, 0.01)
+    return jobs < 1 ? 0 : Math.min(2 ** Math.floor(Math.log2(jobs)), maxPrefetch)
   }
 
   /** Resolves when no handler runs. */
@@ -79,6 +111,7 @@ export class JobRunner {
 
   #finish(job: HeldJob, tell: () => void): void {
     job.durationMs = this.#options.clock.now() - job.startedAt
+    this.#meanMs = this.#meanMs === undefined ? job.durationMs : this.#meanMs + (job.durationMs - this.#meanMs) * meanWeight
     tell()
     this.#running--
     this.#fill()

@@ -186,7 +186,8 @@ export class Worker {
   }
 
   #wantedCredit(): number {
-    return this.#state === 'running' ? Math.max(this.#options.concurrency + Number(process.env.PREFETCH ?? 0) - this.#held.carried, 0) : 0
+    if (this.#state !== 'running') return 0
+    return Math.max(this.#options.concurrency + this.#runner.prefetch - this.#held.carried, 0)
   }
 
   #adjustCredit(): void {
@@ -222,8 +223,10 @@ export class Worker {
   #onDeliveries({ jobs }: Deliveries): void {
     const held = jobs.map((wire) => new HeldJob(wire, this.#options.leaseMs, this.#settler))
     for (const job of held) this.#held.add(job)
-    if (this.#state === 'running') this.#runner.add(held)
-    else for (const job of held) this.#settler.release(job)
+    if (this.#state === 'running') {
+      this.#runner.add(held)
+      this.#adjustCredit()
+    } else for (const job of held) this.#settler.release(job)
   }
 
   #onRevoked({ jobs }: Revoked): void {
@@ -246,6 +249,7 @@ export class Worker {
       this.#cleanUp.delete(cancel)
       const now = clock.now()
       this.#held.checkLeases(now, leaseMs, (job) => this.#settler.sendRenewal(job))
+      for (const job of this.#runner.takeStale()) this.#settler.release(job)
       this.#adjustCredit()
       this.#connection.tick(now)
       this.#tick()
