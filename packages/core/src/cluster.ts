@@ -17,8 +17,11 @@ export interface ClusterHealth {
 
 /** A connected worker. */
 export interface WorkerInfo {
+  /** Its name. */
   readonly workerId: string
+  /** The namespace it works in. */
   readonly namespace: string
+  /** The queue it takes jobs of. */
   readonly queue: string
   /** The functions it handles; empty for plain queue jobs. */
   readonly functions: readonly string[]
@@ -26,6 +29,7 @@ export interface WorkerInfo {
   readonly maxInFlight: number
   /** Jobs it holds now. */
   readonly inFlight: number
+  /** When it connected. */
   readonly connectedAt: Date
 }
 

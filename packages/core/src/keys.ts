@@ -17,9 +17,11 @@ export interface ApiKey {
   readonly scopes: readonly string[]
   /** Namespaces it may use; empty means all. */
   readonly namespaces: readonly string[]
+  /** When it was made. */
   readonly createdAt: Date
   /** When it ends by itself; absent means never. */
   readonly expiresAt?: Date
+  /** When it was revoked; absent when it was not. */
   readonly revokedAt?: Date
   /** The first characters of the secret, to recognise it by. */
   readonly hint: string
@@ -41,6 +43,7 @@ export interface CreateKeyOptions extends CallOptions {
 
 /** A key that was just made: the only time its secret is shown. */
 export interface CreatedKey {
+  /** `key_…`: what `revoke` takes. */
   readonly keyId: string
   /** The secret: what `apiKey` takes. */
   readonly key: string

@@ -66,17 +66,27 @@ export type Environment = Readonly<Record<string, string | undefined>>
 
 /** Options after defaults, checked, durations in milliseconds. Nothing reads raw options after this. */
 export interface CompiledOptions {
+  /** Where the server is. */
   readonly endpoint: string
+  /** The secret that calls carry. */
   readonly credentials: Credentials
+  /** The namespace of everything the client does. */
   readonly namespace: string
+  /** Longest time of a call. */
   readonly timeoutMs: number
+  /** Connections to spread calls over. */
   readonly maxConnections: number
+  /** Compression of what is sent. */
   readonly compression: 'none' | 'gzip'
+  /** How a dead connection is noticed; undefined: not. */
   readonly keepalive?: { readonly intervalMs: number; readonly timeoutMs: number }
   /** Undefined: TLS when the endpoint says `https://`. */
   readonly tls?: TlsOptions
+  /** Takes log lines. */
   readonly logger: Logger
+  /** How failed calls are tried again; undefined: not. */
   readonly retry?: CompiledRetry
+  /** When calls are held back; undefined: never. */
   readonly breaker?: CompiledBreaker
 }
 

@@ -2,6 +2,7 @@ import { invalid } from './errors/errors.ts'
 
 /** A value on the wire: bytes and what they are. */
 export interface EncodedPayload {
+  /** The bytes. */
   readonly payload: Uint8Array
   /** Media type; empty means `application/json`. */
   readonly contentType: string

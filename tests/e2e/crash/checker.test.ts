@@ -97,6 +97,22 @@ test('an outage of the server excuses a redelivery by its length', () => {
   expect(rules(late.sort((a, b) => a.at - b.at) as Fact[])).toEqual([])
 })
 
+test('attempts in between that nobody began excuse a lease each', () => {
+  const skipped = replaced('effect', { at: 5500, attempt: 3 }).map((fact) =>
+    fact.type === 'acknowledged' || fact.type === 'terminal'
+      ? { ...fact, ...(fact.type === 'terminal' ? { attempts: 3 } : { attempt: 3 }) }
+      : fact,
+  )
+  const finals: FinalJob[] = [{ ...done, attempts: 3, result: { ...done.result!, attempt: 3 } }]
+  expect(rules(skipped, finals)).toEqual([])
+  expect(
+    rules(
+      skipped.map((fact) => (fact.type === 'effect' && fact.attempt === 3 ? { ...fact, at: 6200 } : fact)),
+      finals,
+    ),
+  ).toEqual(['late-redelivery'])
+})
+
 test('a job whose cancel was not acknowledged may end either way', () => {
   const cancelled: FinalJob = { id: 'job_1', state: 'cancelled', attempts: 0 }
   expect(rules([{ ...facts[0]!, plan: 'cancel' } as Fact], [cancelled])).toEqual([])

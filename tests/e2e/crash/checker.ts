@@ -202,9 +202,14 @@ function checkRedelivery(
       if (!next || next.at <= loss.at) continue // settled without our seeing it, or ended with this attempt
       const took = next.at - loss.at
       const away = outages.filter(({ from, to }) => to + reconnectMs > loss.at && from < next.at)
-      const allowed = leaseMs + graceMs + away.reduce((sum, { from, to }) => sum + (to - from) + reconnectMs, 0)
-      if (took > allowed) broken('late-redelivery', id, `${took} ms after ${loss.worker} was lost; allowed ${allowed} ms`)
-      if (away.length === 0) times.push(took)
+      // Attempts that nobody began were given to workers that were lost too: each may take a lease of its own.
+      const leases = next.attempt - held.attempt
+      const allowed = leases * leaseMs + graceMs + away.reduce((sum, { from, to }) => sum + (to - from) + reconnectMs, 0)
+      if (took > allowed) {
+        const what = `attempt ${held.attempt} of ${loss.worker} to attempt ${next.attempt} of ${next.worker}`
+        broken('late-redelivery', id, `${took} ms from the loss of ${what}; allowed ${allowed} ms`)
+      }
+      if (away.length === 0 && leases === 1) times.push(took)
     }
   }
   return times

@@ -8,7 +8,7 @@ import { rawClient } from '../raw/raw.ts'
 import { type Actor, type Cast, createCast } from './cast.ts'
 import { check, type Report } from './checker.ts'
 import { readFinals } from './finals.ts'
-import { type Journal, openJournal, readJournals } from './journal.ts'
+import { type Fact, type Journal, openJournal, readJournals } from './journal.ts'
 import { type ProducerSettings, queueName, type WorkerMode, type WorkerSettings } from './settings.ts'
 
 const long = process.env.MILLRACE_LONG === '1'
@@ -69,6 +69,7 @@ test(`${kills} kills: nothing acknowledged is lost, nothing is done twice`, { ti
   const ids = new Set(facts.flatMap((fact) => ('id' in fact ? [fact.id] : [])))
   const report = check(facts, await readFinals([...ids], { endpoint, key, namespace }), { leaseMs })
   print(report)
+  for (const { id } of report.violations) console.log(story(facts, id))
   expect(report.violations).toEqual([])
   // The run was worth its name: there was work, some of it was in the hands of those that were lost, some came too late.
   expect(report.jobs).toBeGreaterThan(kills * 20)
@@ -108,6 +109,14 @@ async function drained({ endpoint, key }: ServerProcess): Promise<void> {
     return Number(stats.pending) + Number(stats.scheduled) + Number(stats.processing)
   }
   await until('every job ends', async () => (await left(queueName)) + (await left('default')) === 0, { within: 60_000, every: 200 })
+}
+
+/** All that concerns one job, and what was killed meanwhile. */
+function story(facts: readonly Fact[], id: string): string {
+  const own = facts.filter((fact) => 'id' in fact && fact.id === id)
+  const [first, last] = [own.at(0)?.at ?? 0, own.at(-1)?.at ?? 0]
+  const told = facts.filter((fact) => own.includes(fact) || (!('id' in fact) && fact.at >= first - 5000 && fact.at <= last))
+  return [id, ...told.map(({ at, ...fact }) => `${at - first} ms ${JSON.stringify(fact)}`)].join('\n')
 }
 
 function median(values: readonly number[]): number {

@@ -9,7 +9,7 @@ const serverPackage = new URL('../../../apps/server/', import.meta.url)
 const useDist = process.env.MILLRACE_E2E_DIST === '1'
 
 /** How to run the `millrace` command: from its sources, or as built when MILLRACE_E2E_DIST=1. */
-export const millraceCommand: readonly [string, ...string[]] = useDist
+const millraceCommand: readonly [string, ...string[]] = useDist
   ? [process.execPath, fileURLToPath(new URL('dist/cli.js', serverPackage))]
   : [
       process.execPath,
@@ -19,7 +19,7 @@ export const millraceCommand: readonly [string, ...string[]] = useDist
     ]
 
 /** An administrator key that tests may show. */
-export const rootKey = `mr_${'0123456789abcdefghjkmnpqrstvwxyz'.repeat(2).slice(0, 52)}`
+const rootKey = `mr_${'0123456789abcdefghjkmnpqrstvwxyz'.repeat(2).slice(0, 52)}`
 
 /** What to start. */
 export interface ServerOptions {

@@ -23,7 +23,7 @@ export interface RunContext {
 }
 
 /** Which systems take part. */
-export function systemsOf(options: BenchOptions): SystemName[] {
+function systemsOf(options: BenchOptions): SystemName[] {
   if (options.alone) return ['millrace']
   return options.all ? ['millrace', 'bullmq-always', 'bullmq-everysec'] : ['millrace', 'bullmq-always']
 }

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { JobServer, wireJob } from '../testing/job-server.ts'
+import { drainOnSignals } from './shutdown-signals.ts'
 
 const script = fileURLToPath(new URL('../testing/signalled-worker.ts', import.meta.url))
 
@@ -37,4 +38,12 @@ test('a second signal does not wait for handlers', async () => {
   child.kill('SIGINT')
   expect(await exited).toBe('SIGINT')
   expect(session.settled('release')).toEqual(['job_1'])
+})
+
+test('many workers share one listener, which goes with the last of them', () => {
+  const before = process.listenerCount('SIGTERM')
+  const forget = Array.from({ length: 50 }, () => drainOnSignals(async () => undefined))
+  expect(process.listenerCount('SIGTERM')).toBe(before + 1)
+  for (const fn of forget) fn()
+  expect(process.listenerCount('SIGTERM')).toBe(before)
 })

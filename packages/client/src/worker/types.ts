@@ -40,7 +40,9 @@ export interface QueueWorkerOptions<P> extends WorkerBaseOptions {
 export interface WorkerJob<P = unknown> {
   /** `job_…`. */
   readonly id: string
+  /** The queue it came from. */
   readonly queue: string
+  /** What was enqueued. */
   readonly payload: P
   /** Headers given at submission. */
   readonly headers: Readonly<Record<string, string>>
@@ -50,14 +52,19 @@ export interface WorkerJob<P = unknown> {
   readonly attempt: number
   /** Attempts the job has in all. */
   readonly maxAttempts: number
+  /** When it was enqueued. */
   readonly createdAt: Date
 }
 
 /** Writes to the job's log, which `tasks.logs` reads. Lines are sent with the next batch. */
 export interface JobLog {
+  /** For the author of the handler. */
   debug(message: string, fields?: Readonly<Record<string, unknown>>): void
+  /** Normal operation. */
   info(message: string, fields?: Readonly<Record<string, unknown>>): void
+  /** Something odd that the handler coped with. */
   warn(message: string, fields?: Readonly<Record<string, unknown>>): void
+  /** Something failed. */
   error(message: string, fields?: Readonly<Record<string, unknown>>): void
 }
 
@@ -92,9 +99,11 @@ export interface JobContext {
 export interface HandledJob {
   /** `task_…` or `job_…`. */
   readonly id: string
+  /** The queue it came from. */
   readonly queue: string
   /** The task's function; empty for a queue job. */
   readonly function: string
+  /** The number of this attempt, from 1. */
   readonly attempt: number
   /** How long the handler took. */
   readonly durationMs: number

@@ -133,6 +133,29 @@ describe('jobs', () => {
     await worker.stop()
   })
 
+  test('while handlers are short, more jobs are asked for; what then waits for long is given back', async () => {
+    const begun = gate()
+    const end = gate()
+    const { worker, session, clock } = await started(
+      (job) => {
+        if (job.id === 'long_2') begun.open()
+        return job.id.startsWith('long') ? end.passed : undefined
+      },
+      { concurrency: 2 },
+    )
+    session.deliver(wireJob('job_1'))
+    expect((await session.subscriptions.next()).maxInFlight).toBe(514)
+    session.deliver(wireJob('long_1'), wireJob('long_2'), wireJob('long_3'), wireJob('job_2'))
+    await begun.passed
+    clock.advance(1000)
+    expect((await session.subscriptions.next()).maxInFlight).toBe(2)
+    await session.settlements.until(() => session.settled('release').length === 2)
+    expect(session.settled('release')).toEqual(['long_3', 'job_2'])
+    end.open()
+    await worker.stop()
+    expect(session.settled('complete')).toEqual(['job_1', 'long_1', 'long_2'])
+  })
+
   test('ten thousand handlers that return at once do not exhaust the stack, and share few messages', async () => {
     const { worker, session } = await started(() => 1, { concurrency: 1 })
     session.deliver(...Array.from({ length: 10_000 }, (_, i) => wireJob(`job_${i}`)))

@@ -70,10 +70,15 @@ export interface FailOptions extends CallOptions {
 
 /** A job as it stands. */
 export interface JobInfo<T = unknown> {
+  /** `job_…`. Ids sort by time of enqueueing. */
   readonly id: string
+  /** The queue it was enqueued to. */
   readonly queue: string
+  /** Where it is in its life. */
   readonly status: JobStatus
+  /** What was enqueued. */
   readonly payload: T
+  /** Headers given at submission. */
   readonly headers: Readonly<Record<string, string>>
   /** -100 to 100. */
   readonly priority: number
@@ -85,9 +90,11 @@ export interface JobInfo<T = unknown> {
   readonly result?: unknown
   /** The last attempt's error, until an attempt completes. */
   readonly error?: JobError
+  /** When it was enqueued. */
   readonly createdAt: Date
   /** When the latest attempt began. */
   readonly startedAt?: Date
+  /** When it ended. */
   readonly finishedAt?: Date
   /** When it may run next, while it is scheduled. */
   readonly runAt?: Date
@@ -121,10 +128,13 @@ export interface QueueStats {
 
 /** A queue's settings. */
 export interface QueueInfo {
+  /** Its name. */
   readonly name: string
+  /** How its jobs are tried again. */
   readonly retryPolicy: QueueRetryPolicy
   /** Most jobs that may wait; 0 is the server's default. */
   readonly maxDepth: number
+  /** True while it hands out no jobs. */
   readonly paused: boolean
   /** When it was first used. */
   readonly createdAt?: Date
@@ -132,6 +142,7 @@ export interface QueueInfo {
 
 /** A change of a queue's settings; what is left out stays. */
 export interface UpdateQueueOptions extends CallOptions {
+  /** The new policy; what it leaves out takes its default. */
   readonly retryPolicy?: RetryPolicy
   /** Most jobs that may wait; more are held back. 0 is the server's default. */
   readonly maxDepth?: number

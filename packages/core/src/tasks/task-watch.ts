@@ -9,8 +9,11 @@ import type { TaskUpdate } from './types.ts'
 export interface TaskWatchEvents<R> {
   /** Any state, the terminal one included. */
   update: TaskUpdate<R>
+  /** It ended with a result. */
   completed: TaskUpdate<R>
+  /** It ended with an error after its last attempt. */
   failed: TaskUpdate<R>
+  /** Somebody cancelled it. */
   cancelled: TaskUpdate<R>
   /** There is no such task, the server cannot be asked, or the signal ended the watch. */
   error: MillraceError

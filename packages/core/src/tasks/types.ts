@@ -68,7 +68,9 @@ export interface SubmitBatchResult {
 
 /** How far a task is. */
 export interface TaskStatus<R = unknown> {
+  /** `task_…`. Ids sort by time of submission. */
   readonly taskId: string
+  /** Where it is in its life. */
   readonly status: JobStatus
   /** 0 to 100, as its handler last said; 100 when completed. */
   readonly progress: number
@@ -90,13 +92,17 @@ export interface TaskUpdate<R = unknown> extends TaskStatus<R> {
 
 /** All that is known of a task. */
 export interface TaskInfo<R = unknown> extends TaskStatus<R> {
+  /** What handles it. */
   readonly function: string
+  /** The kind of task. */
   readonly type: 'stateless'
+  /** The queue that carries it. */
   readonly queue: string
   /** -100 to 100. */
   readonly priority: number
   /** The payload; only `tasks.get` fills it. */
   readonly payload?: unknown
+  /** Labels given at submission. */
   readonly labels: Readonly<Record<string, string>>
   /** The batch it was submitted in. */
   readonly batchId?: string
@@ -104,9 +110,11 @@ export interface TaskInfo<R = unknown> extends TaskStatus<R> {
   readonly attempts: number
   /** Attempts it has in all. */
   readonly maxAttempts: number
+  /** When it was submitted. */
   readonly createdAt: Date
   /** When the latest attempt began. */
   readonly startedAt?: Date
+  /** When it ended. */
   readonly finishedAt?: Date
   /** When it may run next, while it is scheduled. */
   readonly runAt?: Date
@@ -150,8 +158,11 @@ export interface ListTasksOptions extends CallOptions {
   readonly labels?: Readonly<Record<string, string>>
   /** Tasks in this state, or in one of these. */
   readonly status?: JobStatus | readonly JobStatus[]
+  /** Tasks of this function. */
   readonly function?: string
+  /** Tasks of this queue. */
   readonly queue?: string
+  /** Tasks of this batch. */
   readonly batchId?: string
   /** Tasks on one page. 1 to 1000, default 100. */
   readonly limit?: number
@@ -163,7 +174,9 @@ export interface ListTasksOptions extends CallOptions {
 export interface TaskLogEntry {
   /** When it was written, by the worker's clock. */
   readonly timestamp: Date
+  /** How serious it is. */
   readonly level: 'debug' | 'info' | 'warn' | 'error'
+  /** The text. */
   readonly message: string
   /** Structured fields. */
   readonly fields?: Readonly<Record<string, unknown>>

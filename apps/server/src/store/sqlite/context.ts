@@ -15,22 +15,29 @@ export class Context {
   readonly blobs: Blobs
   readonly writer: Writer
 
-  constructor(db: DatabaseSync, options: StoreOptions) {
+  /** @param sync - brings all that was committed until now to the disk. */
+  constructor(db: DatabaseSync, options: StoreOptions, sync: () => Promise<void>) {
     this.db = db
     this.options = options
     this.lanes = new Lanes(db, () => this.writer)
     this.sequence = new Sequence(db, options.now)
     this.blobs = new Blobs(db)
-    this.writer = new Writer(db, () => {
-      this.lanes.write()
-      this.sequence.write()
+    this.writer = new Writer({
+      db,
+      sync,
+      beforeCommit: () => {
+        this.lanes.write()
+        this.sequence.write()
+      },
     })
   }
 
-  /** Reads; a fault of the storage becomes the error a caller sees. */
+  /** Reads, and answers when all that was seen is durable. A fault of the storage becomes the error a caller sees. */
   async read<T>(run: () => T): Promise<T> {
     try {
-      return run()
+      const value = run()
+      await this.writer.durable()
+      return value
     } catch (error) {
       throw storageError(error)
     }

@@ -11,54 +11,78 @@ interface Mutation {
 
 type Outcome = { readonly value: unknown } | { readonly error: unknown }
 
+/** What waits for the log to be on the disk: to be told good, or that it is not known whether it was kept. */
+interface Committed {
+  finish(): void
+  fail(error: unknown): void
+}
+
+/** What a writer is given. */
+export interface WriterOptions {
+  /** Nobody else begins transactions on it. */
+  readonly db: DatabaseSync
+  /** Writes what is kept in memory and changed in this transaction. */
+  beforeCommit(): void
+  /** Brings all that was committed until now to the disk. */
+  sync(): Promise<void>
+}
+
 /**
- * Group commit: mutations asked for in one turn of the event loop share one transaction and one fsync. Each runs in a
- * savepoint, so that one that throws undoes itself alone; each caller's promise settles after the commit. A mutation
- * asked for while a transaction is being made joins it.
- *
- * While one commit waits for the disk, the sockets fill; the next turn's group is then larger. The load sets the size.
+ * Group commit in two steps. Mutations asked for in one turn of the event loop share one transaction; each runs in a
+ * savepoint, so that one that throws undoes itself alone. Then the log is brought to the disk (fdatasync) while the next
+ * transaction is being made, and only then do the callers hear. A mutation asked for while a transaction is being made
+ * joins it. The load sets the size of both groups.
  */
 export class Writer {
   /** Told of changes after each commit. */
   listener: StoreListener = { ready() {}, changed() {} }
+  readonly #options: WriterOptions
   readonly #db: DatabaseSync
   readonly #begin: StatementSync
   readonly #commit: StatementSync
   readonly #savepoint: StatementSync
   readonly #release: StatementSync
   readonly #undo: StatementSync
-  readonly #beforeCommit: () => void
+  readonly #written: StatementSync
   #waiting: Mutation[] = []
   #scheduled = false
   #closed = false
   #changes: JobChange[] = []
   #afterwards: (() => void)[] = []
   #reverts: (() => void)[] = []
+  #rowsWritten = 0
+  #unsynced: Committed[] = []
+  #syncing: Promise<void> | undefined
+  /** A sync failed: what is in the log may not be on the disk. */
+  #suspect = false
 
-  /**
-   * @param db - the connection; nobody else begins transactions on it.
-   * @param beforeCommit - writes what is kept in memory and changed in this transaction.
-   */
-  constructor(db: DatabaseSync, beforeCommit: () => void) {
+  constructor(options: WriterOptions) {
+    const { db } = options
+    this.#options = options
     this.#db = db
-    this.#beforeCommit = beforeCommit
     this.#begin = db.prepare('BEGIN IMMEDIATE')
     this.#commit = db.prepare('COMMIT')
     this.#savepoint = db.prepare('SAVEPOINT mutation')
     this.#release = db.prepare('RELEASE mutation')
     this.#undo = db.prepare('ROLLBACK TO mutation')
+    this.#written = db.prepare('SELECT total_changes() AS rows')
   }
 
   /** Runs a change in the next transaction. Resolves with what `run` returned once it is durable; rejects with what it threw. */
   mutate<T>(run: () => T): Promise<T> {
-    if (this.#closed)
-      return Promise.reject(new MillraceError('UNAVAILABLE', 'The server is stopping: try again on another, or when it is back.'))
+    if (this.#closed) return Promise.reject(stopping())
     return new Promise<T>((resolve, reject) => {
       this.#waiting.push({ run, resolve: resolve as (value: unknown) => void, reject })
       if (this.#scheduled) return
       this.#scheduled = true
       setImmediate(() => this.#flush())
     })
+  }
+
+  /** Resolves when all that was committed until now is on the disk. */
+  durable(): Promise<void> | undefined {
+    if (!this.#syncing) return undefined
+    return new Promise((resolve, reject) => this.#unsynced.push({ finish: resolve, fail: reject }))
   }
 
   /** Inside a mutation: tells of a changed job after the commit. */
@@ -76,6 +100,13 @@ export class Writer {
     this.#reverts.push(revert)
   }
 
+  /** Commits what waits, brings it to the disk, and takes nothing more. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#flush()
+    await this.#syncing
+  }
+
   #flush(): void {
     const mutations = this.#waiting
     if (mutations.length === 0) {
@@ -84,37 +115,74 @@ export class Writer {
     }
     const outcomes: Outcome[] = []
     try {
+      if (this.#suspect) this.#rescue()
       this.#begin.run()
       // By index: a mutation may add others, which join.
       for (let i = 0; i < mutations.length; i++) outcomes.push(this.#runOne(mutations[i]!))
-      this.#beforeCommit()
+      this.#options.beforeCommit()
       this.#commit.run()
     } catch (cause) {
-      this.#waiting = []
-      this.#scheduled = false
       this.#abandon(mutations, cause)
       return
+    } finally {
+      this.#waiting = []
+      this.#scheduled = false
     }
-    this.#waiting = []
-    this.#scheduled = false
-    this.#reverts = []
-    const changes = this.#changes
-    this.#changes = []
-    const afterwards = this.#afterwards
-    this.#afterwards = []
-    for (let i = 0; i < outcomes.length; i++) {
-      const outcome = outcomes[i]!
-      if ('error' in outcome) mutations[i]!.reject(outcome.error)
-      else mutations[i]!.resolve(outcome.value)
-    }
-    if (changes.length > 0) this.listener.changed(changes)
-    for (const act of afterwards) act()
+    this.#committed(mutations, outcomes)
   }
 
-  /** Commits what waits and takes nothing more. */
-  close(): void {
-    this.#closed = true
-    this.#flush()
+  #committed(mutations: readonly Mutation[], outcomes: readonly Outcome[]): void {
+    const changes = this.#changes
+    const afterwards = this.#afterwards
+    this.#changes = []
+    this.#afterwards = []
+    this.#reverts = []
+    const finish = () => {
+      for (let i = 0; i < outcomes.length; i++) {
+        const outcome = outcomes[i]!
+        if ('error' in outcome) mutations[i]!.reject(outcome.error)
+        else mutations[i]!.resolve(outcome.value)
+      }
+      if (changes.length > 0) this.listener.changed(changes)
+      for (const act of afterwards) act()
+    }
+    const fail = (error: unknown) => {
+      for (const mutation of mutations) mutation.reject(error)
+    }
+    const { rows } = this.#written.get() as { rows: number }
+    const wrote = rows !== this.#rowsWritten
+    this.#rowsWritten = rows
+    // What only looked waits for those it may have seen, not for the disk.
+    if (!wrote && !this.#syncing) {
+      finish()
+      return
+    }
+    this.#unsynced.push({ finish, fail })
+    this.#syncing ??= this.#sync()
+  }
+
+  /** Brings commits to the disk, all at once that came while the last ones were on their way. */
+  async #sync(): Promise<void> {
+    while (this.#unsynced.length > 0) {
+      const committed = this.#unsynced
+      this.#unsynced = []
+      try {
+        await this.#options.sync()
+        for (const { finish } of committed) finish()
+      } catch (cause) {
+        this.#suspect = true
+        const error = notDurable(cause)
+        for (const { fail } of committed) fail(error)
+      }
+    }
+    this.#syncing = undefined
+  }
+
+  /** After a failed sync: writes everything in the log to its place in the database and syncs that instead. */
+  #rescue(): void {
+    const { busy } = this.#db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get() as { busy: number }
+    if (busy !== 0) throw notDurable(undefined)
+    this.#suspect = false
   }
 
   #runOne(mutation: Mutation): Outcome {
@@ -149,4 +217,13 @@ export class Writer {
     for (let i = this.#reverts.length - 1; i >= from; i--) this.#reverts[i]!()
     this.#reverts.length = from
   }
+}
+
+function stopping(): MillraceError {
+  return new MillraceError('UNAVAILABLE', 'The server is stopping: try again on another, or when it is back.')
+}
+
+function notDurable(cause: unknown): MillraceError {
+  const message = 'The disk did not confirm the write: it may or may not be kept. Check the disk and the system log; repeat the request.'
+  return new MillraceError('UNAVAILABLE', message, { retryAfterMs: 1000 }, { cause })
 }
