@@ -9,20 +9,33 @@ const arrows = {
 }
 
 const workspaces = '(packages|apps|tools|examples|tests)'
-const tests = '[.]test[.]ts$|/(test|testing|conformance)/'
+const tests = '[.]test[.]ts$|/test-[a-z-]+[.]ts$|/(test|testing|conformance)/'
 const server = '^apps/server/src'
 
 /** @param {string} name @param {string} comment @param {object} from @param {object} to */
 const forbid = (name, comment, from, to) => ({ name, severity: 'error', comment, from, to })
 
-const betweenPackages = Object.entries(arrows).map(([folder, allowed]) =>
-  forbid(
-    `arrows-${folder.split('/')[1]}`,
-    `${folder} imports ${allowed.join(' and ') || 'no other package'}.`,
-    { path: `^${folder}/` },
-    { path: `^${workspaces}/`, pathNot: [folder, ...allowed].map((to) => `^${to}/`) },
-  ),
-)
+/** What tests may import beyond that: private databases and the like. */
+const testTools = 'tools/dev'
+
+const betweenPackages = Object.entries(arrows).flatMap(([folder, allowed]) => {
+  const name = folder.split('/')[1]
+  const others = (known) => ({ path: `^${workspaces}/`, pathNot: [folder, ...known].map((to) => `^${to}/`) })
+  return [
+    forbid(
+      `arrows-${name}`,
+      `${folder} imports ${allowed.join(' and ') || 'no other package'}.`,
+      { path: `^${folder}/`, pathNot: tests },
+      others(allowed),
+    ),
+    forbid(
+      `arrows-${name}-tests`,
+      `Tests of ${folder} import what it does, and ${testTools}.`,
+      { path: `^${folder}/.*(${tests})` },
+      others([...allowed, testTools]),
+    ),
+  ]
+})
 
 module.exports = {
   forbidden: [

@@ -102,7 +102,10 @@ export async function startServer(settings: ServerSettings = {}, options: StartO
         { definition: TaskServiceDefinition, implementation: createTaskService(context) },
         { definition: QueueServiceDefinition, implementation: createQueueService(context) },
         { definition: WorkerServiceDefinition, implementation: createWorkerService(context) },
-        { definition: ClusterServiceDefinition, implementation: createClusterService({ engine, health, version }) },
+        {
+          definition: ClusterServiceDefinition,
+          implementation: createClusterService({ engine, health, version, nodes: () => store.nodes() }),
+        },
         { definition: KeyServiceDefinition, implementation: createKeyService({ keyring, clock }) },
       ],
       keyring,
@@ -138,14 +141,19 @@ export async function startServer(settings: ServerSettings = {}, options: StartO
 
 async function openStore(config: ServerConfig, clock: Clock): Promise<Store> {
   try {
-    await mkdir(config.data, { recursive: true })
-    return await openSqliteStore({
-      path: storePath(config),
+    const options = {
       planRetry: retryPlanner(),
       defaultRetry: defaultRetryPolicy,
       defaultMaxDepth: config.queueDepth,
       now: () => clock.now(),
-    })
+    }
+    if (config.store.startsWith('postgres')) {
+      // The driver is loaded for those alone who use it.
+      const { openPostgresStore } = await import('./store/postgres/open.ts')
+      return await openPostgresStore({ ...options, url: config.store })
+    }
+    await mkdir(config.data, { recursive: true })
+    return await openSqliteStore({ ...options, path: storePath(config) })
   } catch (error) {
     throw startError(error, config)
   }

@@ -155,12 +155,12 @@ describe('a damaged database', () => {
   const ids: string[] = []
 
   beforeAll(async () => {
-    await using server = await startServer()
+    good = temporaryFolder()
+    await using server = await startServer({ data: good })
     await using mr = new Millrace({ endpoint: server.endpoint, apiKey: server.key, namespace })
     const results = await mr.queue<string>('kept').enqueueBatch(Array.from({ length: jobs }, (_, n) => ({ payload: payloadOf(n) })))
     ids.push(...results.map(({ jobId }) => jobId))
     expect((await server.stop()).code).toBe(0)
-    good = server.data
     const files = readdirSync(good, { recursive: true, encoding: 'utf8' }).filter((name) => statSync(join(good, name)).isFile())
     databaseName = files.sort((a, b) => statSync(join(good, b)).size - statSync(join(good, a)).size)[0]!
   })

@@ -2,7 +2,6 @@ import { type Logger, Millrace, type MillraceOptions, type Worker } from '@millr
 import { afterAll, afterEach, beforeAll, onTestFinished } from 'vitest'
 import { type RawClient, type RawOptions, rawClient, type ServiceName } from '../raw/raw.ts'
 import { type ServerOptions, type ServerProcess, startServer } from './server.ts'
-import { removeFolder } from './temporary.ts'
 
 /** Servers are killed here all the time; what clients say to that is not news. */
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
@@ -30,8 +29,7 @@ export function useServer(options: ServerOptions = {}): Fixture {
     server = await startServer(options)
   })
   afterAll(async () => {
-    await server?.kill()
-    if (server) removeFolder(server.data)
+    await server?.[Symbol.asyncDispose]()
   })
   let logged = 0
   afterEach(({ task }) => {

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { freePort } from './free-port.ts'
 import { type Ended, ended, kill, start } from './processes.ts'
-import { temporaryFolder } from './temporary.ts'
+import { removeFolder, temporaryFolder } from './temporary.ts'
 
 const serverPackage = new URL('../../../apps/server/', import.meta.url)
 const useDist = process.env.MILLRACE_E2E_DIST === '1'
@@ -23,7 +23,7 @@ const rootKey = `mr_${'0123456789abcdefghjkmnpqrstvwxyz'.repeat(2).slice(0, 52)}
 
 /** What to start. */
 export interface ServerOptions {
-  /** Where it keeps its data; a new folder by default. */
+  /** Where it keeps its data; by default a new folder that goes with the server. */
   readonly data?: string
   /** Its port; a free one by default. */
   readonly port?: number
@@ -128,7 +128,10 @@ export async function startServer(options: ServerOptions = {}): Promise<ServerPr
     async restart() {
       life = await launch()
     },
-    [Symbol.asyncDispose]: killNow,
+    async [Symbol.asyncDispose]() {
+      await killNow()
+      if (options.data === undefined) removeFolder(data)
+    },
   }
 }
 

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 
 const made = new Set<string>()
 process.on('exit', () => {
-  for (const path of made) rmSync(path, { recursive: true, force: true })
+  // Servers killed a moment ago may still be writing.
+  for (const path of made) rmSync(path, { recursive: true, force: true, maxRetries: 3 })
 })
 
 /** A new empty folder that goes when the tests end. */
@@ -17,5 +18,5 @@ export function temporaryFolder(): string {
 /** Removes a folder of {@link temporaryFolder} now. */
 export function removeFolder(path: string): void {
   made.delete(path)
-  rmSync(path, { recursive: true, force: true })
+  rmSync(path, { recursive: true, force: true, maxRetries: 3 })
 }

@@ -2,7 +2,7 @@
 import { isMainThread } from 'node:worker_threads'
 import { startProfile } from './profile.ts'
 
-const file = process.env.MILLRACE_BENCH_PROFILE
+const file = process.env.BENCH_PROFILE_FILE
 let stop: ReturnType<typeof startProfile> | undefined
 
 if (file !== undefined && isMainThread) {

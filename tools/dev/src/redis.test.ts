@@ -4,8 +4,11 @@ import { existsSync } from 'node:fs'
 import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import { describe, expect, it } from 'vitest'
-import { startRedis } from './redis.ts'
+import { redisVersion, startRedis } from './redis.ts'
 import { startServiceProcess } from './service-process.ts'
+import { skipWhereMissing } from './test-skip.ts'
+
+skipWhereMissing(redisVersion)
 
 async function ask(port: number, command: string): Promise<string> {
   const socket = connect(port, '127.0.0.1')

@@ -37,6 +37,7 @@ it('colours on a terminal, unless NO_COLOR forbids it', () => {
   vi.stubEnv('TERM', 'xterm-256color')
   vi.stubEnv('NO_COLOR', undefined)
   vi.stubEnv('FORCE_COLOR', undefined)
+  vi.stubEnv('CI', undefined)
   onTestFinished(() => void vi.unstubAllEnvs())
   const coloured = written(true, table)
   expect(coloured).toContain('\u001b[32mgood')

@@ -95,7 +95,7 @@ describe('wrong settings', () => {
     ['retentionFailed', '-1s', /is not a duration/],
     ['retentionRequests', '1s', /is not a duration from 1m/],
     ['shutdownGrace', '2h', /is not a duration from 0ms to 1h/],
-    ['store', 'postgres://localhost', /is not a store this version knows/],
+    ['store', 'mysql://localhost', /is not a store this version knows/],
     ['store', 'sqlite://x', /is not a store/],
     ['logLevel', 'verbose', /is none of debug, info, warn, error, silent/],
     ['dev', 'yes', /is neither true nor false/],

@@ -30,7 +30,7 @@ export const settings = {
     read: storeUrl,
     default: 'sqlite:',
     placeholder: 'URL',
-    help: 'Where jobs are kept: sqlite: (in the data directory) or sqlite:DIR.',
+    help: 'Where jobs are kept: sqlite: (in the data directory), sqlite:DIR, or postgres://USER:PASSWORD@HOST:PORT/DATABASE, which several servers may share.',
   },
   /** Where gRPC is served. */
   grpc: {

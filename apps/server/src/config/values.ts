@@ -136,5 +136,8 @@ export const secret: Read<string> = (input) => {
 export const storeUrl: Read<string> = (input) => {
   const url = String(input)
   if (url.startsWith('sqlite:') && !url.startsWith('sqlite://')) return url
-  throw new Error(`${show(url)} is not a store this version knows; give sqlite: (in the data directory) or sqlite:PATH (a directory)`)
+  if (/^postgres(ql)?:\/\//.test(url)) return url
+  throw new Error(
+    `${show(url)} is not a store this version knows; give sqlite: (in the data directory), sqlite:PATH (a directory) or postgres://USER:PASSWORD@HOST:PORT/DATABASE`,
+  )
 }

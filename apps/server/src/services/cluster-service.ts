@@ -6,16 +6,21 @@ import type { Health } from './health.ts'
 /** Says how the server is. */
 export function createClusterService(context: {
   readonly engine: JobEngine
+  /** The servers of this system. */
+  nodes(): Promise<readonly { readonly active: boolean }[]>
   readonly health: Health
   /** The server's version. */
   readonly version: string
 }): ServiceOf<typeof ClusterServiceDefinition> {
-  const { engine, health, version } = context
+  const { engine, health, version, nodes } = context
   return {
     async getHealth(_request, { scope }) {
       const detail = await health.problem()
-      const depth = await engine.depth(scope.tenant)
-      return { healthy: detail === '', version, nodes: { active: 1, total: 1 }, queue: { depth }, detail }
+      // A store that does not answer cannot be asked for more: this server is what is known.
+      if (detail !== '') return { healthy: false, version, nodes: { active: 1, total: 1 }, queue: { depth: 0 }, detail }
+      const [depth, all] = await Promise.all([engine.depth(scope.tenant), nodes()])
+      const active = all.filter((node) => node.active).length
+      return { healthy: true, version, nodes: { active, total: all.length }, queue: { depth }, detail }
     },
 
     async listWorkers(_request, { scope }) {

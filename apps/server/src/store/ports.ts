@@ -344,6 +344,8 @@ export interface Store {
   readonly keys: KeyStore
   /** Sets the one listener. */
   listen(listener: StoreListener): void
+  /** The servers that share the storage, this one included. */
+  nodes(): Promise<readonly { readonly active: boolean }[]>
   /** Resolves when a write would succeed now; rejects with the reason otherwise. */
   check(): Promise<void>
   /** Finishes what is under way and lets go of the storage. */

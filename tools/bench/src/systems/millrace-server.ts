@@ -1,4 +1,4 @@
-import { mkdtempSync } from 'node:fs'
+import { existsSync, mkdtempSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { type ServiceProcess, startServiceProcess } from '@millrace/dev'
@@ -27,14 +27,16 @@ export const sourceOptions = ['--conditions=millrace-source', '--disable-warning
 export async function startMillrace(options: MillraceServerOptions): Promise<MillraceServer> {
   const dir = mkdtempSync(join(options.parentDir, 'server-'))
   const root = dirname(createRequire(import.meta.url).resolve('@millrace/server/package.json'))
-  const program = options.sources ? [...sourceOptions, join(root, 'src/cli.ts')] : [join(root, 'dist/cli.js')]
+  const program = join(root, options.sources ? 'src/cli.ts' : 'dist/cli.js')
+  if (!existsSync(program)) throw new Error('The server is not built: run pnpm build first, or add --sources.')
   const profiling = options.profileFile === undefined ? [] : ['--import', new URL('../profile-server.ts', import.meta.url).href]
   const service = await startServiceProcess({
     name: 'the Millrace server',
     command: process.execPath,
     args: [
       ...profiling,
-      ...program,
+      ...(options.sources ? sourceOptions : []),
+      program,
       'serve',
       '--grpc',
       '127.0.0.1:0',
@@ -46,7 +48,7 @@ export async function startMillrace(options: MillraceServerOptions): Promise<Mil
       '--json',
     ],
     dir,
-    env: { ...withoutMillrace(process.env), ...(options.profileFile && { MILLRACE_BENCH_PROFILE: options.profileFile }) },
+    env: { ...withoutMillrace(process.env), ...(options.profileFile && { BENCH_PROFILE_FILE: options.profileFile }) },
     ifMissing: 'node was not found',
     isReady: (line) => line.startsWith('{"grpc":'),
     readyTimeout: 60_000,

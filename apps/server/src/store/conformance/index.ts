@@ -21,11 +21,11 @@ const groups = (open: () => Promise<Harness>): Readonly<Record<string, readonly 
 /** Declares every behaviour of a store as tests of one backend. */
 export function storeConformance(backend: string, factory: StoreFactory): void {
   describe.each(Object.entries(groups(() => Harness.open(factory))))(`${backend}: %s`, (_, cases) => {
-    let harness: Harness
+    let harness: Harness | undefined
     beforeEach(async () => {
       harness = await Harness.open(factory)
     })
-    afterEach(() => harness.close())
-    it.each(cases)('$name', { timeout: 60_000 }, ({ run }) => run(harness))
+    afterEach(() => harness?.close())
+    it.each(cases)('$name', { timeout: 60_000 }, ({ run }) => run(harness!))
   })
 }

@@ -89,6 +89,7 @@ function sqliteStore(db: DatabaseSync, options: StoreOptions, log: string | unde
     listen(listener: StoreListener) {
       writer.listener = listener
     },
+    nodes: async () => [{ active: true }],
     // A real write: it moves the persisted sequence.
     check: () => writer.mutate(() => void context.sequence.next()),
     async close() {

@@ -1,0 +1,163 @@
+import { MillraceError } from '../../errors.ts'
+import { type JobRecord, JobState, type Scope, type Seq } from '../ports.ts'
+import { storable } from './arrays.ts'
+import type { Context } from './context.ts'
+import { countMoves, Move, Writer } from './counts.ts'
+import type { Statement } from './database.ts'
+import { type ReadyRow, readyOf } from './heads.ts'
+import type { Read } from './read.ts'
+import { inNamespace } from './rows.ts'
+
+/** SQL of the part `held`: the job of the scope `$1`, `$2` with the number `$3`, locked, when its state is one of these. */
+const heldIn = (states: string) => `held AS MATERIALIZED (
+      SELECT j.tenant, j.seq, j.lane, j.state FROM millrace.jobs j ${inNamespace('$2')}
+      WHERE j.tenant = $1 AND j.seq = $3 AND j.state IN (${states}) FOR UPDATE OF j
+    )`
+
+const cancel: Statement = {
+  name: 'cancel',
+  repeatable: false,
+  text: `
+    WITH ${heldIn(`${JobState.scheduled}, ${JobState.pending}, ${JobState.running}`)}, done AS (
+      UPDATE millrace.jobs j SET state = ${JobState.cancelled}, updated_at = $4::bigint, cancelled_at = $4, revision = j.revision + 1,
+        token = -abs(j.token), rank = NULL, run_at = NULL, lease_until = NULL, deadline = NULL, message = $6::text
+      FROM held WHERE j.tenant = $1 AND j.seq = $3
+      RETURNING j.tenant, j.seq, j.lane, held.state AS before
+    ), counted AS (
+      ${countMoves(`SELECT tenant, lane, before AS from_state, ${JobState.cancelled} AS into_state FROM done`, '$5::int')}
+    )
+    SELECT tenant, lane FROM done`,
+}
+
+/** What makes a job that ended pending again. */
+const restart = `state = ${JobState.pending}, rank = -j.priority, updated_at = $4::bigint, failed_at = NULL, cancelled_at = NULL, revision = j.revision + 1,
+        token = -abs(j.token), attempts = 0, progress = NULL, message = NULL`
+
+const retry: Statement = {
+  name: 'retry',
+  repeatable: false,
+  text: `
+    WITH ${heldIn(`${JobState.failed}, ${JobState.cancelled}`)}, done AS (
+      UPDATE millrace.jobs j SET ${restart} FROM held WHERE j.tenant = $1 AND j.seq = $3
+      RETURNING j.tenant, j.seq, j.lane, j.priority, held.state AS before
+    ), counted AS (
+      ${countMoves(`SELECT tenant, lane, before AS from_state, ${JobState.pending} AS into_state FROM done`, '$5::int')}
+    )
+    SELECT tenant, lane, -priority, seq FROM done`,
+}
+
+/** SQL of the part `dead`: up to `limit` failed jobs of the queue `$3`, locked; those that others work on are passed over. */
+const deadOf = (limit: string) => `dead AS MATERIALIZED (
+      SELECT h.at FROM millrace.queues q JOIN millrace.lanes l ON l.tenant = q.tenant AND l.queue = q.queue
+      CROSS JOIN LATERAL (
+        SELECT j.ctid AS at FROM millrace.jobs j WHERE j.tenant = q.tenant AND j.lane = l.lane AND j.failed_at IS NOT NULL
+        ORDER BY j.seq LIMIT ${limit} FOR UPDATE SKIP LOCKED
+      ) AS h
+      WHERE q.tenant = $1 AND q.namespace = $2 AND q.name = $3 LIMIT ${limit}
+    )`
+
+const replay: Statement = {
+  name: 'dead_replay',
+  repeatable: false,
+  text: `
+    WITH ${deadOf('$6')}, done AS (
+      UPDATE millrace.jobs j SET ${restart} FROM dead WHERE j.ctid = dead.at RETURNING j.tenant, j.seq, j.lane, j.priority
+    ), counted AS (
+      ${countMoves(`SELECT tenant, lane, ${JobState.failed} AS from_state, ${JobState.pending} AS into_state FROM done`, '$5::int')}
+    )
+    SELECT tenant, lane, -priority, seq FROM done`,
+}
+
+const purge: Statement = {
+  name: 'dead_purge',
+  repeatable: false,
+  text: `
+    WITH ${deadOf('$5')}, gone AS (
+      DELETE FROM millrace.jobs j USING dead WHERE j.ctid = dead.at RETURNING j.tenant, j.seq, j.lane, j.idempotency_key
+    ), ${freeKeysOf('gone')}, counted AS (
+      ${countMoves(`SELECT tenant, lane, ${JobState.failed} AS from_state, ${Move.deleted} AS into_state FROM gone`, '$4::int')}
+    )
+    SELECT 1 FROM gone`,
+}
+
+/**
+ * SQL of the part `freed` of a statement: the idempotency keys of deleted jobs may be used again. (Their labels and logs go
+ * with their partitions; nobody sees them without the job.)
+ *
+ * @param gone - the part with the jobs: tenant, seq, lane and idempotency_key.
+ */
+export function freeKeysOf(gone: string): string {
+  return `used AS MATERIALIZED (
+      SELECT k.at FROM ${gone} g JOIN millrace.lanes l ON l.tenant = g.tenant AND l.lane = g.lane
+      CROSS JOIN LATERAL (
+        SELECT i.ctid AS at FROM millrace.idempotency i
+        WHERE i.tenant = g.tenant AND i.queue = l.queue AND i.key = g.idempotency_key AND i.seq = g.seq FOR UPDATE
+      ) AS k
+      WHERE g.idempotency_key IS NOT NULL
+    ), freed AS (
+      DELETE FROM millrace.idempotency i USING used WHERE i.ctid = used.at
+    )`
+}
+
+/** What people do to jobs, whoever holds them: cancel, try again, replay and purge. */
+export class Change {
+  readonly #context: Context
+  readonly #read: Read
+
+  constructor(context: Context, read: Read) {
+    this.#context = context
+    this.#read = read
+  }
+
+  async cancel(scope: Scope, seq: Seq, reason: string, now: number): Promise<JobRecord> {
+    const values = [scope.tenant, scope.namespace, seq, now, this.#context.writer(Writer.other), storable(reason) || null]
+    const done = await this.#context.db.run<[number, number]>(cancel, values)
+    if (done.length === 0) throw await this.#refusal(scope, seq, 'cancelled')
+    await this.#context.announce({ changes: [{ tenant: scope.tenant, seq, state: JobState.cancelled, cause: 'cancelled' }] })
+    return this.#record(scope, seq)
+  }
+
+  async retry(scope: Scope, seq: Seq, now: number): Promise<JobRecord> {
+    const values = [scope.tenant, scope.namespace, seq, now, this.#context.writer(Writer.other)]
+    const done = await this.#context.db.run<ReadyRow>(retry, values)
+    if (done.length === 0) throw await this.#refusal(scope, seq, 'run again')
+    await this.#context.announce({
+      ready: done.map(readyOf),
+      changes: [{ tenant: scope.tenant, seq, state: JobState.pending, cause: 'other' }],
+    })
+    return this.#record(scope, seq)
+  }
+
+  async replayDead(scope: Scope, queue: string, limit: number, now: number): Promise<number> {
+    const values = [scope.tenant, scope.namespace, queue, now, this.#context.writer(Writer.other), limit]
+    const ready = (await this.#context.db.run<ReadyRow>(replay, values)).map(readyOf)
+    await this.#context.announce({
+      ready,
+      changes: ready.map(({ tenant, seq }) => ({ tenant, seq, state: JobState.pending, cause: 'other' })),
+    })
+    return ready.length
+  }
+
+  async purgeDead(scope: Scope, queue: string, limit: number): Promise<number> {
+    const values = [scope.tenant, scope.namespace, queue, this.#context.writer(Writer.other), limit]
+    return (await this.#context.db.run(purge, values)).length
+  }
+
+  async #record(scope: Scope, seq: Seq): Promise<JobRecord> {
+    const record = await this.#read.get(scope, seq, false)
+    if (!record) throw noSuchJob()
+    return record
+  }
+
+  async #refusal(scope: Scope, seq: Seq, wanted: string): Promise<MillraceError> {
+    const record = await this.#read.get(scope, seq, false)
+    if (!record) return noSuchJob()
+    return new MillraceError('FAILED_PRECONDITION', `The job is ${stateNames[record.state]} and cannot be ${wanted}.`)
+  }
+}
+
+const stateNames = Object.fromEntries(Object.entries(JobState).map(([name, state]) => [state, name]))
+
+function noSuchJob(): MillraceError {
+  return new MillraceError('NOT_FOUND', 'There is no such job in this namespace.', { resource: 'job' })
+}

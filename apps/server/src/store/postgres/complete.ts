@@ -1,0 +1,54 @@
+import { JobState } from '../ports.ts'
+import { Bytes, columns } from './arrays.ts'
+import type { Context } from './context.ts'
+import { countMoves, Writer } from './counts.ts'
+import type { Statement } from './database.ts'
+import { heldOf, inLockOrder, jobKey, type Lease, leaseColumns } from './held.ts'
+import { horizon } from './rows.ts'
+
+/** A lease whose job is done. */
+export interface Completion extends Lease {
+  readonly result: Uint8Array
+  readonly contentType: string
+}
+
+const rows = columns<Completion & { readonly start: number }>({
+  ...leaseColumns,
+  result_at: ['int', ({ start }) => start],
+  result_length: ['int', ({ result }) => result.length],
+  result_type: ['text', ({ contentType }) => contentType || null],
+})
+
+/** Moves jobs to where they stay. (Not before the horizon: what is there has been forgotten already.) */
+const complete: Statement = {
+  name: 'complete',
+  // Done again, it finds nothing held.
+  repeatable: true,
+  text: `
+    WITH ${heldOf(rows.from('i', 3))}, gone AS (
+      DELETE FROM millrace.jobs j USING held h WHERE j.ctid = h.at
+      RETURNING j.tenant, j.seq, j.lane, j.priority, j.attempts, j.max_attempts, j.revision + 1 AS revision, j.token, j.created_at, j.started_at,
+        h.now, j.batch, j.worker, j.message, j.idempotency_key, j.content_type, j.headers, j.labels, h.result_type, j.payload,
+        h.result_at, h.result_length
+    ), kept AS (
+      INSERT INTO millrace.completed (tenant, seq, lane, priority, attempts, max_attempts, revision, token, created_at, started_at,
+        finished_at, batch, worker, message, idempotency_key, content_type, headers, labels, result_type, payload, result)
+      SELECT tenant, seq, lane, priority, attempts, max_attempts, revision, token, created_at, started_at,
+        greatest(now, ${horizon}), batch, worker, message, idempotency_key, content_type, headers, labels, result_type, payload,
+        substring($1::bytea FROM result_at FOR result_length)
+      FROM gone
+    ), counted AS (
+      ${countMoves(`SELECT tenant, lane, ${JobState.running} AS from_state, ${JobState.completed} AS into_state FROM gone`, '$2::int')}
+    )
+    SELECT tenant, seq FROM gone`,
+}
+
+/** Completes jobs whose lease is current; returns their {@link jobKey}s. */
+export async function completeJobs(context: Context, completions: readonly Completion[]): Promise<ReadonlySet<string>> {
+  const results = new Bytes()
+  const placed = inLockOrder(completions).map((completion) => ({ ...completion, start: results.add(completion.result) }))
+  const values = rows.values(placed)
+  const done = await context.db.run<[number, number]>(complete, [results.all(), context.writer(Writer.complete), ...values])
+  await context.announce({ changes: done.map(([tenant, seq]) => ({ tenant, seq, state: JobState.completed, cause: 'settled' })) })
+  return new Set(done.map(([tenant, seq]) => jobKey(tenant, seq)))
+}

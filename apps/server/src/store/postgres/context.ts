@@ -1,0 +1,74 @@
+import type { JobChange, Scope, StoreListener, StoreOptions } from '../ports.ts'
+import { writerOf } from './counts.ts'
+import type { Database } from './database.ts'
+import { firstOfEach, Heads, type ReadyLane } from './heads.ts'
+import { Lanes } from './lanes.ts'
+import { Nodes } from './nodes.ts'
+import { Sequence } from './sequence.ts'
+import { Signals } from './signals.ts'
+
+/** What a committed change makes known. */
+export interface News {
+  /** Jobs that claims may now find; of several of a lane, the first counts. */
+  readonly ready?: Iterable<ReadyLane>
+  readonly changes?: readonly JobChange[]
+  /** For the other nodes alone: here the callers know. */
+  readonly elsewhere?: readonly JobChange[]
+}
+
+/** What the parts of the Postgres store share. */
+export class Context {
+  readonly db: Database
+  readonly options: StoreOptions
+  readonly sequence: Sequence
+  readonly nodes: Nodes
+  readonly lanes: Lanes
+  readonly heads = new Heads()
+  readonly signals: Signals
+  listener: StoreListener = { ready() {}, changed() {} }
+
+  constructor(db: Database, options: StoreOptions) {
+    this.db = db
+    this.options = options
+    this.sequence = new Sequence(options.now)
+    this.lanes = new Lanes(db)
+    this.nodes = new Nodes(db, this.sequence, () => this.#missed())
+    this.signals = new Signals(db, this.lanes, this.nodes, {
+      ready: (lanes) => this.#ready(lanes),
+      changed: (changes) => this.listener.changed(changes),
+      missed: () => this.#missed(),
+    })
+  }
+
+  /** The number under which a kind of change counts now. */
+  writer(kind: number): number {
+    return writerOf(this.sequence.slot, kind)
+  }
+
+  /** After a commit: tells this node and the others. Resolves when this one is told. */
+  async announce({ ready = [], changes = [], elsewhere = [] }: News): Promise<void> {
+    const lanes = firstOfEach(ready)
+    this.signals.tell({ ready: lanes, changes: elsewhere.length > 0 ? [...changes, ...elsewhere] : changes })
+    if (changes.length > 0) this.listener.changed(changes)
+    if (lanes.length > 0) await this.#ready(lanes)
+  }
+
+  /** After a commit: a queue's settings are others. */
+  settingsChanged(scope: Scope, name: string): void {
+    this.lanes.forget(scope, name)
+    this.signals.tell({ queue: { ...scope, name } })
+  }
+
+  async #ready(ready: readonly ReadyLane[]): Promise<void> {
+    for (const each of ready) this.heads.pending(each)
+    for (const lane of await this.lanes.named(ready)) {
+      if (!this.lanes.queue(lane, lane.queue)?.paused) this.listener.ready(lane)
+    }
+  }
+
+  #missed(): void {
+    this.lanes.forgetAll()
+    this.heads.forget()
+    this.listener.missed?.()
+  }
+}

@@ -1,0 +1,145 @@
+import { startPostgres } from '@millrace/dev'
+import { describe, expect, it } from 'vitest'
+import type { StoreOptions } from '../ports.ts'
+import { openPostgresStore, type PostgresStore } from './open.ts'
+import { sql, useTestServer } from './test-database.ts'
+
+const server = await useTestServer()
+
+const retry = { maxAttempts: 3, initialBackoffMs: 1000, maxBackoffMs: 1000, multiplier: 1, strategy: 'fixed', jitter: 0 } as const
+const options: StoreOptions = { planRetry: () => undefined, defaultRetry: retry, defaultMaxDepth: 1000, now: Date.now }
+const open = (url: string) => openPostgresStore({ ...options, url })
+const unavailable = (message: RegExp) => ({ reason: 'UNAVAILABLE', message: expect.stringMatching(message) })
+
+async function enqueue(store: PostgresStore) {
+  const scope = { tenant: await store.keys.tenant('one', 1), namespace: 'default' }
+  const none = { contentType: '', headers: {}, labels: {}, priority: 0, timeoutMs: 0, idempotencyKey: '' }
+  const job = { queue: 'q', function: '', payload: new Uint8Array([1]), ...none }
+  return store.jobs.enqueue({ scope, jobs: [job], requestId: '', partial: false, batch: false, now: Date.now() })
+}
+
+describe('a store that cannot be opened says why', () => {
+  it('nobody listens', async () => {
+    await expect(open('postgres://u@127.0.0.1:1/x')).rejects.toMatchObject(unavailable(/127\.0\.0\.1:1\/x cannot be reached.*ECONNREFUSED/))
+  })
+
+  it('the password is wrong, and is not shown', async () => {
+    await using postgres = await startPostgres({ fsync: false, password: 'right' })
+    const url = postgres.url.replace('right', 'wrong')
+    await expect(open(url)).rejects.toMatchObject(unavailable(/^Postgres refuses the password/))
+    await expect(open(url)).rejects.not.toThrow('wrong')
+    await (await open(postgres.url)).close()
+  })
+
+  it('the database does not exist', async () => {
+    const { url, drop } = await server.create()
+    await expect(open(`${url}_none`)).rejects.toMatchObject(unavailable(/^The database does not exist/))
+    await drop()
+  })
+
+  it('the user may not make the schema', async () => {
+    const { url, drop } = await server.create()
+    await sql(url, 'CREATE ROLE guest LOGIN')
+    const guest = Object.assign(new URL(url), { username: 'guest' })
+    await expect(open(guest.href)).rejects.toMatchObject(unavailable(/^The user of the URL may not do this/))
+    await sql(url, 'DROP ROLE guest')
+    await drop()
+  })
+
+  it('a newer server that this one cannot work with wrote it', async () => {
+    const { url, drop } = await server.create()
+    await (await open(url)).close()
+    await sql(url, "UPDATE millrace.meta SET value = 99 WHERE key IN ('schema', 'works_with')")
+    await expect(open(url)).rejects.toMatchObject(unavailable(/schema version 99.*start a newer server/))
+    await drop()
+  })
+
+  it.each(['mysql://h/x', 'postgres://h/x?pool=0', 'postgres://h/x?pgbouncer=maybe'])('the URL is not right: %s', async (url) => {
+    await expect(open(url)).rejects.toMatchObject({ reason: 'VALIDATION' })
+  })
+})
+
+describe('a store that is open', () => {
+  it('works on a schema of the next release that says it does', async () => {
+    const { url, drop } = await server.create()
+    await (await open(url)).close()
+    await sql(url, "UPDATE millrace.meta SET value = 99 WHERE key = 'schema'")
+    const store = await open(url)
+    await enqueue(store)
+    await store.close()
+    await drop()
+  })
+
+  it('says that Postgres is read-only, and recovers by itself', async () => {
+    const { url, drop } = await server.create()
+    const store = await open(url)
+    const database = new URL(url).pathname.slice(1)
+    const others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'millrace'"
+    await sql(url, `ALTER DATABASE ${database} SET default_transaction_read_only = on`)
+    await sql(url, others)
+    await expect.poll(() => store.check().then(() => '', String)).toMatch(/Postgres is read-only/)
+    await sql(url, `BEGIN READ WRITE; ALTER DATABASE ${database} RESET default_transaction_read_only; COMMIT`)
+    await sql(url, others)
+    await expect.poll(() => store.check().then(() => 'ok', String)).toBe('ok')
+    await enqueue(store)
+    await store.close()
+    await drop()
+  })
+
+  it.each(['fast', 'immediate'] as const)('outlives a %s restart of Postgres', async (how) => {
+    await using postgres = await startPostgres({ fsync: false })
+    const store = await open(postgres.url)
+    await enqueue(store)
+    await postgres.halt(how)
+    await expect(store.check()).rejects.toMatchObject(unavailable(/cannot be reached/))
+    await expect(enqueue(store)).rejects.toMatchObject({ reason: 'UNAVAILABLE' })
+    await postgres.start()
+    await store.check()
+    await enqueue(store)
+    const scope = { tenant: await store.keys.tenant('one', 1), namespace: 'default' }
+    expect((await store.queues.stats(scope, 'q')).total).toBe(2)
+    await store.close()
+  })
+
+  it('keeps texts that Postgres cannot hold as they are', async () => {
+    const { url, drop } = await server.create()
+    const store = await open(url)
+    await enqueue(store)
+    const scope = { tenant: await store.keys.tenant('one', 1), namespace: 'default' }
+    const demands = () => [{ functions: [''], max: 1, leaseMs: 1000, workerId: 'a\0b"\\' }]
+    const job = (await store.jobs.claim({ scope, queue: 'q', demands, now: Date.now() }))[0]![0]!
+    const entry = { timestamp: 1, level: 1, message: 'nul \0 "quote" \\ {brace}', fields: '{"a":"\\u0000"}' }
+    const error = { message: 'lone \ud800 and \0', code: '', stack: '' }
+    const settle = (action: Parameters<typeof store.jobs.settle>[1][0]['action']) =>
+      store.jobs.settle(scope, [{ seq: job.seq, token: job.token, action }], Date.now())
+    expect(await settle({ type: 'log', entries: [entry] })).toEqual([{}])
+    expect(await settle({ type: 'progress', percent: 1, message: 'a\0b' })).toEqual([{}])
+    expect(await settle({ type: 'fail', error, noRetry: true })).toEqual([{}])
+    const [line] = await store.jobs.logs(scope, job.seq, { limit: 1, after: 0 })
+    expect(line).toMatchObject({ message: 'nul \uFFFD "quote" \\ {brace}', fields: '{"a":"\\u0000"}' })
+    expect(await store.jobs.get(scope, job.seq)).toMatchObject({
+      workerId: 'a\uFFFDb"\\',
+      message: 'a\uFFFDb',
+      error: { message: 'lone \ud800 and \0' },
+    })
+    await store.close()
+    await drop()
+  })
+
+  it('works through a pooler in transaction mode', async () => {
+    const { url, drop } = await server.create()
+    const pooled = `${url}?pgbouncer=true&pool=4`
+    const [a, b] = [await open(pooled), await open(pooled)]
+    let missed = 0
+    b.listen({ ready() {}, changed() {}, missed: () => missed++ })
+    await a.check()
+    await b.check()
+    await enqueue(a)
+    // Nobody can tell it: it looks by itself.
+    await expect.poll(() => missed, { timeout: 5000 }).toBeGreaterThan(1)
+    expect(await sql(url, "SELECT 1 FROM pg_stat_activity WHERE application_name = 'millrace listen'")).toEqual([])
+    await a.close()
+    await b.close()
+    await drop()
+  })
+})

@@ -1,0 +1,120 @@
+import { JobState, type Retention } from '../ports.ts'
+import { freeKeysOf } from './change.ts'
+import type { Context } from './context.ts'
+import { countMoves, Move, Writer } from './counts.ts'
+import type { Statement } from './database.ts'
+import { type ReadyRow, readyOf } from './heads.ts'
+import { Partitions } from './partitions.ts'
+
+const promote: Statement = {
+  name: 'promote',
+  repeatable: true,
+  text: `
+    WITH due AS MATERIALIZED (
+      SELECT ctid AS at FROM millrace.jobs WHERE run_at <= $1 ORDER BY run_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    ), promoted AS (
+      UPDATE millrace.jobs j SET state = ${JobState.pending}, rank = -j.priority, run_at = NULL, updated_at = $1::bigint, revision = j.revision + 1
+      FROM due WHERE j.ctid = due.at RETURNING j.tenant, j.seq, j.lane, j.priority
+    ), counted AS (
+      ${countMoves(`SELECT tenant, lane, ${JobState.scheduled} AS from_state, ${JobState.pending} AS into_state FROM promoted`, '$3::int')}
+    )
+    SELECT tenant, lane, -priority, seq FROM promoted`,
+}
+
+const nextDue: Statement = {
+  name: 'next_due',
+  repeatable: true,
+  text: 'SELECT least((SELECT min(run_at) FROM millrace.jobs WHERE run_at IS NOT NULL), (SELECT min(due_at) FROM millrace.leases))',
+}
+
+/** Failed and cancelled jobs are few: they are deleted one by one. */
+const deleteEnded: Statement = {
+  name: 'sweep_ended',
+  repeatable: true,
+  text: `
+    WITH failed AS MATERIALIZED (
+      SELECT ctid AS at FROM millrace.jobs WHERE failed_at < $1 ORDER BY failed_at LIMIT $3 FOR UPDATE SKIP LOCKED
+    ), cancelled AS MATERIALIZED (
+      SELECT ctid AS at FROM millrace.jobs WHERE cancelled_at < $2 ORDER BY cancelled_at LIMIT $3 FOR UPDATE SKIP LOCKED
+    ), ended AS MATERIALIZED (
+      SELECT at FROM failed UNION ALL SELECT at FROM cancelled LIMIT $3
+    ), gone AS (
+      DELETE FROM millrace.jobs j USING ended WHERE j.ctid = ended.at RETURNING j.tenant, j.seq, j.lane, j.state, j.idempotency_key
+    ), ${freeKeysOf('gone')}, counted AS (
+      ${countMoves(`SELECT tenant, lane, state AS from_state, ${Move.deleted} AS into_state FROM gone`, '$4::int')}
+    )
+    SELECT 1 FROM gone`,
+}
+
+/**
+ * Completed jobs are many: the horizon moves past them, and they go with their partitions. Jobs that finished in the same
+ * millisecond pass it together.
+ */
+const moveHorizon: Statement = {
+  name: 'sweep_completed',
+  repeatable: true,
+  text: `
+    WITH horizon AS MATERIALIZED (
+      SELECT value FROM millrace.meta WHERE key = 'horizon' FOR UPDATE
+    ), passed AS MATERIALIZED (
+      SELECT tenant, seq, lane, idempotency_key, finished_at FROM millrace.completed
+      WHERE finished_at >= (SELECT value FROM horizon) AND finished_at < $1::bigint
+      ORDER BY finished_at FETCH FIRST $2 ROWS WITH TIES
+    ), moved AS (
+      UPDATE millrace.meta SET value = CASE WHEN (SELECT count(*) FROM passed) < $2 THEN $1 ELSE (SELECT max(finished_at) + 1 FROM passed) END
+      WHERE key = 'horizon' AND value < $1
+    ), ${freeKeysOf('passed')}
+    SELECT least(count(*), $2) FROM passed`,
+}
+
+const forgetRequests: Statement = {
+  name: 'sweep_requests',
+  repeatable: true,
+  text: `
+    WITH old AS MATERIALIZED (
+      SELECT ctid AS at FROM millrace.requests WHERE created_at < $1 ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM millrace.requests r USING old WHERE r.ctid = old.at RETURNING 1`,
+}
+
+/** What time does to jobs: scheduled ones become ready, ended ones are forgotten. Any node may do it, also several at once: each passes over what another has in hand. */
+export class Maintenance {
+  readonly #context: Context
+  readonly #partitions: Partitions
+
+  constructor(context: Context) {
+    this.#context = context
+    this.#partitions = new Partitions(context.db)
+  }
+
+  async promote(now: number, limit: number): Promise<number> {
+    const ready = (await this.#context.db.run<ReadyRow>(promote, [now, limit, this.#context.writer(Writer.other)])).map(readyOf)
+    await this.#context.announce({
+      ready,
+      changes: ready.map(({ tenant, seq }) => ({ tenant, seq, state: JobState.pending, cause: 'other' })),
+    })
+    return ready.length
+  }
+
+  async nextDueAt(): Promise<number | undefined> {
+    const [row] = await this.#context.db.run<[number | null]>(nextDue, [])
+    return row?.[0] ?? undefined
+  }
+
+  async sweep(retention: Retention, now: number, limit: number): Promise<number> {
+    const { db } = this.#context
+    let left = limit
+    const before = [now - retention.failedMs, now - retention.cancelledMs]
+    left -= (await db.run(deleteEnded, [...before, left, this.#context.writer(Writer.other)])).length
+    if (left > 0) left -= (await db.run<[number]>(moveHorizon, [now - retention.completedMs, left]))[0]![0]
+    if (left > 0) left -= (await db.run(forgetRequests, [now - retention.requestsMs, left])).length
+    // When all that is old has been seen to.
+    if (left > 0) await this.#partitions.maintain(now, retention.completedMs)
+    return limit - left
+  }
+
+  /** Makes room for the jobs to come. */
+  prepare(now: number): Promise<void> {
+    return this.#partitions.prepare(now)
+  }
+}

@@ -1,0 +1,62 @@
+import type { Store, StoreListener, StoreOptions } from '../ports.ts'
+import { readConnectionUrl } from './connection.ts'
+import { Context } from './context.ts'
+import { Database } from './database.ts'
+import { PostgresJobs } from './jobs.ts'
+import { PostgresKeys } from './keys.ts'
+import type { NodeInfo } from './nodes.ts'
+import { PostgresQueues } from './queues.ts'
+import { migrate } from './schema.ts'
+
+/** How to open a Postgres store. */
+export interface PostgresStoreOptions extends StoreOptions {
+  /** `postgres://user:password@host:port/database`; what more it may say is in `connection.ts`. */
+  readonly url: string
+}
+
+/** A store that many servers share. */
+export interface PostgresStore extends Store {
+  /** The servers on this database. */
+  nodes(): Promise<readonly NodeInfo[]>
+}
+
+/**
+ * Opens the store of one of any number of servers over one Postgres; brings the schema up to date first.
+ *
+ * @throws MillraceError UNAVAILABLE when the database cannot be reached or used, VALIDATION when the URL is not right.
+ */
+export async function openPostgresStore(options: PostgresStoreOptions): Promise<PostgresStore> {
+  const db = new Database(readConnectionUrl(options.url))
+  try {
+    await migrate(db)
+    return await postgresStore(db, options)
+  } catch (error) {
+    await db.close()
+    throw error
+  }
+}
+
+async function postgresStore(db: Database, options: StoreOptions): Promise<PostgresStore> {
+  const context = new Context(db, options)
+  const jobs = new PostgresJobs(context)
+  await jobs.prepare(options.now())
+  await context.nodes.start()
+  await context.signals.start()
+  return {
+    jobs,
+    queues: new PostgresQueues(context),
+    keys: new PostgresKeys(context),
+    listen(listener: StoreListener) {
+      context.listener = listener
+    },
+    // A real write: the sign of life.
+    check: () => context.nodes.beat(),
+    nodes: () => context.nodes.list(),
+    async close() {
+      await jobs.close()
+      await context.signals.stop()
+      await context.nodes.stop()
+      await db.close()
+    },
+  }
+}
