@@ -20,6 +20,7 @@ const testTools = 'tools/dev'
 
 const betweenPackages = Object.entries(arrows).flatMap(([folder, allowed]) => {
   const name = folder.split('/')[1]
+  /** @param {readonly string[]} known */
   const others = (known) => ({ path: `^${workspaces}/`, pathNot: [folder, ...known].map((to) => `^${to}/`) })
   return [
     forbid(
