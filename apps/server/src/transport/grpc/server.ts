@@ -106,6 +106,9 @@ function scopesByPath(services: readonly Service[]): Map<string, RequiredScope> 
 
 async function readCredentials(tls: TlsFiles | undefined): Promise<ServerCredentials> {
   if (!tls) return ServerCredentials.createInsecure()
-  const [cert, key, clientCa] = await Promise.all([readFile(tls.cert), readFile(tls.key), tls.clientCa ? readFile(tls.clientCa) : null])
+  // One after the other, so that the error of a start always names the first file that is wrong.
+  const cert = await readFile(tls.cert)
+  const key = await readFile(tls.key)
+  const clientCa = tls.clientCa ? await readFile(tls.clientCa) : null
   return ServerCredentials.createSsl(clientCa, [{ private_key: key, cert_chain: cert }], clientCa !== null)
 }
