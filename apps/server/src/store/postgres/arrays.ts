@@ -59,8 +59,11 @@ export interface Columns<T> {
   values(rows: readonly T[]): string[]
 }
 
-/** Declares rows: each column's name, type, and value. */
-export function columns<T>(spec: Readonly<Record<string, Encode<T>>>): Columns<T> {
+/** Of each column by its name: its type, and its value in a row. */
+export type ColumnSpec<T> = Readonly<Record<string, Encode<T>>>
+
+/** Declares rows. */
+export function columns<T>(spec: ColumnSpec<T>): Columns<T> {
   const entries = Object.entries(spec)
   return {
     width: entries.length,

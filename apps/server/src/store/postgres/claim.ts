@@ -1,8 +1,9 @@
-import { type ClaimedJob, type ClaimRequest, type Demand, type JobChange, JobState, type Scope } from '../ports.ts'
+import { type ClaimedJob, type ClaimRequest, type JobChange, JobState, type Scope } from '../ports.ts'
 import { columns, numbers, texts } from './arrays.ts'
 import type { Context } from './context.ts'
 import { countMoves, Writer } from './counts.ts'
 import type { Statement } from './database.ts'
+import type { Taker, WaitingClaim } from './handoff.ts'
 import type { Position } from './heads.ts'
 import { keyOf, type LaneEntry } from './lanes.ts'
 import { recordOfText } from './rows.ts'
@@ -83,17 +84,11 @@ type TakenRow = readonly [
   payload: Uint8Array,
 ]
 
-/** One caller's demand, and where its jobs go. */
-interface Taker {
-  readonly demand: Demand
-  readonly jobs: ClaimedJob[]
-}
-
 /** Takes jobs under leases. */
 export class Claim {
   readonly #context: Context
   /** Claims of one queue are made one after the other, all that wait together. */
-  readonly #queues = new Map<string, { waiting: Waiting[] }>()
+  readonly #queues = new Map<string, { waiting: WaitingClaim[] }>()
   #idle: (() => void)[] = []
 
   constructor(context: Context) {
@@ -102,11 +97,12 @@ export class Claim {
 
   run(request: ClaimRequest): Promise<readonly (readonly ClaimedJob[])[]> {
     return new Promise((resolve, reject) => {
+      const claim = { request, resolve, reject }
       const key = keyOf(request.scope, request.queue)
       const queue = this.#queues.get(key)
-      if (queue) queue.waiting.push({ request, resolve, reject })
-      else {
-        const started = { waiting: [{ request, resolve, reject }] }
+      if (queue) queue.waiting.push(claim)
+      else if (!this.#context.handoff.catches(claim)) {
+        const started = { waiting: [claim] }
         this.#queues.set(key, started)
         setImmediate(() => void this.#work(key, started))
       }
@@ -118,7 +114,7 @@ export class Claim {
     return this.#queues.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve))
   }
 
-  async #work(key: string, queue: { waiting: Waiting[] }): Promise<void> {
+  async #work(key: string, queue: { waiting: WaitingClaim[] }): Promise<void> {
     while (queue.waiting.length > 0) {
       const callers = queue.waiting
       queue.waiting = []
@@ -149,6 +145,7 @@ export class Claim {
   /** Takes jobs of some lanes for takers that want them all. */
   async #take(scope: Scope, lanes: readonly LaneEntry[], takers: readonly Taker[], now: number): Promise<void> {
     const { db, heads, nodes, sequence } = this.#context
+    if (lanes.every((lane) => heads.isDry(scope.tenant, lane.number))) return
     const slots = slotsOf(takers)
     await nodes.reserve(1)
     const share = lanes.length === 1 ? slots.length : Math.min(Math.max(Math.ceil(slots.length / lanes.length), 4), slots.length)
@@ -165,25 +162,26 @@ export class Claim {
       ...laneRows.values(lanes.map((lane) => ({ lane, from: heads.begin(scope.tenant, lane.number) }))),
       this.#context.writer(Writer.claim),
     ])
-    if (rows.length === 0) return
-    const byNumber = new Map(lanes.map((lane) => [lane.number, lane]))
-    const lasts = new Map<number, Position>()
+    const found = new Map(lanes.map((lane) => [lane.number, { lane, count: 0, last: undefined as Position | undefined }]))
     const changes: JobChange[] = []
+    let bytes = 0
     for (const row of rows) {
-      const [n, seq, lane, priority] = row
-      takers[slots[n - 1]!]!.jobs.push(claimedJob(row, byNumber.get(lane)!, now))
-      lasts.set(lane, { rank: -priority, seq })
+      const [n, seq, number, priority] = row
+      const lane = found.get(number)!
+      const job = claimedJob(row, lane.lane, now)
+      takers[slots[n - 1]!]!.jobs.push(job)
+      lane.count++
+      lane.last = { rank: -priority, seq }
+      bytes += job.payload.length
       changes.push({ tenant: scope.tenant, seq, state: JobState.running, cause: 'other' })
     }
-    for (const [lane, last] of lasts) heads.took(scope.tenant, lane, last)
-    await this.#context.announce({ changes })
+    for (const [number, { last }] of found) if (last) heads.took(scope.tenant, number, last)
+    const all = [...found.values()]
+    // Neither its number nor its bytes cut the claim short.
+    const drained = bytes < mostBytes && rows.length < slots.length && all.every(({ count }) => count < share)
+    if (drained) for (const lane of lanes) heads.drained(scope.tenant, lane.number)
+    if (changes.length > 0) await this.#context.announce({ changes })
   }
-}
-
-interface Waiting {
-  readonly request: ClaimRequest
-  resolve(result: readonly (readonly ClaimedJob[])[]): void
-  reject(error: unknown): void
 }
 
 /** Takers that draw from the same functions, together; in turn. */

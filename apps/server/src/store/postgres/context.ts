@@ -1,6 +1,7 @@
 import type { JobChange, Scope, StoreListener, StoreOptions } from '../ports.ts'
 import { writerOf } from './counts.ts'
 import type { Database } from './database.ts'
+import { Handoff } from './handoff.ts'
 import { firstOfEach, Heads, type ReadyLane } from './heads.ts'
 import { Lanes } from './lanes.ts'
 import { Nodes } from './nodes.ts'
@@ -16,6 +17,9 @@ export interface News {
   readonly elsewhere?: readonly JobChange[]
 }
 
+/** How often jobs are looked for that were passed by. */
+const checkEveryMs = 10_000
+
 /** What the parts of the Postgres store share. */
 export class Context {
   readonly db: Database
@@ -24,20 +28,52 @@ export class Context {
   readonly nodes: Nodes
   readonly lanes: Lanes
   readonly heads = new Heads()
+  readonly handoff: Handoff
   readonly signals: Signals
+  #checking: NodeJS.Timeout | undefined
   listener: StoreListener = { ready() {}, changed() {} }
 
   constructor(db: Database, options: StoreOptions) {
     this.db = db
+    db.watch({
+      // What it kept from others, here and elsewhere, is free again.
+      failed: () => {
+        this.heads.forget()
+        this.signals.tellToLook()
+      },
+      repeated: () => this.missed(),
+    })
     this.options = options
     this.sequence = new Sequence(options.now)
     this.lanes = new Lanes(db)
-    this.nodes = new Nodes(db, this.sequence, () => this.#missed())
+    this.nodes = new Nodes(db, this.sequence, () => this.missed())
+    this.handoff = new Handoff(this)
     this.signals = new Signals(db, this.lanes, this.nodes, {
       ready: (lanes) => this.#ready(lanes),
       changed: (changes) => this.listener.changed(changes),
-      missed: () => this.#missed(),
+      missed: () => this.missed(),
     })
+  }
+
+  /** Joins the other nodes. */
+  async start(): Promise<void> {
+    await this.nodes.start()
+    await this.signals.start()
+    this.#checking = setInterval(() => {
+      // What it could not find, the next one will.
+      this.heads
+        .check(this.db)
+        .then((passed) => this.#ready(passed))
+        .catch(() => undefined)
+    }, checkEveryMs)
+    this.#checking.unref()
+  }
+
+  /** Leaves the other nodes. */
+  async stop(): Promise<void> {
+    clearInterval(this.#checking)
+    await this.signals.stop()
+    await this.nodes.stop()
   }
 
   /** The number under which a kind of change counts now. */
@@ -50,7 +86,8 @@ export class Context {
     const lanes = firstOfEach(ready)
     this.signals.tell({ ready: lanes, changes: elsewhere.length > 0 ? [...changes, ...elsewhere] : changes })
     if (changes.length > 0) this.listener.changed(changes)
-    if (lanes.length > 0) await this.#ready(lanes)
+    // What is committed is so, whether its lanes can be named now or not.
+    if (lanes.length > 0) await this.#ready(lanes).catch(() => this.missed())
   }
 
   /** After a commit: a queue's settings are others. */
@@ -66,7 +103,8 @@ export class Context {
     }
   }
 
-  #missed(): void {
+  /** What was known may have changed unseen. */
+  missed(): void {
     this.lanes.forgetAll()
     this.heads.forget()
     this.listener.missed?.()

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { MillraceError } from '../../errors.ts'
 import type { ConnectionSettings } from './connection.ts'
 import { isConflict, isDisconnected, storageError } from './errors.ts'
 
@@ -19,12 +20,21 @@ export interface Transaction {
   query<Row>(text: string, values?: readonly Value[]): Promise<Row[]>
 }
 
+/** Is told of statements that did not go well. */
+export interface StatementWatcher {
+  /** The storage failed under one: what it did, or kept from others meanwhile, is not known. */
+  failed(): void
+  /** One was carried out again after its connection broke: if it had been carried out before, nobody was told what it did. */
+  repeated(): void
+}
+
 /**
  * - Sequential scans are off, because plans are made when tables may be empty and are kept when they are not. Each
- *   statement reaches its rows by an index, whatever the statistics say.
+ *   statement reaches its rows by an index, whatever the statistics say; few rows each time, which bitmaps are not for.
  * - Plans are generic from the start, and never compiled: statements are short.
  */
-const sessionOptions = '-c enable_seqscan=off -c plan_cache_mode=force_generic_plan -c jit=off -c statement_timeout=15000'
+const sessionOptions =
+  '-c enable_seqscan=off -c enable_bitmapscan=off -c plan_cache_mode=force_generic_plan -c jit=off -c statement_timeout=15000'
 const connectTimeoutMs = 5_000
 /** Past the server's own limit: the network is gone. */
 const answerTimeoutMs = 20_000
@@ -52,6 +62,8 @@ export class Database {
   readonly #settings: ConnectionSettings
   readonly #pool: pg.Pool
 
+  #watcher: StatementWatcher = { failed() {}, repeated() {} }
+
   constructor(settings: ConnectionSettings) {
     this.#settings = settings
     this.#pool = new pg.Pool({
@@ -68,6 +80,11 @@ export class Database {
     // A connection that breaks, idle or in use, is dropped by the pool, and its statement fails: there is nothing more to do.
     this.#pool.on('error', () => undefined)
     this.#pool.on('connect', (client) => client.on('error', () => undefined))
+  }
+
+  /** Sets who is told of statements that did not go well. */
+  watch(watcher: StatementWatcher): void {
+    this.#watcher = watcher
   }
 
   /** Carries out a statement; rows are tuples in the order of its columns. */
@@ -139,6 +156,7 @@ export class Database {
    */
   async #retrying<T>(repeatable: boolean, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     let delay = firstRetryMs
+    let doubtful = false
     for (let attempt = 1; ; attempt++) {
       let sent = false
       let client: pg.PoolClient | undefined
@@ -147,12 +165,18 @@ export class Database {
         sent = true
         const result = await work(client)
         client.release()
+        if (doubtful) this.#watcher.repeated()
         return result
       } catch (error) {
         const broken = isDisconnected(error)
         client?.release(broken)
+        if (broken && sent) doubtful = true
         const again = isConflict(error) || (broken && (repeatable || !sent))
-        if (!again || attempt === attempts) throw this.explain(error)
+        if (!again || attempt === attempts) {
+          const explained = this.explain(error)
+          if (explained instanceof MillraceError) this.#watcher.failed()
+          throw explained
+        }
       }
       await new Promise((resolve) => setTimeout(resolve, delay * (0.5 + Math.random())))
       delay *= 3

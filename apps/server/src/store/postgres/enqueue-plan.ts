@@ -14,6 +14,14 @@ export interface PlannedJob {
   readonly maxAttempts: number
   readonly batch: Seq | undefined
   readonly now: number
+  /** The lease under which it begins; absent when it waits. */
+  taken?: {
+    readonly token: number
+    readonly workerId: string
+    readonly leaseMs: number
+    readonly leaseUntil: number
+    readonly deadline: number | undefined
+  }
 }
 
 /** The first use of an idempotency key. */

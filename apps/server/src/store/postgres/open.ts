@@ -40,8 +40,7 @@ async function postgresStore(db: Database, options: StoreOptions): Promise<Postg
   const context = new Context(db, options)
   const jobs = new PostgresJobs(context)
   await jobs.prepare(options.now())
-  await context.nodes.start()
-  await context.signals.start()
+  await context.start()
   return {
     jobs,
     queues: new PostgresQueues(context),
@@ -54,8 +53,7 @@ async function postgresStore(db: Database, options: StoreOptions): Promise<Postg
     nodes: () => context.nodes.list(),
     async close() {
       await jobs.close()
-      await context.signals.stop()
-      await context.nodes.stop()
+      await context.stop()
       await db.close()
     },
   }

@@ -2,7 +2,7 @@ import { MillraceError } from '../../errors.ts'
 import type { Database, Transaction } from './database.ts'
 
 /** A step from one version of the schema to the next. Never changed once released. */
-export interface Migration {
+interface Migration {
   readonly sql: string
   /** The oldest version of the code that works on the result: servers of two releases run side by side while they are replaced. */
   readonly worksWith: number
@@ -27,7 +27,7 @@ const hot = 'autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold 
  * - Other unique indexes do not begin with the tenant: an index that is not meant for a look-up must not serve it half.
  * - `lane_counts` has a row for each writer of each node, so that nobody waits for another; a count is the sum of them.
  */
-const migrations: readonly Migration[] = [
+export const migrations: readonly Migration[] = [
   {
     worksWith: 1,
     sql: `
@@ -122,6 +122,12 @@ const migrations: readonly Migration[] = [
   },
 ]
 
+/** What is there before the first step. */
+export const beginning = `
+  CREATE SCHEMA IF NOT EXISTS millrace;
+  CREATE TABLE IF NOT EXISTS millrace.meta (key text PRIMARY KEY, value bigint NOT NULL);
+`
+
 /** Holds off other servers that start at the same moment; the number means nothing else. */
 const migrationLock = 7_411_001
 
@@ -139,8 +145,7 @@ export async function migrate(db: Database): Promise<void> {
 
 async function step(transaction: Transaction, version: number): Promise<void> {
   await transaction.query(`SELECT pg_advisory_xact_lock(${migrationLock})`)
-  await transaction.query('CREATE SCHEMA IF NOT EXISTS millrace')
-  await transaction.query('CREATE TABLE IF NOT EXISTS millrace.meta (key text PRIMARY KEY, value bigint NOT NULL)')
+  await transaction.query(beginning)
   // Another server was first.
   if ((await versionIn(transaction)) > version) return
   const { sql, worksWith } = migrations[version]!

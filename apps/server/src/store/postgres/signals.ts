@@ -11,6 +11,8 @@ const channel = 'millrace'
 const mostBytes = 7_800
 /** Messages of one round; with more to tell, the others are told to look for themselves. */
 const mostMessages = 64
+/** Changes kept to be told. */
+const mostChanges = 50_000
 /** News is gathered this long, so that a stream of changes costs a few messages and not one each. */
 const gatherMs = 4
 /** The wait before the listening connection is made again. */
@@ -67,6 +69,8 @@ export class Signals {
   #changes: JobChange[] = []
   #queues: (readonly [TenantId, string, string])[] = []
   #gathering = false
+  /** There is more to tell than is known. */
+  #all = false
   #client: pg.Client | undefined
   #look: NodeJS.Timeout | undefined
   #closed = false
@@ -93,14 +97,19 @@ export class Signals {
     if (this.#nodes.alone || this.#closed) return
     if (news.ready) this.#ready.push(...news.ready)
     if (news.changes) this.#changes.push(...news.changes)
+    if (this.#changes.length > mostChanges) {
+      this.#changes = []
+      this.#all = true
+    }
     if (news.queue) this.#queues.push([news.queue.tenant, news.queue.namespace, news.queue.name])
-    if (this.#gathering) return
-    this.#gathering = true
-    setTimeout(() => {
-      this.#gathering = false
-      // The next look of the others finds what this one could not tell.
-      this.#send(this.#messages()).catch(() => undefined)
-    }, gatherMs)
+    this.#gather()
+  }
+
+  /** Tells the others that changes may go unsaid: of whatever this node had under way. */
+  tellToLook(): void {
+    if (this.#nodes.alone || this.#closed) return
+    this.#all = true
+    this.#gather(reconnectMs)
   }
 
   async stop(): Promise<void> {
@@ -108,6 +117,19 @@ export class Signals {
     clearInterval(this.#look)
     await this.#send(this.#messages()).catch(() => undefined)
     await this.#client?.end().catch(() => undefined)
+  }
+
+  #gather(afterMs = gatherMs): void {
+    if (this.#gathering) return
+    this.#gathering = true
+    setTimeout(() => {
+      this.#gathering = false
+      this.#send(this.#messages()).catch(() => {
+        // What could not be told is looked for, as soon as that can be told.
+        this.#all = true
+        if (!this.#closed) this.#gather(reconnectMs)
+      })
+    }, afterMs).unref()
   }
 
   async #send(messages: readonly string[]): Promise<void> {
@@ -127,6 +149,8 @@ export class Signals {
     this.#ready = []
     this.#queues = []
     this.#changes = []
+    const all = this.#all
+    this.#all = false
     const messages: string[] = []
     let lists: Record<'r' | 'q' | 'c', string[]> = { r: [], q: [], c: [] }
     let size = 0
@@ -142,7 +166,7 @@ export class Signals {
       size += bytes
     }
     close()
-    return messages.length > mostMessages ? [JSON.stringify({ o, all: 1 } satisfies Message)] : messages
+    return all || messages.length > mostMessages ? [JSON.stringify({ o, all: 1 } satisfies Message)] : messages
   }
 
   /** False when there is no way to listen. */

@@ -1,0 +1,37 @@
+import { expect, it } from 'vitest'
+import { checkPostgresSchema, migratePostgres } from './schema-check.ts'
+import { sql, useTestServer } from './test-database.ts'
+
+const server = await useTestServer()
+
+it('is made by a migration, and compared with the code without a trace', async () => {
+  const { url, drop } = await server.create()
+  const none = await checkPostgresSchema(url)
+  expect(none).toMatchObject({ version: 0, unexpected: [] })
+  expect(none.missing).toContain('jobs.payload bytea NOT NULL')
+  expect(await sql(url, "SELECT 1 FROM pg_namespace WHERE nspname LIKE 'millrace%'")).toEqual([])
+
+  await Promise.all([migratePostgres(url), migratePostgres(url), migratePostgres(url)])
+  expect(await checkPostgresSchema(url)).toEqual({ version: none.expected, expected: none.expected, missing: [], unexpected: [] })
+
+  await sql(url, 'ALTER TABLE millrace.jobs DROP COLUMN progress, ADD COLUMN extra int')
+  await sql(url, 'DROP INDEX millrace.jobs_ready')
+  const { missing, unexpected } = await checkPostgresSchema(url)
+  expect(unexpected).toEqual(['jobs.extra integer'])
+  expect(missing).toEqual(expect.arrayContaining(['jobs.progress real', expect.stringContaining('INDEX jobs_ready ON')]))
+  await drop()
+})
+
+it('every primary key of a table with a tenant begins with the tenant', async () => {
+  const { url, drop } = await server.create()
+  await migratePostgres(url)
+  const others = await sql(
+    url,
+    `SELECT c.relname FROM pg_class c
+     JOIN pg_attribute t ON t.attrelid = c.oid AND t.attname = 'tenant'
+     LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
+     WHERE c.relnamespace = 'millrace'::regnamespace AND c.relkind IN ('r', 'p') AND i.indkey[0] IS DISTINCT FROM t.attnum`,
+  )
+  expect(others).toEqual([])
+  await drop()
+})
