@@ -3,6 +3,8 @@ import type { ClaimedJob, JobChange, Lane, NewJob, RetryPolicy, Scope, SettleAct
 
 /** How a backend is put under test: opens an empty store; `reopen` opens the same storage again. */
 export interface StoreFactory {
+  /** Why this backend cannot run here; its cases are skipped with it. */
+  readonly missing?: string
   open(options: StoreOptions): Promise<{ store: Store; reopen(): Promise<Store>; discard(): Promise<void> }>
 }
 
@@ -34,10 +36,12 @@ export class Harness {
   /** The same names in another tenant, and in another namespace. */
   otherTenant!: Scope
   otherNamespace!: Scope
+  #factory!: StoreFactory
   #opened!: Awaited<ReturnType<StoreFactory['open']>>
 
   static async open(factory: StoreFactory): Promise<Harness> {
     const harness = new Harness()
+    harness.#factory = factory
     harness.#opened = await factory.open({
       planRetry: ({ attempt, maxAttempts, policy, now }) => (attempt < maxAttempts ? now + policy.initialBackoffMs : undefined),
       defaultRetry: retry,
@@ -50,6 +54,11 @@ export class Harness {
     harness.otherNamespace = { tenant, namespace: 'other' }
     harness.otherTenant = { tenant: await harness.store.keys.tenant('two', harness.clock.now()), namespace: 'default' }
     return harness
+  }
+
+  /** One more, on an empty store of the same kind; the caller closes it. */
+  another(): Promise<Harness> {
+    return Harness.open(this.#factory)
   }
 
   /** Closes the store and opens the same storage again. */

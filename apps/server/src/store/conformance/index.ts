@@ -1,31 +1,34 @@
-import { afterEach, beforeEach, describe, it } from 'vitest'
-import { claimCases } from './claim.ts'
-import { enqueueCases } from './enqueue.ts'
-import { type Case, Harness, type StoreFactory } from './harness.ts'
-import { keyCases } from './keys.ts'
-import { lifeCases } from './life.ts'
-import { modelCases } from './model.ts'
-import { queueCases } from './queues.ts'
-import { settleCases } from './settle.ts'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { conformanceCases } from './cases.ts'
+import { Harness, type StoreFactory } from './harness.ts'
+import { Matrix } from './matrix.ts'
 
-const groups = (open: () => Promise<Harness>): Readonly<Record<string, readonly Case[]>> => ({
-  enqueue: enqueueCases,
-  claim: claimCases,
-  settle: settleCases,
-  life: lifeCases,
-  queues: queueCases,
-  keys: keyCases,
-  model: modelCases(open),
-})
-
-/** Declares every behaviour of a store as tests of one backend. */
-export function storeConformance(backend: string, factory: StoreFactory): void {
-  describe.each(Object.entries(groups(() => Harness.open(factory))))(`${backend}: %s`, (_, cases) => {
-    let harness: Harness | undefined
-    beforeEach(async () => {
-      harness = await Harness.open(factory)
+/** Declares every behaviour of a store as tests of each backend; at the end, shows what ran on which, and fails when something did not. */
+export function storeConformance(factories: Readonly<Record<string, StoreFactory>>): void {
+  const matrix = new Matrix(Object.keys(factories), conformanceCases)
+  for (const [backend, factory] of Object.entries(factories)) {
+    describe.each(Object.entries(conformanceCases))(`${backend}: %s`, (group, cases) => {
+      let harness: Harness | undefined
+      beforeEach(async ({ skip, task }) => {
+        if (factory.missing) {
+          matrix.record(backend, group, task.name, 'skipped')
+          skip(factory.missing)
+        }
+        harness = await Harness.open(factory)
+      })
+      afterEach(async () => {
+        await harness?.close()
+        harness = undefined
+      })
+      it.each(cases)('$name', { timeout: 60_000 }, async ({ name, run }) => {
+        matrix.record(backend, group, name, 'failed')
+        await run(harness!)
+        matrix.record(backend, group, name, 'passed')
+      })
     })
-    afterEach(() => harness?.close())
-    it.each(cases)('$name', { timeout: 60_000 }, ({ run }) => run(harness!))
+  }
+  it('every case ran on every store', () => {
+    console.info(matrix.toString())
+    expect(matrix.unrun()).toEqual([])
   })
 }

@@ -129,28 +129,26 @@ async function agree(t: Harness, model: Map<number, ModelJob>): Promise<void> {
 }
 
 /** Any history leaves every job where a model of thirty lines says it is. */
-export function modelCases(open: () => Promise<Harness>): readonly Case[] {
-  return [
-    {
-      name: 'any history of calls, time and restarts agrees with the model',
-      async run() {
-        const histories = fc.array(step, { minLength: 5, maxLength: 40 })
-        await fc.assert(
-          fc.asyncProperty(histories, async (steps) => {
-            const t = await open()
-            try {
-              const model = new Map<number, ModelJob>()
-              for (const step of steps) {
-                await play(t, model, step)
-                await agree(t, model)
-              }
-            } finally {
-              await t.close()
+export const modelCases: readonly Case[] = [
+  {
+    name: 'any history of calls, time and restarts agrees with the model',
+    async run(fresh) {
+      const histories = fc.array(step, { minLength: 5, maxLength: 40 })
+      await fc.assert(
+        fc.asyncProperty(histories, async (steps) => {
+          const t = await fresh.another()
+          try {
+            const model = new Map<number, ModelJob>()
+            for (const step of steps) {
+              await play(t, model, step)
+              await agree(t, model)
             }
-          }),
-          { numRuns: 60 },
-        )
-      },
+          } finally {
+            await t.close()
+          }
+        }),
+        { numRuns: 60 },
+      )
     },
-  ]
-}
+  },
+]

@@ -4,6 +4,8 @@ import { afterAll, beforeEach } from 'vitest'
 
 /** Databases for tests: on the Postgres of `MILLRACE_TEST_POSTGRES_URL`, or on a private one. */
 export interface TestServer extends AsyncDisposable {
+  /** Why there is none. */
+  readonly missing?: string
   /** Makes an empty database. */
   create(): Promise<TestDatabase>
 }
@@ -17,11 +19,17 @@ export interface TestDatabase {
 
 /** A Postgres for the tests of a file. Where none is installed, they are skipped and say so. */
 export async function useTestServer(): Promise<TestServer> {
-  const missing = whyMissing()
+  const server = await openTestServer()
   beforeEach(({ skip }) => {
-    if (missing) skip(missing)
+    if (server.missing) skip(server.missing)
   })
-  if (missing) return { create: () => Promise.reject(new Error(missing)), async [Symbol.asyncDispose]() {} }
+  return server
+}
+
+/** A Postgres for those tests of a file that ask for it. */
+export async function openTestServer(): Promise<TestServer> {
+  const missing = whyMissing()
+  if (missing) return { missing, create: () => Promise.reject(new Error(missing)), async [Symbol.asyncDispose]() {} }
   const server = await startTestServer()
   afterAll(() => server[Symbol.asyncDispose]())
   return server

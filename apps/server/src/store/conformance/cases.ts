@@ -1,0 +1,19 @@
+import { claimCases } from './claim.ts'
+import { enqueueCases } from './enqueue.ts'
+import type { Case } from './harness.ts'
+import { keyCases } from './keys.ts'
+import { lifeCases } from './life.ts'
+import { modelCases } from './model.ts'
+import { queueCases } from './queues.ts'
+import { settleCases } from './settle.ts'
+
+/** Every behaviour of a store, by its part. */
+export const conformanceCases: Readonly<Record<string, readonly Case[]>> = {
+  enqueue: enqueueCases,
+  claim: claimCases,
+  settle: settleCases,
+  life: lifeCases,
+  queues: queueCases,
+  keys: keyCases,
+  model: modelCases,
+}
