@@ -73,6 +73,7 @@ export function createContext(transport: Transport, options: CompiledOptions, cl
 export async function closeContext(context: ClientContext): Promise<void> {
   const error = new UnavailableError({ reason: 'UNAVAILABLE', message: 'This client is closed.' })
   for (const coalescer of [context.submitter, context.enqueuer, context.settler]) coalescer.close(error)
+  context.caller.close(error)
   context.follower.close(error)
   await context.transport.close()
 }

@@ -20,6 +20,7 @@ test('the environment fills in what is not given', () => {
   const fromEnv = compileOptions({}, env)
   expect(fromEnv).toMatchObject({ endpoint: 'host:1', namespace: 'blue' })
   expect(fromEnv.credentials.get()).toBe('mr_env')
+  expect(compileOptions({ endpoint: ['a:1', 'b:2'] }, env).endpoint).toBe('a:1,b:2')
   const given = compileOptions({ endpoint: 'other:2', apiKey: 'mr_given', namespace: 'red' }, env)
   expect(given).toMatchObject({ endpoint: 'other:2', namespace: 'red' })
   expect(given.credentials.get()).toBe('mr_given')

@@ -35,8 +35,12 @@ export interface KeepaliveOptions {
 
 /** Options of a client. All have defaults. */
 export interface MillraceOptions {
-  /** Where the server is: `localhost:50051`, or `https://host` for TLS. Default: `MILLRACE_ENDPOINT`, then `localhost:50051`. */
-  readonly endpoint?: string
+  /**
+   * Where the server is: `localhost:50051`, or `https://host` for TLS. Several servers over one database are given as a list
+   * or with commas between them, `host1:50051,host2:50051`: the client uses one of them, in an order of its own, and goes on
+   * at another when that one fails (over gRPC). Default: `MILLRACE_ENDPOINT`, then `localhost:50051`.
+   */
+  readonly endpoint?: string | readonly string[]
   /** The API key. Default: `MILLRACE_API_KEY`. */
   readonly apiKey?: string
   /** Instead of `apiKey`: a short-lived token, or what gets one. It is called once, and again when the token is refused. */
@@ -66,7 +70,7 @@ export type Environment = Readonly<Record<string, string | undefined>>
 
 /** Options after defaults, checked, durations in milliseconds. Nothing reads raw options after this. */
 export interface CompiledOptions {
-  /** Where the server is. */
+  /** Where the server is; of several servers, all, with commas between them. */
   readonly endpoint: string
   /** The secret that calls carry. */
   readonly credentials: Credentials
@@ -107,7 +111,7 @@ export function compileOptions(options: MillraceOptions, env: Environment): Comp
     throw invalid('token', `is given together with apiKey. Give one of them.`)
   const level = env.MILLRACE_LOG
   return {
-    endpoint: options.endpoint ?? env.MILLRACE_ENDPOINT ?? 'localhost:50051',
+    endpoint: [options.endpoint ?? env.MILLRACE_ENDPOINT ?? 'localhost:50051'].flat().join(','),
     credentials: createCredentials(options.token ?? options.apiKey ?? env.MILLRACE_API_KEY),
     namespace: options.namespace ?? env.MILLRACE_NAMESPACE ?? 'default',
     timeoutMs: toMs('timeout', options.timeout ?? '30s'),

@@ -1,22 +1,21 @@
 import { type ChannelOptions, Client, compressionAlgorithms, credentials } from '@grpc/grpc-js'
 import type { TlsOptions } from '@millrace/core'
 import type { CompiledOptions } from '@millrace/core/adapter'
-import { parseEndpoint } from './endpoint.ts'
+import type { Endpoint } from './endpoint.ts'
 
 /** Largest answer that is taken: a batch of jobs with their payloads. */
 const maxReceiveBytes = 64 << 20
 /** Bytes that may be under way on one stream or connection before the reader says it has read them. */
 const flowControlWindow = 4 << 20
 
-/** Opens the client's channels. They connect when they are first used. */
-export function createChannels(options: CompiledOptions): Client[] {
-  const { target, tls } = parseEndpoint(options.endpoint)
+/** Opens the client's channels to one endpoint. They connect when they are first used. */
+export function createChannels({ target, tls }: Endpoint, options: CompiledOptions): Client[] {
   const channelCredentials = tls || options.tls ? createTls(options.tls ?? {}) : credentials.createInsecure()
   const channelOptions = createChannelOptions(options)
   return Array.from({ length: options.maxConnections }, () => new Client(target, channelCredentials, channelOptions))
 }
 
-function createChannelOptions({ keepalive, compression, maxConnections, tls }: CompiledOptions): ChannelOptions {
+function createChannelOptions({ keepalive, compression, tls }: CompiledOptions): ChannelOptions {
   return {
     'grpc.max_receive_message_length': maxReceiveBytes,
     'grpc.max_send_message_length': -1,
@@ -27,14 +26,14 @@ function createChannelOptions({ keepalive, compression, maxConnections, tls }: C
     'grpc.service_config_disable_resolution': 1,
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 1000,
+    // Channels would else share a connection, and the waits of one that cannot connect would be those of all clients.
+    'grpc.use_local_subchannel_pool': 1,
     ...(keepalive && {
       'grpc.keepalive_time_ms': keepalive.intervalMs,
       'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
       'grpc.keepalive_permit_without_calls': 1,
     }),
     ...(compression === 'gzip' && { 'grpc.default_compression_algorithm': compressionAlgorithms.gzip }),
-    // Channels of one client would else share one connection.
-    ...(maxConnections > 1 && { 'grpc.use_local_subchannel_pool': 1 }),
     ...(tls?.serverName && { 'grpc.ssl_target_name_override': tls.serverName, 'grpc.default_authority': tls.serverName }),
   }
 }

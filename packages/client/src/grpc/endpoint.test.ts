@@ -1,6 +1,6 @@
 import { ValidationError } from '@millrace/core'
 import { expect, test } from 'vitest'
-import { parseEndpoint } from './endpoint.ts'
+import { parseEndpoint, parseEndpoints } from './endpoint.ts'
 
 test.each([
   ['localhost:50051', 'localhost:50051', false],
@@ -22,3 +22,11 @@ test.each(['', 'ftp://host', 'https://', 'host:port', 'host:123456', 'http://hos
     expect(() => parseEndpoint(endpoint)).toThrow(/^endpoint: /)
   },
 )
+
+test('several, with commas between them', () => {
+  expect(parseEndpoints('a:1, https://b ,a:1')).toEqual([
+    { target: 'a:1', tls: false },
+    { target: 'b:443', tls: true },
+  ])
+  expect(() => parseEndpoints('a:1,')).toThrow(/^endpoint: '' is not/)
+})

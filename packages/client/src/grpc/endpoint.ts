@@ -11,6 +11,16 @@ const defaultPort = 50051
 const defaultTlsPort = 443
 
 /**
+ * Reads one endpoint, or several with commas between them. One that is given twice counts once.
+ *
+ * @throws ValidationError when one is none.
+ */
+export function parseEndpoints(endpoints: string): readonly Endpoint[] {
+  const all = endpoints.split(',').map((endpoint) => parseEndpoint(endpoint.trim()))
+  return [...new Map(all.map((endpoint) => [endpoint.target, endpoint])).values()]
+}
+
+/**
  * Reads an endpoint: `host`, `host:port`, `[v6]:port`, or `http://` or `https://` before one of them.
  *
  * @throws ValidationError when it is none of these.

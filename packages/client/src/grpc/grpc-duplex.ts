@@ -1,7 +1,6 @@
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js'
 import type { DuplexCall, DuplexHandlers } from '@millrace/core/adapter'
 import { errorFrom } from '@millrace/core/adapter'
-import { errorFromGrpc } from './grpc-error.ts'
 
 /** An open duplex call. Messages sent before the call's secret is known wait for it. */
 export class GrpcDuplex<Req, Res> implements DuplexCall<Req> {
@@ -18,8 +17,8 @@ export class GrpcDuplex<Req, Res> implements DuplexCall<Req> {
     this.#onOver = onOver
   }
 
-  /** Starts the call. */
-  open(stream: ClientDuplexStream<Req, Res>): void {
+  /** Starts the call. @param explain - makes what the stream fails with the error to tell. */
+  open(stream: ClientDuplexStream<Req, Res>, explain: (error: ServiceError) => Error): void {
     if (this.#over) {
       stream.cancel()
       return
@@ -28,7 +27,7 @@ export class GrpcDuplex<Req, Res> implements DuplexCall<Req> {
     stream.on('data', (message: Res) => {
       if (!this.#over) this.#handlers.message(message)
     })
-    stream.on('error', (error: ServiceError) => this.fail(errorFromGrpc(error)))
+    stream.on('error', (error: ServiceError) => this.fail(explain(error)))
     stream.on('end', () => this.#end(undefined))
     for (const message of this.#early) stream.write(message)
     this.#early = []

@@ -1,18 +1,19 @@
-import { type CallOptions, type Client, type ClientReadableStream, Metadata, type ServiceError } from '@grpc/grpc-js'
-import { AbortError, AuthenticationError, UnavailableError } from '@millrace/core'
-import type {
-  CompiledOptions,
-  DuplexCall,
-  DuplexHandlers,
-  DuplexMethod,
-  RequestOf,
-  ResponseOf,
-  ServerStreamMethod,
-  Transport,
-  TransportCall,
-  UnaryMethod,
+import { type ClientReadableStream, type ClientUnaryCall, Metadata, type ServiceError } from '@grpc/grpc-js'
+import { AbortError, AuthenticationError, type MillraceError, UnavailableError } from '@millrace/core'
+import {
+  type CompiledOptions,
+  type DuplexCall,
+  type DuplexHandlers,
+  type DuplexMethod,
+  errorFrom,
+  type RequestOf,
+  type ResponseOf,
+  type ServerStreamMethod,
+  type Transport,
+  type TransportCall,
+  type UnaryMethod,
 } from '@millrace/core/adapter'
-import { createChannels } from './channel.ts'
+import { type Channel, Endpoints } from './endpoints.ts'
 import { GrpcDuplex } from './grpc-duplex.ts'
 import { errorFromGrpc } from './grpc-error.ts'
 import { grpcMethods } from './methods.ts'
@@ -25,24 +26,25 @@ interface Active {
 /** Carries calls over gRPC, spread over the client's connections. */
 export class GrpcTransport implements Transport {
   readonly #options: CompiledOptions
-  readonly #channels: readonly Client[]
+  readonly #endpoints: Endpoints
   readonly #active = new Set<Active>()
-  #turn = 0
   #metadata: { readonly token: string | undefined; readonly value: Metadata } | undefined
   #closed = false
 
   constructor(options: CompiledOptions) {
     this.#options = options
-    this.#channels = createChannels(options)
+    this.#endpoints = new Endpoints(options)
   }
 
-  async unary<P extends UnaryMethod>(method: P, request: RequestOf<P>, call: TransportCall): Promise<ResponseOf<P>> {
-    const metadata = await this.#authorize()
+  unary<P extends UnaryMethod>(method: P, request: RequestOf<P>, call: TransportCall): Promise<ResponseOf<P>> {
     const { path, serialize, deserialize } = grpcMethods[method]
-    const { signal } = call
-    if (signal?.aborted) throw new AbortError(signal.reason)
+    const { signal, timeoutMs } = call
+    const deadline = deadlineOf(call)
     return new Promise((resolve, reject) => {
+      let grpcCall: ClientUnaryCall | undefined
+      let over = false
       const finish = (): void => {
+        over = true
         this.#active.delete(active)
         signal?.removeEventListener('abort', onAbort)
       }
@@ -50,18 +52,22 @@ export class GrpcTransport implements Transport {
         fail(error) {
           finish()
           reject(error)
-          grpcCall.cancel()
+          grpcCall?.cancel()
         },
       }
       const onAbort = (): void => active.fail(new AbortError(signal?.reason))
-      const onAnswer = (error: ServiceError | null, response?: ResponseOf<P>): void => {
-        finish()
-        if (error) reject(errorFromGrpc(error))
-        else resolve(response as ResponseOf<P>)
+      const start = (metadata: Metadata, { client, index }: Channel): void => {
+        if (over) return
+        grpcCall = client.makeUnaryRequest(path, serialize, deserialize, request, metadata, { deadline }, (error, response) => {
+          finish()
+          if (error) reject(this.#failure(error, index))
+          else resolve(response as ResponseOf<P>)
+        })
       }
-      const grpcCall = this.#channel().makeUnaryRequest(path, serialize, deserialize, request, metadata, toCallOptions(call), onAnswer)
+      if (signal?.aborted) return reject(new AbortError(signal.reason))
       this.#active.add(active)
       signal?.addEventListener('abort', onAbort)
+      this.#prepare(timeoutMs, start, (error) => active.fail(errorFrom(error)))
     })
   }
 
@@ -70,39 +76,40 @@ export class GrpcTransport implements Transport {
     request: RequestOf<P>,
     call: TransportCall,
   ): AsyncGenerator<ResponseOf<P>, void, undefined> {
-    const metadata = await this.#authorize()
     const { path, serialize, deserialize } = grpcMethods[method]
-    const { signal } = call
+    const { signal, timeoutMs } = call
+    const deadline = deadlineOf(call)
     if (signal?.aborted) throw new AbortError(signal.reason)
-    const stream: ClientReadableStream<ResponseOf<P>> = this.#channel().makeServerStreamRequest(
-      path,
-      serialize,
-      deserialize,
-      request,
-      metadata,
-      toCallOptions(call),
-    )
     let failure: Error | undefined
+    let cancel = (): void => {}
     const active: Active = {
       fail(error) {
-        failure = error
-        stream.cancel()
+        failure ??= error
+        cancel()
       },
     }
     const onAbort = (): void => active.fail(new AbortError(signal?.reason))
-    stream.on('error', (error: ServiceError) => {
-      failure ??= errorFromGrpc(error)
-    })
     this.#active.add(active)
     signal?.addEventListener('abort', onAbort)
     try {
+      const [metadata, { client, index }] = await new Promise<[Metadata, Channel]>((resolve, reject) => {
+        cancel = () => reject(failure)
+        this.#prepare(timeoutMs, (...prepared) => resolve(prepared), reject)
+      })
+      const stream: ClientReadableStream<ResponseOf<P>> = client.makeServerStreamRequest(path, serialize, deserialize, request, metadata, {
+        deadline,
+      })
+      cancel = () => stream.cancel()
+      stream.on('error', (error: ServiceError) => {
+        failure ??= this.#failure(error, index)
+      })
       yield* stream as AsyncIterable<ResponseOf<P>>
     } catch (thrown) {
       throw failure ?? thrown
     } finally {
       this.#active.delete(active)
       signal?.removeEventListener('abort', onAbort)
-      stream.cancel()
+      cancel()
     }
   }
 
@@ -110,44 +117,47 @@ export class GrpcTransport implements Transport {
     const { path, serialize, deserialize } = grpcMethods[method]
     const duplex = new GrpcDuplex<RequestOf<P>, ResponseOf<P>>(handlers, (call) => this.#active.delete(call))
     this.#active.add(duplex)
-    const open = (metadata: Metadata): void => {
-      duplex.open(this.#channel().makeBidiStreamRequest(path, serialize, deserialize, metadata))
-    }
-    const metadata = this.#authorize()
-    if (metadata instanceof Metadata && !this.#closed) open(metadata)
-    else
-      Promise.resolve(metadata)
-        .then(open)
-        .catch((error: unknown) => duplex.fail(error))
+    const start = (metadata: Metadata, { client, index }: Channel): void =>
+      duplex.open(client.makeBidiStreamRequest(path, serialize, deserialize, metadata), (error) => this.#failure(error, index))
+    this.#prepare(undefined, start, (error) => duplex.fail(error))
     return duplex
   }
 
-  ready(call: TransportCall): Promise<void> {
-    const { signal, timeoutMs } = call
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted) return reject(new AbortError(signal.reason))
-      const onAbort = (): void => reject(new AbortError(signal?.reason))
-      signal?.addEventListener('abort', onAbort)
-      const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + timeoutMs
-      this.#channel().waitForReady(deadline, (error) => {
-        signal?.removeEventListener('abort', onAbort)
-        if (!error) return resolve()
-        const message = `No connection to '${this.#options.endpoint}' within ${timeoutMs} ms. Does the server run there?`
-        reject(new UnavailableError({ reason: 'UNAVAILABLE', message }, { cause: error }))
-      })
+  async ready({ signal, timeoutMs }: TransportCall): Promise<void> {
+    signal?.throwIfAborted()
+    const aborted = new Promise<never>((_resolve, reject) => {
+      signal?.addEventListener('abort', () => reject(new AbortError(signal.reason)), { once: true })
     })
+    const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + timeoutMs
+    if (await Promise.race([this.#endpoints.ready(deadline), aborted])) return
+    const message = `No connection to '${this.#options.endpoint}' within ${timeoutMs} ms. Does the server run there?`
+    throw new UnavailableError({ reason: 'UNAVAILABLE', message })
   }
 
   async close(): Promise<void> {
     this.#closed = true
     for (const active of [...this.#active]) active.fail(closedError())
-    for (const channel of this.#channels) channel.close()
+    this.#endpoints.close()
   }
 
-  #channel(): Client {
-    if (this.#closed) throw closedError()
-    this.#turn = (this.#turn + 1) % this.#channels.length
-    return this.#channels[this.#turn]!
+  /** Gets what a call needs and starts it: in the same turn when the secret is known and a connection stands. */
+  #prepare(timeoutMs: number | undefined, start: (metadata: Metadata, channel: Channel) => void, fail: (error: unknown) => void): void {
+    const metadata = this.#closed ? Promise.reject(closedError()) : this.#authorize()
+    const channel = this.#closed ? Promise.reject(closedError()) : this.#endpoints.channel(timeoutMs)
+    if (!(metadata instanceof Promise) && !(channel instanceof Promise)) start(metadata, channel)
+    else {
+      Promise.all([metadata, channel]).then((prepared) => {
+        if (this.#closed) fail(closedError())
+        else start(...prepared)
+      }, fail)
+    }
+  }
+
+  /** A call failed. A server that cannot be reached, stops, or cannot work now is left for another. */
+  #failure(failure: ServiceError, index: number): MillraceError {
+    const error = errorFromGrpc(failure)
+    if (error.code === 'UNAVAILABLE') this.#endpoints.leave(index)
+    return error
   }
 
   /** The call's metadata: at once when the secret is known, else a promise. */
@@ -173,8 +183,8 @@ export class GrpcTransport implements Transport {
   }
 }
 
-function toCallOptions({ timeoutMs }: TransportCall): CallOptions {
-  return timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs }
+function deadlineOf({ timeoutMs }: TransportCall): number | undefined {
+  return timeoutMs === undefined ? undefined : Date.now() + timeoutMs
 }
 
 function closedError(): UnavailableError {

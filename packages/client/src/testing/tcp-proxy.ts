@@ -42,6 +42,12 @@ export class TcpProxy {
     return typeof address === 'object' ? `127.0.0.1:${address?.port}` : ''
   }
 
+  /** Breaks every connection, and takes no more. */
+  stop(): void {
+    this.#server.close()
+    this.cut()
+  }
+
   /** Breaks every connection. */
   cut(): void {
     for (const socket of this.#sockets) socket.resetAndDestroy()

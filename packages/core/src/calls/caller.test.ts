@@ -47,6 +47,18 @@ test('a read is tried again after growing waits', async () => {
   expect(clock.pending).toBe(0)
 })
 
+test('nothing is tried again when the client is closed: what waits for it ends at once', async () => {
+  const { transport, mr } = setUp(noJitter)
+  transport.on('TaskService/GetTask', failing(1, down))
+  const waiting = expect(mr.tasks.get('task_1')).rejects.toThrow('This client is closed.')
+  await turn()
+  await mr.close()
+  await waiting
+  await expect(mr.tasks.get('task_1')).rejects.toThrow(UnavailableError)
+  await expect(mr.health()).rejects.toThrow('This client is closed.')
+  expect(transport.calls).toHaveLength(1)
+})
+
 test('waits are spread by the jitter', async () => {
   const { clock, transport, mr } = setUp({ ...noJitter, retry: { ...noJitter.retry, jitter: 0.5 } })
   transport.on('TaskService/GetTask', failing(1, down))

@@ -24,6 +24,7 @@ export class Caller {
   readonly #options: CompiledOptions
   readonly #clock: Clock
   readonly #breaker: CircuitBreaker | undefined
+  readonly #closed = new AbortController()
 
   constructor(transport: Transport, options: CompiledOptions, clock: Clock) {
     this.#transport = transport
@@ -35,6 +36,7 @@ export class Caller {
   /** Makes the call; rejects with a `MillraceError`. */
   async unary<P extends UnaryMethod>(method: P, request: RequestOf<P>, call: UnaryCall): Promise<ResponseOf<P>> {
     if (call.signal?.aborted) throw new AbortError(call.signal.reason)
+    this.#closed.signal.throwIfAborted()
     this.#breaker?.enter()
     const begun = this.#clock.now()
     try {
@@ -48,6 +50,11 @@ export class Caller {
       this.#options.logger.debug(`${method} failed after ${this.#clock.now() - begun} ms`, { code: error.code, error: error.message })
       throw error
     }
+  }
+
+  /** Nothing is tried again from now on: calls that wait for it, and those to come, reject with `error`. */
+  close(error: MillraceError): void {
+    this.#closed.abort(error)
   }
 
   async #attempts<P extends UnaryMethod>(method: P, request: RequestOf<P>, call: UnaryCall): Promise<ResponseOf<P>> {
@@ -66,12 +73,21 @@ export class Caller {
           credentials.renew()
           continue
         }
+        this.#closed.signal.throwIfAborted()
         const wait = waitsForRoom(error, call) ? error.details.retryAfterMs : this.#retryDelay(error, call, ++failures)
         if (wait === undefined || wait >= deadline - this.#clock.now()) throw error
         logger.debug(`${method} failed with ${error.code}; trying again in ${Math.round(wait)} ms`, { error: error.message })
-        await sleep(this.#clock, wait, call.signal)
+        await this.#sleep(wait, call.signal)
       }
     }
+  }
+
+  async #sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    const closed = this.#closed.signal
+    await sleep(this.#clock, ms, signal ? AbortSignal.any([signal, closed]) : closed).catch((aborted: unknown) => {
+      closed.throwIfAborted()
+      throw aborted
+    })
   }
 
   /** The wait before a further try, or undefined when there shall be none. */
