@@ -62,6 +62,7 @@ export const attempts: Readonly<Record<string, Attempt>> = {
   'QueueService/GetJob': { scope: 'queues:read', request: ({ queue, jobId }) => ({ queue, jobId }), stranger: 'NOT_FOUND' },
   'QueueService/CancelJob': { scope: 'queues:write', request: ({ queue, jobId }) => ({ queue, jobId }), stranger: 'NOT_FOUND' },
   'QueueService/GetQueueStats': { scope: 'queues:read', request: queueOf, stranger: zeros },
+  'QueueService/WatchQueueStats': { scope: 'queues:read', request: queueOf, stranger: { stats: zeros } },
   'QueueService/GetQueue': {
     scope: 'queues:read',
     request: queueOf,
@@ -86,6 +87,7 @@ export const attempts: Readonly<Record<string, Attempt>> = {
   'TaskService/CancelTask': { scope: 'tasks:write', request: taskOf, stranger: 'NOT_FOUND' },
   'TaskService/RetryTask': { scope: 'tasks:write', request: taskOf, stranger: 'NOT_FOUND' },
   'TaskService/WatchTask': { scope: 'tasks:read', request: taskOf, stranger: 'NOT_FOUND' },
+  'TaskService/WatchTasks': { scope: 'tasks:read', request: () => ({}), stranger: { tasks: [], more: false } },
   'TaskService/FollowTasks': { scope: 'tasks:read', request: ({ taskId }) => ({ add: [taskId] }), stranger: { updates: [] } },
   'TaskService/ListTaskLogs': { scope: 'tasks:read', request: taskOf, stranger: 'NOT_FOUND' },
   'TaskService/TailTaskLogs': { scope: 'tasks:read', request: taskOf, stranger: 'NOT_FOUND' },
@@ -102,5 +104,6 @@ export const attempts: Readonly<Record<string, Attempt>> = {
   'KeyService/ListKeys': { scope: 'admin', request: () => ({}), stranger: {} },
   'KeyService/RevokeKey': { scope: 'admin', request: ({ keyId }) => ({ keyId }), stranger: 'NOT_FOUND' },
   'ClusterService/GetHealth': { request: () => ({}), stranger: { healthy: true } },
+  'ClusterService/WatchHealth': { request: () => ({}), stranger: { health: { healthy: true, queue: { depth: '0' } } } },
   'ClusterService/ListWorkers': { scope: 'queues:read', request: () => ({}), stranger: { workers: [] } },
 }

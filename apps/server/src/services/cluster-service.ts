@@ -1,7 +1,9 @@
-import type { ClusterServiceDefinition } from '@millrace/protocol'
+import type { ClusterServiceDefinition, GetHealthResponse } from '@millrace/protocol'
 import type { JobEngine } from '../domain/jobs/types.ts'
+import type { Scope } from '../store/ports.ts'
 import type { ServiceOf } from './call.ts'
 import type { Health } from './health.ts'
+import { healthView, watchView } from './live-views.ts'
 
 /** Says how the server is. */
 export function createClusterService(context: {
@@ -13,14 +15,22 @@ export function createClusterService(context: {
   readonly version: string
 }): ServiceOf<typeof ClusterServiceDefinition> {
   const { engine, health, version, nodes } = context
+
+  async function healthOf({ tenant }: Scope): Promise<GetHealthResponse> {
+    const detail = await health.problem()
+    // A store that does not answer cannot be asked for more: this server is what is known.
+    if (detail !== '') return { healthy: false, version, nodes: { active: 1, total: 1 }, queue: { depth: 0 }, detail }
+    const [depth, all] = await Promise.all([engine.depth(tenant), nodes()])
+    const active = all.filter((node) => node.active).length
+    return { healthy: true, version, nodes: { active, total: all.length }, queue: { depth }, detail }
+  }
+
   return {
-    async getHealth(_request, { scope }) {
-      const detail = await health.problem()
-      // A store that does not answer cannot be asked for more: this server is what is known.
-      if (detail !== '') return { healthy: false, version, nodes: { active: 1, total: 1 }, queue: { depth: 0 }, detail }
-      const [depth, all] = await Promise.all([engine.depth(scope.tenant), nodes()])
-      const active = all.filter((node) => node.active).length
-      return { healthy: true, version, nodes: { active, total: all.length }, queue: { depth }, detail }
+    getHealth: (_request, { scope }) => healthOf(scope),
+
+    async *watchHealth(_request, call) {
+      const view = healthView(call.scope, () => healthOf(call.scope))
+      yield* watchView(engine, view, call, (health) => ({ health }))
     },
 
     async listWorkers(_request, { scope }) {

@@ -15,6 +15,8 @@ export const limits = {
   followed: 100_000,
   /** Items of one page, and how many when the request does not say. */
   page: { max: 1000, default: 100 },
+  /** Items of one live list, and how many when the request does not say. */
+  liveList: { max: 200, default: 50 },
   /** Jobs of one receive. */
   receive: 1000,
   /** Length of a lease in milliseconds. */

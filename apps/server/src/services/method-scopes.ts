@@ -21,6 +21,7 @@ const taskService: Rows<typeof TaskServiceDefinition> = {
   cancelTask: 'tasks:write',
   retryTask: 'tasks:write',
   watchTask: 'tasks:read',
+  watchTasks: 'tasks:read',
   followTasks: 'tasks:read',
   listTaskLogs: 'tasks:read',
   tailTaskLogs: 'tasks:read',
@@ -37,6 +38,7 @@ const queueService: Rows<typeof QueueServiceDefinition> = {
   getJob: 'queues:read',
   cancelJob: 'queues:write',
   getQueueStats: 'queues:read',
+  watchQueueStats: 'queues:read',
   getQueue: 'queues:read',
   updateQueue: 'queues:write',
   listQueues: 'queues:read',
@@ -49,7 +51,11 @@ const queueService: Rows<typeof QueueServiceDefinition> = {
 
 const workerService: Rows<typeof WorkerServiceDefinition> = { processJobs: 'workers' }
 
-const clusterService: Rows<typeof ClusterServiceDefinition> = { getHealth: 'any key', listWorkers: 'queues:read' }
+const clusterService: Rows<typeof ClusterServiceDefinition> = {
+  getHealth: 'any key',
+  watchHealth: 'any key',
+  listWorkers: 'queues:read',
+}
 
 const keyService: Rows<typeof KeyServiceDefinition> = { createKey: 'admin', listKeys: 'admin', revokeKey: 'admin' }
 

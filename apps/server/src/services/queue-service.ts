@@ -1,13 +1,14 @@
-import type { EnqueueResult, JobInfo, QueueServiceDefinition, Settlement } from '@millrace/protocol'
+import type { EnqueueResult, GetQueueStatsResponse, JobInfo, QueueServiceDefinition, Settlement } from '@millrace/protocol'
 import { jobId, parseJobId } from '../domain/jobs/ids.ts'
 import { invalid, notFound } from '../errors.ts'
-import type { JobRecord, NewJob, Scope, Seq } from '../store/ports.ts'
+import type { JobRecord, NewJob, QueueStats, Scope, Seq } from '../store/ports.ts'
 import type { ServiceOf } from './call.ts'
 import { Checks } from './checks.ts'
 import type { ServiceContext } from './context.ts'
 import { Deliveries } from './deliveries.ts'
 import { enqueueItems } from './enqueue.ts'
 import { limits } from './limits.ts'
+import { queueStatsView, watchView } from './live-views.ts'
 import { readNewJob, readRetryPolicy } from './new-jobs.ts'
 import { cutPage, readCursor } from './pages.ts'
 import { receiveJobs } from './receive.ts'
@@ -128,9 +129,13 @@ export function createQueueService(context: ServiceContext): ServiceOf<typeof Qu
 
     async getQueueStats({ queue }, call) {
       checkQueue(queue)
-      const { oldestPendingAt, ...counts } = await engine.stats(call.scope, queue)
-      const oldestAgeMs = oldestPendingAt === undefined ? 0 : Math.max(0, clock.now() - oldestPendingAt)
-      return { queue, ...counts, oldestAgeMs }
+      return toStats(queue, await engine.stats(call.scope, queue), clock.now())
+    },
+
+    async *watchQueueStats({ queue }, call) {
+      checkQueue(queue)
+      const shape = (stats: QueueStats) => ({ stats: toStats(queue, stats, clock.now()) })
+      yield* watchView(engine, queueStatsView(engine, call.scope, queue), call, shape)
     },
 
     async getQueue({ queue }, call) {
@@ -195,6 +200,10 @@ export function createQueueService(context: ServiceContext): ServiceOf<typeof Qu
       return { purged: await engine.purgeDead(call.scope, queue) }
     },
   }
+}
+
+function toStats(queue: string, { oldestPendingAt, ...counts }: QueueStats, now: number): GetQueueStatsResponse {
+  return { queue, ...counts, oldestAgeMs: oldestPendingAt === undefined ? 0 : Math.max(0, now - oldestPendingAt) }
 }
 
 function checkQueue(queue: string): void {

@@ -1,13 +1,14 @@
-import type { NewTask, SubmitTaskResult, Task, TaskServiceDefinition } from '@millrace/protocol'
+import type { ListTasksRequest, NewTask, SubmitTaskResult, Task, TaskServiceDefinition, WatchTasksRequest } from '@millrace/protocol'
 import { formatId, parseId } from '../domain/jobs/ids.ts'
 import { MillraceError, notFound } from '../errors.ts'
-import type { JobRecord, Scope, Seq } from '../store/ports.ts'
+import type { JobFilter, JobRecord, Scope, Seq } from '../store/ports.ts'
 import type { Call, ServiceOf } from './call.ts'
 import { Checks } from './checks.ts'
 import type { ServiceContext } from './context.ts'
 import { enqueueItems } from './enqueue.ts'
 import { FollowSession } from './follow-session.ts'
 import { limits } from './limits.ts'
+import { taskListView, watchView } from './live-views.ts'
 import { readNewTask } from './new-jobs.ts'
 import { cutPage, readCursor } from './pages.ts'
 import { toLogEntry, toTask } from './shapes.ts'
@@ -101,21 +102,7 @@ export function createTaskService(context: ServiceContext): ServiceOf<typeof Tas
       const checks = new Checks()
       const limit = checks.page('limit', request.limit)
       const before = readCursor(checks, 'cursor', request.cursor)
-      const states = checks.states('states', request.states)
-      const batch = request.batchId === '' ? undefined : parseId('batch', request.batchId)
-      if (request.batchId !== '' && batch === undefined) checks.fail('batchId', 'is not the id of a batch')
-      checks.labels('labels', request.labels)
-      const name = checks.nameOr('function', request.function, '')
-      const queue = checks.nameOr('queue', request.queue, '')
-      checks.done()
-      const filter = {
-        labels: request.labels,
-        states: states.length > 0 ? states : undefined,
-        function: name || undefined,
-        queue: queue || undefined,
-        batch,
-        tasksOnly: true,
-      }
+      const filter = readFilter(checks, request)
       const page = await engine.list(call.scope, filter, { limit, before })
       const { items, cursor } = cutPage(page, (job) => (job.result?.length ?? 0) + (job.error?.stack.length ?? 0) + 512)
       return { tasks: items.map((job) => toTask(job)), nextCursor: cursor }
@@ -138,6 +125,17 @@ export function createTaskService(context: ServiceContext): ServiceOf<typeof Tas
       yield* watchTask(context, task, request, call)
     },
 
+    async *watchTasks(request, call) {
+      const checks = new Checks()
+      const limit = request.limit === 0 ? limits.liveList.default : request.limit
+      checks.integer('limit', limit, 1, limits.liveList.max)
+      const filter = readFilter(checks, request)
+      yield* watchView(engine, taskListView(engine, call.scope, filter, limit), call, ({ tasks, more }) => ({
+        tasks: tasks.map((job) => toTask(job)),
+        more,
+      }))
+    },
+
     followTasks: (requests, call) => new FollowSession(context, call).run(requests),
 
     async listTaskLogs({ taskId, afterSequence, limit: asked }, call) {
@@ -152,6 +150,25 @@ export function createTaskService(context: ServiceContext): ServiceOf<typeof Tas
       const { seq } = await find(call.scope, taskId, checkPosition('afterSequence', afterSequence))
       yield* tailTaskLogs(context, seq, afterSequence, call)
     },
+  }
+}
+
+/** What a request asks of the tasks it lists. */
+function readFilter(checks: Checks, request: ListTasksRequest | WatchTasksRequest): JobFilter {
+  const states = checks.states('states', request.states)
+  const batch = request.batchId === '' ? undefined : parseId('batch', request.batchId)
+  if (request.batchId !== '' && batch === undefined) checks.fail('batchId', 'is not the id of a batch')
+  checks.labels('labels', request.labels)
+  const name = checks.nameOr('function', request.function, '')
+  const queue = checks.nameOr('queue', request.queue, '')
+  checks.done()
+  return {
+    labels: request.labels,
+    states: states.length > 0 ? states : undefined,
+    function: name || undefined,
+    queue: queue || undefined,
+    batch,
+    tasksOnly: true,
   }
 }
 

@@ -4,6 +4,7 @@ import type { ClaimedJob, Retention, Scope, Seq, Store } from '../../store/ports
 import { Dispatcher } from './dispatcher.ts'
 import { Followers } from './followers.ts'
 import { formatId } from './ids.ts'
+import { LiveViews } from './live-views.ts'
 import type { JobEngine } from './types.ts'
 import { Upkeep } from './upkeep.ts'
 
@@ -22,7 +23,8 @@ const chunk = 500
 /** Makes the job engine over a store and starts its timers. */
 export function createJobEngine({ store, clock, retention, onError }: JobEngineOptions): JobEngine {
   const { jobs, queues } = store
-  const upkeep = new Upkeep({ jobs, clock, retention, onError })
+  const views = new LiveViews(clock)
+  const upkeep = new Upkeep({ jobs, clock, retention, onError, swept: () => views.touchAll() })
   const followers = new Followers(store, onError)
   const armLeases = (claimed: readonly ClaimedJob[]) => {
     for (const { leaseExpiresAt, deadline } of claimed) upkeep.dueAt(Math.min(leaseExpiresAt, deadline ?? Infinity))
@@ -31,12 +33,17 @@ export function createJobEngine({ store, clock, retention, onError }: JobEngineO
   const connectedAt = new WeakMap<object, number>()
 
   store.listen({
-    ready: (lane) => dispatcher.ready(lane),
+    ready(lane) {
+      dispatcher.ready(lane)
+      views.touched(lane, lane.queue)
+    },
     changed(changes) {
       for (const { dueAt } of changes) if (dueAt !== undefined) upkeep.dueAt(dueAt)
       dispatcher.changed(changes)
       followers.changed(changes)
+      views.changed(changes)
     },
+    missed: () => views.touchAll(),
   })
   upkeep.start()
 
@@ -54,6 +61,8 @@ export function createJobEngine({ store, clock, retention, onError }: JobEngineO
     async enqueue(scope, request) {
       const result = await jobs.enqueue({ ...request, scope, now: clock.now() })
       for (const { runAt } of request.jobs) if (runAt !== undefined) upkeep.dueAt(runAt)
+      // Jobs that wait for their time, or in a paused queue, make no lane ready.
+      for (const queue of new Set(request.jobs.map((job) => job.queue))) views.touched(scope, queue)
       return result
     },
 
@@ -93,6 +102,7 @@ export function createJobEngine({ store, clock, retention, onError }: JobEngineO
     },
 
     follow: (scope, deliver) => followers.follow(scope, deliver),
+    watch: (view, watcher) => views.watch(view, watcher),
 
     async get(scope, seq) {
       const record = await jobs.get(scope, seq)
@@ -113,7 +123,11 @@ export function createJobEngine({ store, clock, retention, onError }: JobEngineO
       await jobs.retry(scope, which, clock.now())
       return 1
     },
-    purgeDead: (scope, queue) => untilDone(() => jobs.purgeDead(scope, queue, chunk)),
+    async purgeDead(scope, queue) {
+      const purged = await untilDone(() => jobs.purgeDead(scope, queue, chunk))
+      views.touched(scope, queue)
+      return purged
+    },
 
     queueSettings: (scope, queue) => queues.settings(scope, queue),
     updateQueue: (scope, queue, change) => queues.update(scope, queue, change, clock.now()),
@@ -135,6 +149,7 @@ export function createJobEngine({ store, clock, retention, onError }: JobEngineO
 
     async close() {
       upkeep.close()
+      views.close()
       dispatcher.close()
     },
   }

@@ -15,6 +15,7 @@ import type {
   SettleItem,
   SettleOutcome,
 } from '../../store/ports.ts'
+import type { LiveView, ViewWatcher } from './live-views.ts'
 
 /** A delivered job, as far as its holder must be told of it again. */
 export type Lease = Pick<ClaimedJob, 'seq' | 'function' | 'token'>
@@ -87,6 +88,8 @@ export interface JobEngine {
   settle(scope: Scope, items: readonly SettleItem[]): Promise<readonly SettleOutcome[]>
   /** `deliver` gets a followed job's record after each change (changes may be merged); a terminal one ends its following. */
   follow(scope: Scope, deliver: (records: readonly JobRecord[]) => void): Follower
+  /** Shows something made of jobs now and after each change of it, until what is returned is called. */
+  watch<T>(view: LiveView<T>, watcher: ViewWatcher<T>): () => void
 
   get(scope: Scope, seq: Seq): Promise<JobRecord>
   getMany(scope: Scope, seqs: readonly Seq[]): Promise<readonly JobRecord[]>

@@ -14,17 +14,20 @@ export class Upkeep {
   readonly #clock: Clock
   readonly #retention: Retention
   readonly #onError: (error: unknown) => void
+  readonly #swept: () => void
   #armedFor = Infinity
   #disarm: () => void = () => undefined
   #stopSweeping: () => void = () => undefined
   #working = false
   #closed = false
 
-  constructor(options: { jobs: JobStore; clock: Clock; retention: Retention; onError: (error: unknown) => void }) {
+  /** @param options - `swept`: called after ended jobs were forgotten. */
+  constructor(options: { jobs: JobStore; clock: Clock; retention: Retention; onError: (error: unknown) => void; swept: () => void }) {
     this.#jobs = options.jobs
     this.#clock = options.clock
     this.#retention = options.retention
     this.#onError = options.onError
+    this.#swept = options.swept
   }
 
   /** Begins: what came due while the server was down is due now. */
@@ -79,6 +82,10 @@ export class Upkeep {
   }
 
   async #sweep(): Promise<void> {
-    while (!this.#closed && (await this.#jobs.sweep(this.#retention, this.#clock.now(), chunk)) === chunk);
+    let swept = 0
+    do {
+      swept = await this.#jobs.sweep(this.#retention, this.#clock.now(), chunk)
+      if (swept > 0) this.#swept()
+    } while (!this.#closed && swept === chunk)
   }
 }
