@@ -1,0 +1,71 @@
+import { type Field, fieldsOf, type Shape } from './shape.ts'
+import type { JsonObject } from './to-json.ts'
+import { enumNumber, fromBase64, isJsonType, toBytes } from './values.ts'
+
+/**
+ * Turns JSON into a complete message: what is missing gets its default. Fields that the shape does not know are passed
+ * over. It trusts the kinds of values; what comes from somebody unknown is checked by {@link checkJson} first.
+ *
+ * @param shape - what the message looks like.
+ * @param json - a JSON object.
+ */
+export function fromJson<T>(shape: Shape<T>, json: unknown): T {
+  const from = json as JsonObject
+  const message: JsonObject = {}
+  for (const field of fieldsOf(shape)) {
+    const { name, many, companion, oneof } = field
+    const given = Object.hasOwn(from, name) ? from[name] : undefined
+    // Elsewhere null is nothing; a payload may be null.
+    const value = given === null && !companion ? undefined : given
+    if (oneof) {
+      message[oneof] = value === undefined ? message[oneof] : { $case: name, value: fromValue(field, value) }
+    } else if (many === '*') {
+      message[name] = ((value as unknown[] | undefined) ?? []).map((item) => fromValue(field, item))
+    } else if (many === '%') {
+      message[name] = Object.fromEntries(Object.entries(value ?? {}).map(([key, item]) => [key, fromValue(field, item)]))
+    } else if (value === undefined) {
+      message[name] = many ? undefined : defaultOf(field.kind)
+    } else if (companion) {
+      const isJson = isJsonType((from[companion] as string | undefined) ?? '')
+      message[name] = isJson ? toBytes(JSON.stringify(value)) : fromBase64(value as string)
+    } else message[name] = fromValue(field, value)
+  }
+  return message as T
+}
+
+function defaultOf(kind: string): unknown {
+  switch (kind) {
+    case 's':
+      return ''
+    case 'z':
+      return false
+    case 'b':
+      return new Uint8Array(0)
+    case 'm':
+    case 't':
+      return undefined
+    default:
+      return 0
+  }
+}
+
+function fromValue({ kind, message, names }: Field, value: unknown): unknown {
+  switch (kind) {
+    case 'm':
+      return fromJson(message, value)
+    case 'e':
+      // A name that a newer server may have is the value that stands for those.
+      return typeof value === 'string' ? (enumNumber(names, value) ?? -1) : value
+    case 't':
+      return new Date(value as string)
+    case 'b':
+      return fromBase64(value as string)
+    case 'd':
+    case 'i':
+    case 'u':
+    case 'l':
+      return Number(value)
+    default:
+      return value
+  }
+}
