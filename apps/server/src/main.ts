@@ -30,7 +30,9 @@ export async function serveUntilStopped(options: {
   try {
     const { config, warnings } = await loadConfig(options)
     for (const warning of warnings) output.remark(warning)
-    const server = await startServer(config)
+    const stopped = new AbortController()
+    void signalled.then(() => stopped.abort())
+    const server = await startServer(config, { signal: stopped.signal })
     if (config.json) output.json({ grpc: server.grpc, key: server.key })
     else printBanner(output, config, server)
     const signal = await signalled

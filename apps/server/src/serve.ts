@@ -1,11 +1,11 @@
 import { mkdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   ClusterServiceDefinition,
   KeyServiceDefinition,
   QueueServiceDefinition,
   TaskServiceDefinition,
-  TokenServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
 import type { Logger } from 'pino'
@@ -14,7 +14,6 @@ import { resolveConfig } from './config/load.ts'
 import type { ServerConfig, ServerSettings } from './config/settings.ts'
 import { formatAddress } from './config/values.ts'
 import { createJobEngine } from './domain/jobs/engine.ts'
-import { limitEngine } from './domain/jobs/limited-engine.ts'
 import { defaultRetryPolicy, retryPlanner } from './domain/jobs/retry.ts'
 import { bootstrapKeys } from './domain/keys/bootstrap.ts'
 import { Keyring } from './domain/keys/keyring.ts'
@@ -25,7 +24,6 @@ import { createHealth } from './services/health.ts'
 import { createKeyService } from './services/key-service.ts'
 import { createQueueService } from './services/queue-service.ts'
 import { createTaskService } from './services/task-service.ts'
-import { createTokenService } from './services/token-service.ts'
 import { createWorkerService } from './services/worker-service.ts'
 import { StartError } from './start-error.ts'
 import type { Store } from './store/ports.ts'
@@ -57,6 +55,8 @@ export interface StartOptions {
   readonly clock?: Clock
   /** Where log lines go. Default: standard error. */
   readonly logger?: Logger
+  /** Ends the wait for a database that cannot be reached. Default: it lasts until the database can be. */
+  readonly signal?: AbortSignal
 }
 
 /**
@@ -67,10 +67,15 @@ export interface StartOptions {
  */
 export async function startServer(settings: ServerSettings = {}, options: StartOptions = {}): Promise<RunningServer> {
   const config = resolveConfig(settings)
-  const clock = options.clock ?? systemClock
-  const store = await openStore(config, clock)
+  const machine = options.clock ?? systemClock
   const own = options.logger ? undefined : createLogger({ level: config.logLevel, pretty: isPretty(config) })
   const logger = options.logger ?? own!.logger
+  const store = await openWhenReachable(config, machine, logger, options.signal).catch((error: unknown) => {
+    own?.close()
+    throw error
+  })
+  // All servers of one system go by one time.
+  const clock: Clock = { now: () => store.now(), timer: (ms, fn) => machine.timer(ms, fn) }
   const engine = createJobEngine({
     store,
     clock,
@@ -86,7 +91,7 @@ export async function startServer(settings: ServerSettings = {}, options: StartO
   const keyring = new Keyring({ store: store.keys, clock })
   const lifetimes = new CallLifetimes(keyring)
   const { payloadLimit } = config
-  const context = { engine: limitEngine(engine), clock, payloadLimit }
+  const context = { engine, clock, payloadLimit }
 
   const closeAll = async () => {
     await engine.close()
@@ -110,7 +115,6 @@ export async function startServer(settings: ServerSettings = {}, options: StartO
           implementation: createClusterService({ engine, health, version, nodes: () => store.nodes() }),
         },
         { definition: KeyServiceDefinition, implementation: createKeyService({ keyring, clock }) },
-        { definition: TokenServiceDefinition, implementation: createTokenService({ keyring, clock }) },
       ],
       keyring,
       lifetimes,
@@ -142,6 +146,27 @@ export async function startServer(settings: ServerSettings = {}, options: StartO
   }
   return { grpc: address, key: first.secret, notice: first.notice, stop, [Symbol.asyncDispose]: stop }
 }
+
+/** Opens the store. A database that is away is waited for: servers and databases are often started together. */
+async function openWhenReachable(config: ServerConfig, clock: Clock, logger: Logger, signal: AbortSignal | undefined): Promise<Store> {
+  for (let delay = firstWaitMs; ; delay = Math.min(delay * 2, longestWaitMs)) {
+    try {
+      return await openStore(config, clock)
+    } catch (error) {
+      const cause = error instanceof StartError ? error.cause : undefined
+      const mends = cause instanceof MillraceError && cause.retryAfterMs !== undefined
+      if (!mends || signal?.aborted) throw error
+      logger.error(`${error instanceof Error ? error.message : ''} Trying again in ${delay} ms.`)
+    }
+    // Keeps the process alive, as nothing else does yet.
+    await sleep(delay, undefined, { signal }).catch(() => {
+      throw new StartError('Stopped before the database could be reached.')
+    })
+  }
+}
+
+const firstWaitMs = 250
+const longestWaitMs = 4000
 
 async function openStore(config: ServerConfig, clock: Clock): Promise<Store> {
   try {

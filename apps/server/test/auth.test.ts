@@ -5,7 +5,6 @@ import {
   type ProcessJobsRequest,
   QueueServiceDefinition,
   TaskServiceDefinition,
-  TokenServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
 import { decodeErrorDetails, grpcDefinition, statusDetailsTrailer } from '@millrace/protocol/grpc'
@@ -21,14 +20,7 @@ interface Method {
   readonly responseStream: boolean
 }
 
-const definitions = [
-  TaskServiceDefinition,
-  QueueServiceDefinition,
-  WorkerServiceDefinition,
-  ClusterServiceDefinition,
-  KeyServiceDefinition,
-  TokenServiceDefinition,
-]
+const definitions = [TaskServiceDefinition, QueueServiceDefinition, WorkerServiceDefinition, ClusterServiceDefinition, KeyServiceDefinition]
 const methods = definitions.flatMap((definition) =>
   Object.entries(grpcDefinition(definition) as Record<string, Method>).map(([name, method]) => ({
     ...method,
@@ -36,7 +28,7 @@ const methods = definitions.flatMap((definition) =>
   })),
 )
 
-/** Calls a method with an empty message and tells the status; a stream counts as let in when it says something or lasts. */
+/** Calls a method with an empty message and tells the status; a stream counts as let in when it lasts. */
 function statusOf(
   client: Client,
   { path, requestStream, responseStream }: Method,
@@ -54,10 +46,7 @@ function statusOf(
     }
     const listen = (stream: ClientReadableStream<Buffer>) => {
       stream.on('error', (error: ServiceError) => resolve(error))
-      stream.on('data', () => {
-        resolve(undefined)
-        stream.cancel()
-      })
+      stream.on('data', () => {})
       stream.on('end', () => resolve(undefined))
     }
     if (!requestStream) return listen(client.makeServerStreamRequest(path, encode, decode, {}, metadata, { deadline }))

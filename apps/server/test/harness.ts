@@ -8,7 +8,6 @@ import {
   type NewTask,
   QueueServiceDefinition,
   TaskServiceDefinition,
-  TokenServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
 import type { ErrorDetails } from '@millrace/protocol/errors'
@@ -79,7 +78,6 @@ export function connectTo(server: Pick<RunningServer, 'grpc'>, key: string | und
     workers: factory.create(grpcDefinition(WorkerServiceDefinition), channel, options),
     cluster: factory.create(grpcDefinition(ClusterServiceDefinition), channel, options),
     keys: factory.create(grpcDefinition(KeyServiceDefinition), channel, options),
-    tokens: factory.create(grpcDefinition(TokenServiceDefinition), channel, options),
   }
 }
 

@@ -65,4 +65,3 @@ export type {
   WaitOptions,
   WatchOptions,
 } from './tasks/types.ts'
-export type { CreatedToken, CreateTokenOptions, TokenResources, Tokens } from './tokens.ts'

@@ -3,7 +3,6 @@ import type {
   KeyServiceDefinition,
   QueueServiceDefinition,
   TaskServiceDefinition,
-  TokenServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
 
@@ -36,7 +35,6 @@ export interface MethodMap
     MethodsOf<KeyServiceDefinition>,
     MethodsOf<QueueServiceDefinition>,
     MethodsOf<TaskServiceDefinition>,
-    MethodsOf<TokenServiceDefinition>,
     MethodsOf<WorkerServiceDefinition> {}
 
 type Shaped<ReqStream extends boolean, ResStream extends boolean> = {

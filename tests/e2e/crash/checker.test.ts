@@ -97,6 +97,18 @@ test('an outage of the server excuses a redelivery by its length', () => {
   expect(rules(late.sort((a, b) => a.at - b.at) as Fact[])).toEqual([])
 })
 
+test('so does a fault of one of several servers, beside others', () => {
+  const faults: Fact[] = [
+    { at: 1150, type: 'fault', what: 'node-1 killed' },
+    { at: 1200, type: 'fault', what: 'node-2 silent' },
+    { at: 1700, type: 'healed', what: 'node-1 killed' },
+    { at: 2200, type: 'healed', what: 'node-2 silent' },
+  ]
+  const late = [...replaced('effect', { at: 6000 }), ...faults].sort((a, b) => a.at - b.at)
+  expect(rules(late)).toEqual([])
+  expect(rules(late.filter((fact) => fact.type !== 'healed'))).toEqual(['late-redelivery'])
+})
+
 test('attempts in between that nobody began excuse a lease each', () => {
   const skipped = replaced('effect', { at: 5500, attempt: 3 }).map((fact) =>
     fact.type === 'acknowledged' || fact.type === 'terminal'

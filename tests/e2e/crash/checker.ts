@@ -215,14 +215,17 @@ function checkRedelivery(
   return times
 }
 
+/** When the server, or what it needs, was broken. */
 function outagesOf(facts: readonly Fact[]): { readonly from: number; readonly to: number }[] {
   const outages: { from: number; to: number }[] = []
-  let from: number | undefined
+  const broken = new Map<string, number>()
   for (const fact of facts) {
-    if (fact.type === 'server-down') from = fact.at
-    if (fact.type === 'server-up' && from !== undefined) {
+    const what = 'what' in fact ? fact.what : 'server'
+    if (fact.type === 'server-down' || fact.type === 'fault') broken.set(what, fact.at)
+    const from = broken.get(what)
+    if ((fact.type === 'server-up' || fact.type === 'healed') && from !== undefined) {
       outages.push({ from, to: fact.at })
-      from = undefined
+      broken.delete(what)
     }
   }
   return outages

@@ -53,6 +53,8 @@ export type Fact = { readonly at: number } & (
   | { readonly type: 'terminal'; readonly id: string; readonly state: string; readonly attempts: number }
   | { readonly type: 'server-down' }
   | { readonly type: 'server-up'; readonly readyMs: number }
+  /** Something else was broken from then on, and until it healed. */
+  | { readonly type: 'fault' | 'healed'; readonly what: string }
   | { readonly type: 'worker-lost'; readonly worker: string }
 )
 

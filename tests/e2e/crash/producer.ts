@@ -10,6 +10,8 @@ const journal = openJournal(folder, name)
 const random = createRandom(seed)
 const mr = new Millrace({ endpoint, apiKey: key, namespace, ...stubborn })
 const queue = mr.queue<Payload>(queueName)
+/** Another client, at another server when there are several. */
+const beside = new Millrace({ endpoint, apiKey: key, namespace, ...stubborn })
 
 /** Plans, as often as they come. */
 const plans: readonly Plan[] = [...Array<Plan>(12).fill('ok'), 'flaky', 'flaky', 'dead', 'slow', 'cancel', 'cancel']
@@ -32,8 +34,9 @@ async function enqueueOne(): Promise<void> {
   const payload = nextPayload()
   const idempotencyKey = random.next() < 0.3 ? payload.n : undefined
   const options = { maxAttempts: optionsOf(payload.plan), idempotencyKey }
+  const calls = [queue.enqueue(payload, options)]
   // With a key, twice at once: both must be told the same job.
-  const calls = Array.from({ length: idempotencyKey ? 2 : 1 }, () => queue.enqueue(payload, options))
+  if (idempotencyKey) calls.push(beside.queue<Payload>(queueName).enqueue(payload, options))
   const handles = await Promise.all(calls)
   for (const { jobId } of handles) submitted(jobId, payload)
   const { jobId } = handles[0]!
@@ -83,6 +86,6 @@ const lanesDone = Promise.all(Array.from({ length: lanes }, produce))
 obeyParent(async () => {
   stopped = true
   await lanesDone
-  await mr.close()
+  await Promise.all([mr.close(), beside.close()])
 }, journal)
 process.send?.('ready')

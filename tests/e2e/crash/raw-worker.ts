@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { rawClient } from '../raw/raw.ts'
+import { type RawClient, rawClient } from '../raw/raw.ts'
 import type { Journal, Payload } from './journal.ts'
 import { functionName, type WorkerSettings } from './settings.ts'
 import { attemptCall, type Held, PlannedFailure, perform } from './work.ts'
@@ -19,6 +19,14 @@ interface Pushed {
   }
 }
 
+/** Comes back soon, and notices soon when the server is silent. */
+const channel = {
+  'grpc.initial_reconnect_backoff_ms': 50,
+  'grpc.max_reconnect_backoff_ms': 500,
+  'grpc.keepalive_time_ms': 1000,
+  'grpc.keepalive_timeout_ms': 1000,
+}
+
 /** A settlement that the server has not answered yet. It is sent again over the next stream when this one breaks. */
 interface Unanswered {
   readonly settlement: object
@@ -33,15 +41,11 @@ interface Unanswered {
  */
 export function runRawWorker(options: WorkerSettings & { readonly journal: Journal }): () => Promise<void> {
   const { endpoint, key, namespace, name, leaseMs, journal, concurrency } = options
-  const { talk } = rawClient('WorkerService', {
-    endpoint,
-    key,
-    namespace,
-    channel: { 'grpc.initial_reconnect_backoff_ms': 50, 'grpc.max_reconnect_backoff_ms': 500 },
-  })
+  const clients = endpoint.split(',').map((server) => rawClient('WorkerService', { endpoint: server, key, namespace, channel }))
   const unanswered = new Map<number, Unanswered>()
   const working = new Set<Promise<void>>()
-  let stream: ReturnType<typeof talk> | undefined
+  let stream: ReturnType<RawClient['talk']> | undefined
+  let connections = 0
   let sequence = 0
   let stopped = false
 
@@ -83,7 +87,8 @@ export function runRawWorker(options: WorkerSettings & { readonly journal: Journ
   }
 
   const connect = () => {
-    const call = talk('ProcessJobs')
+    // Each time at the next server.
+    const call = clients[connections++ % clients.length]!.talk('ProcessJobs')
     stream = call
     call.write({ subscribe: { functions: [functionName], workerId: name, leaseMs, maxInFlight: stopped ? 0 : concurrency } })
     for (const number of unanswered.keys()) send(number)

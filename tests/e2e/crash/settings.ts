@@ -2,6 +2,7 @@ import type { Journal } from './journal.ts'
 
 /** How a process of the crash test is told what to do: as JSON in its first argument. */
 export interface ProcessSettings {
+  /** One server, or several with commas between them. */
   readonly endpoint: string
   readonly key: string
   readonly namespace: string
@@ -42,8 +43,9 @@ export const queueName = 'crash'
 /** The function of the test's tasks. */
 export const functionName = 'crash'
 
-/** Client options that ride out a restart of the server, however often it is killed. */
+/** Client options that ride out a restart of the server, however often it is killed, and notice soon when it is silent. */
 export const stubborn = {
+  keepalive: { interval: '1s', timeout: '1s' },
   retry: { maxRetries: 1000, initialDelay: 50, maxDelay: 500, multiplier: 2, jitter: 0.2 },
   circuitBreaker: false,
 } as const

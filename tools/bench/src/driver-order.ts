@@ -5,13 +5,11 @@ import type { PhaseName } from './options.ts'
 import type { PhaseResult } from './phases/phase.ts'
 import type { Sizes } from './sizes.ts'
 import type { RedisAddress } from './systems/bullmq-client.ts'
-import type { DatabaseAddress } from './systems/database.ts'
 import type { MillraceAddress } from './systems/millrace-client.ts'
 
 /** A server as its client sees it. */
 interface ServerAt<Address> {
-  /** Absent where the client works on the database itself. */
-  readonly pid?: number
+  readonly pid: number
   readonly address: Address
 }
 
@@ -22,8 +20,6 @@ interface Work {
   readonly rounds: number
   /** Where the client's CPU profile goes; absent: none. */
   readonly profileFile?: string
-  /** The Postgres under it all. */
-  readonly database?: DatabaseAddress
 }
 
 /** What a driver process is to do. */
@@ -31,8 +27,6 @@ export type DriverOrder = Work &
   (
     | { readonly system: 'bullmq'; readonly servers: readonly ServerAt<RedisAddress>[] }
     | { readonly system: 'millrace'; readonly servers: readonly ServerAt<MillraceAddress>[] }
-    | { readonly system: 'pg-boss'; readonly batches: boolean; readonly servers: readonly ServerAt<DatabaseAddress>[] }
-    | { readonly system: 'graphile-worker'; readonly batches: boolean; readonly servers: readonly ServerAt<DatabaseAddress>[] }
   )
 
 /** Runs one driver process. Throws when it ends without an answer; what it had to say is on stderr by then. */

@@ -1,7 +1,6 @@
 import type { GetHealthResponse } from '@millrace/protocol'
 import type { LiveView } from '../domain/jobs/live-views.ts'
 import type { JobEngine } from '../domain/jobs/types.ts'
-import { LimitedScope } from '../domain/keys/limited-scope.ts'
 import type { JobFilter, JobRecord, QueueStats, Scope } from '../store/ports.ts'
 import type { Call } from './call.ts'
 import { pump, Wakeup } from './wakeup.ts'
@@ -58,9 +57,8 @@ export interface TaskList {
 export function taskListView(engine: JobEngine, scope: Scope, filter: JobFilter, limit: number): LiveView<TaskList> {
   const sorted = { ...filter, labels: Object.entries(filter.labels ?? {}).sort(), states: filter.states?.toSorted() }
   return {
-    tenant: scope.tenant,
-    namespace: scope.namespace,
-    key: `tasks ${JSON.stringify([sorted, limit, reachOf(scope)])}`,
+    ...scope,
+    key: `tasks ${JSON.stringify([sorted, limit])}`,
     queue: filter.queue,
     async read() {
       const tasks: JobRecord[] = []
@@ -87,25 +85,13 @@ export function taskListView(engine: JobEngine, scope: Scope, filter: JobFilter,
 
 /** The counts of a queue, as a view. */
 export function queueStatsView(engine: JobEngine, scope: Scope, queue: string): LiveView<QueueStats> {
-  return {
-    tenant: scope.tenant,
-    namespace: scope.namespace,
-    key: `stats ${JSON.stringify([queue, reachOf(scope)])}`,
-    queue,
-    read: () => engine.stats(scope, queue),
-    same: sameFields,
-  }
+  return { ...scope, key: `stats ${queue}`, queue, read: () => engine.stats(scope, queue), same: sameFields }
 }
 
 /** The health of the servers, as a view. */
 export function healthView(scope: Scope, read: () => Promise<GetHealthResponse>): LiveView<GetHealthResponse> {
   const same = (a: GetHealthResponse, b: GetHealthResponse) => JSON.stringify(a) === JSON.stringify(b)
   return { tenant: scope.tenant, key: 'health', refreshMs: healthMs, read, same }
-}
-
-/** What a token is limited to: callers that may see different things do not share a view. */
-function reachOf(scope: Scope): unknown {
-  return scope instanceof LimitedScope ? scope.resources : null
 }
 
 function sameFields<T extends object>(a: T, b: T): boolean {

@@ -4,7 +4,6 @@ import {
   KeyServiceDefinition,
   QueueServiceDefinition,
   TaskServiceDefinition,
-  TokenServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
 import { grpcDefinition } from '@millrace/protocol/grpc'
@@ -26,14 +25,7 @@ interface DefinedMethod {
 
 /** Every method of the contract. */
 export const grpcMethods = Object.fromEntries(
-  [
-    ClusterServiceDefinition,
-    KeyServiceDefinition,
-    QueueServiceDefinition,
-    TaskServiceDefinition,
-    TokenServiceDefinition,
-    WorkerServiceDefinition,
-  ]
+  [ClusterServiceDefinition, KeyServiceDefinition, QueueServiceDefinition, TaskServiceDefinition, WorkerServiceDefinition]
     .flatMap((service) => Object.values<DefinedMethod>(grpcDefinition(service)))
     .map(({ path, requestSerialize, responseDeserialize }) => [
       path.slice(path.lastIndexOf('.') + 1),

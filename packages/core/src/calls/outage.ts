@@ -34,22 +34,23 @@ export class Outage {
   /**
    * The stream broke, or could not be opened. A refused token is replaced, once.
    *
-   * @param version - of the credentials, just before the stream was opened.
    * @returns the wait before it is opened again, in milliseconds.
    */
-  next(error: MillraceError, version: number): number {
+  next(error: MillraceError): number {
     this.#since ??= this.#clock.now()
-    if (error instanceof AuthenticationError && version === this.#credentials.version) {
+    if (this.#canRenew(error)) {
       this.#renewed = true
-      this.#credentials.renew(version)
+      this.#credentials.renew()
     }
     return backoffDelay(reconnectBackoff, ++this.#failures)
   }
 
-  /** False for an error that does not mend by itself: of refused tokens the second in a row. Ask before `next`. */
-  mends(error: MillraceError, version: number): boolean {
-    if (!(error instanceof AuthenticationError)) return error.statusCode >= 500 || error.statusCode === 429
-    const { renewable, version: present } = this.#credentials
-    return renewable && (!this.#renewed || version !== present)
+  /** False for an error that does not mend by itself. Ask before `next`. */
+  mends(error: MillraceError): boolean {
+    return error.statusCode >= 500 || error.statusCode === 429 || this.#canRenew(error)
+  }
+
+  #canRenew(error: MillraceError): boolean {
+    return error instanceof AuthenticationError && this.#credentials.renewable && !this.#renewed
   }
 }

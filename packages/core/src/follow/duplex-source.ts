@@ -59,7 +59,6 @@ export class DuplexSource implements FollowSource {
 
   #connect(): void {
     this.#setTimer(undefined)
-    const opened = this.#events.opening()
     const call = this.#open('TaskService/FollowTasks', {
       message: ({ updates, missing }) => {
         this.#events.connected()
@@ -70,7 +69,7 @@ export class DuplexSource implements FollowSource {
       end: (error) => {
         if (this.#call !== call) return
         this.#call = undefined
-        const delay = this.#events.broken(error ? errorFrom(error) : streamEnded(), opened)
+        const delay = this.#events.broken(error ? errorFrom(error) : streamEnded())
         this.#setTimer(delay === undefined ? undefined : this.#clock.timer(delay, () => this.#connect()))
       },
     })

@@ -39,7 +39,6 @@ export class WatchSource implements FollowSource {
   async #watch({ taskId, revision }: FollowedTask, signal: AbortSignal): Promise<void> {
     let afterRevision = Math.max(revision, 0)
     while (!signal.aborted) {
-      const opened = this.#events.opening()
       try {
         for await (const { update } of this.#transport.serverStream('TaskService/WatchTask', { taskId, afterRevision }, { signal })) {
           this.#events.connected()
@@ -54,7 +53,7 @@ export class WatchSource implements FollowSource {
         if (signal.aborted) return
         const error = errorFrom(thrown)
         if (error instanceof NotFoundError) return this.#events.missing(taskId)
-        const delay = this.#events.broken(error, opened)
+        const delay = this.#events.broken(error)
         if (delay === undefined) return
         await sleep(this.#clock, delay, signal).catch(() => undefined)
       }

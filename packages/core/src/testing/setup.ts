@@ -10,9 +10,7 @@ export function setUp(options: MillraceOptions = {}, transportOptions: { readonl
   const transport = new MemoryTransport(clock, transportOptions)
   const silent = () => undefined
   const logger = { debug: silent, info: silent, warn: silent, error: silent }
-  const compiled = compileOptions({ logger, ...options }, {}, clock)
-  transport.credentials = compiled.credentials
-  const mr = new MillraceBase(transport, compiled, clock)
+  const mr = new MillraceBase(transport, compileOptions({ logger, ...options }, {}), clock)
   return { clock, transport, mr }
 }
 

@@ -6,6 +6,7 @@ import { firstOfEach, Heads, type ReadyLane } from './heads.ts'
 import { Lanes } from './lanes.ts'
 import { Nodes } from './nodes.ts'
 import { Sequence } from './sequence.ts'
+import { SharedTime } from './shared-time.ts'
 import { Signals } from './signals.ts'
 
 /** What a committed change makes known. */
@@ -24,6 +25,7 @@ const checkEveryMs = 10_000
 export class Context {
   readonly db: Database
   readonly options: StoreOptions
+  readonly time: SharedTime
   readonly sequence: Sequence
   readonly nodes: Nodes
   readonly lanes: Lanes
@@ -44,9 +46,10 @@ export class Context {
       repeated: () => this.missed(),
     })
     this.options = options
-    this.sequence = new Sequence(options.now)
+    this.time = new SharedTime(options.now)
+    this.sequence = new Sequence(this.time.now)
     this.lanes = new Lanes(db)
-    this.nodes = new Nodes(db, this.sequence, () => this.missed())
+    this.nodes = new Nodes(db, this.sequence, this.time, () => this.missed())
     this.handoff = new Handoff(this)
     this.signals = new Signals(db, this.lanes, this.nodes, {
       ready: (lanes) => this.#ready(lanes),

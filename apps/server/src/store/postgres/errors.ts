@@ -22,6 +22,9 @@ const faults: Readonly<Record<string, string>> = {
   XX002: "One of Postgres's indexes is damaged: rebuild it with REINDEX.",
 }
 
+/** Nothing of this ends by itself: somebody has to change something. */
+const lasting = new Set(['28000', '28P01', '3D000', '3F000', '42501', '42703', '42P01', 'XX001', 'XX002'])
+
 const transactionConflicts = new Set(['40001', '40P01'])
 
 const networkCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN'])
@@ -59,7 +62,7 @@ export function isDisconnected(error: unknown): boolean {
 export function storageError(error: unknown, target: string): unknown {
   const code = codeOf(error) ?? ''
   const known = faults[code] ?? (transactionConflicts.has(code) ? 'Too many transactions change the same rows: try again.' : undefined)
-  if (known !== undefined) return unavailable(known, error)
+  if (known !== undefined) return unavailable(known, error, lasting.has(code) ? {} : undefined)
   // 53: out of resources, 58: the system failed.
   if (code.startsWith('53') || code.startsWith('58')) return unavailable(`Postgres cannot work: ${(error as Error).message}.`, error)
   if (!isDisconnected(error)) return error
@@ -69,6 +72,6 @@ export function storageError(error: unknown, target: string): unknown {
   )
 }
 
-function unavailable(message: string, cause: unknown): MillraceError {
-  return new MillraceError('UNAVAILABLE', message, { retryAfterMs: 1000 }, { cause })
+function unavailable(message: string, cause: unknown, details: { retryAfterMs?: number } = { retryAfterMs: 1000 }): MillraceError {
+  return new MillraceError('UNAVAILABLE', message, details, { cause })
 }

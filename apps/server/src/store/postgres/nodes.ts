@@ -3,6 +3,7 @@ import { MillraceError } from '../../errors.ts'
 import { version } from '../../version.ts'
 import type { Database, Statement } from './database.ts'
 import { mostNodes, type Sequence } from './sequence.ts'
+import type { SharedTime } from './shared-time.ts'
 
 /** A server on this database. */
 export interface NodeInfo {
@@ -42,7 +43,7 @@ const beat: Statement = {
   text: `
     UPDATE millrace.nodes SET seen_at = clock_timestamp(), tick = greatest(tick, $3::bigint), tick_limit = greatest(tick_limit, $4::bigint)
     WHERE slot = $1 AND owner = $2
-    RETURNING tick_limit, (SELECT max(tick) FROM millrace.nodes),
+    RETURNING (extract(epoch FROM clock_timestamp()) * 1000)::bigint, tick_limit, (SELECT max(tick) FROM millrace.nodes),
       (SELECT coalesce(string_agg(owner, ' ' ORDER BY slot), '') FROM millrace.nodes WHERE owner <> $2 AND seen_at > clock_timestamp() - ${deadAfter})`,
 }
 
@@ -64,6 +65,7 @@ const list: Statement = {
 export class Nodes {
   readonly #db: Database
   readonly #sequence: Sequence
+  readonly #time: SharedTime
   readonly #lost: () => void
   readonly #owner = randomUUID()
   #others: readonly string[] = []
@@ -72,10 +74,11 @@ export class Nodes {
   #timer: NodeJS.Timeout | undefined
   #beating: Promise<void> | undefined
 
-  /** @param lost - told when another node has died: what it had under way may have gone unsaid. */
-  constructor(db: Database, sequence: Sequence, lost: () => void) {
+  /** @param time - told of Postgres's. @param lost - told when another node has died: what it had under way may have gone unsaid. */
+  constructor(db: Database, sequence: Sequence, time: SharedTime, lost: () => void) {
     this.#db = db
     this.#sequence = sequence
+    this.#time = time
     this.#lost = lost
   }
 
@@ -127,15 +130,18 @@ export class Nodes {
     clearInterval(this.#timer)
     await this.#beating?.catch(() => undefined)
     const { slot, last } = this.#sequence
-    await this.#db.run(leave, [slot, this.#owner, last])
+    // What it cannot say any more the others see when they miss it.
+    await this.#db.run(leave, [slot, this.#owner, last]).catch(() => undefined)
   }
 
   async #beat(): Promise<void> {
     const { slot, last, upcoming } = this.#sequence
-    const [row] = await this.#db.run<[number, number, string]>(beat, [slot, this.#owner, last, upcoming + ahead])
+    const asked = Date.now()
+    const [row] = await this.#db.run<[number, number, number, string]>(beat, [slot, this.#owner, last, upcoming + ahead])
     // It was taken for dead, and another has the slot.
     if (!row) return this.#take()
-    const [limit, seen, others] = row
+    const [now, limit, seen, others] = row
+    this.#time.observe(now, asked, Date.now())
     this.#sequence.extend(limit)
     this.#sequence.observe(seen)
     this.#see(others === '' ? [] : others.split(' '))

@@ -51,6 +51,7 @@ async function postgresStore(db: Database, options: StoreOptions): Promise<Postg
     // A real write: the sign of life.
     check: () => context.nodes.beat(),
     nodes: () => context.nodes.list(),
+    now: context.time.now,
     async close() {
       await jobs.close()
       await context.stop()

@@ -90,6 +90,7 @@ function sqliteStore(db: DatabaseSync, options: StoreOptions, log: string | unde
       writer.listener = listener
     },
     nodes: async () => [{ active: true }],
+    now: options.now,
     // A real write: it moves the persisted sequence.
     check: () => writer.mutate(() => void context.sequence.next()),
     async close() {

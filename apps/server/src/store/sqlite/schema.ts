@@ -76,7 +76,6 @@ const migrations: readonly string[] = [
   ) WITHOUT ROWID;
   CREATE INDEX requests_created ON requests (created_at);
   `,
-  'ALTER TABLE tenants ADD COLUMN token_secret BLOB',
 ]
 
 /** Brings a database to this version's schema. Throws when a newer version wrote it. */
