@@ -1,6 +1,7 @@
 export * from './gen/http/index.ts'
 export { checkJson, type JsonViolation } from './http/check-json.ts'
 export { fromJson } from './http/from-json.ts'
+export { fromProblem, type Problem, toProblem } from './http/problem.ts'
 export { type HttpRequest, toHttpRequest } from './http/request.ts'
 export { type EnumShape, type Field, fieldsOf, type HttpBinding, type HttpRoute, type Shape } from './http/shape.ts'
 export { type JsonObject, type ToJsonOptions, toJson } from './http/to-json.ts'
