@@ -5,20 +5,13 @@ import { createServer, type ServiceImplementation } from 'nice-grpc'
 import { HealthDefinition } from 'nice-grpc-server-health'
 import type { Clock } from '../../clock.ts'
 import type { Address } from '../../config/values.ts'
-import type { Call } from '../../services/call.ts'
 import type { Health } from '../../services/health.ts'
-import { methodScopes, type RequiredScope } from '../../services/method-scopes.ts'
+import { methodsOf, type Service } from '../service.ts'
 import { createHealthService } from './health.ts'
 import { tolerant } from './malformed.ts'
 import { type GuardedContext, type GuardOptions, guard } from './middleware/guard.ts'
 import { channelOptions } from './options.ts'
 import { createReflection } from './reflection.ts'
-
-/** A generated service definition and what implements it. */
-export interface Service {
-  readonly definition: { readonly fullName: string; readonly methods: object }
-  readonly implementation: Readonly<Record<string, (request: never, call: Call) => unknown>>
-}
 
 /** Files of TLS. */
 export interface TlsFiles {
@@ -59,7 +52,8 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const server = createServer(channelOptions(options.payloadLimit))
   const names = services.map(({ definition }) => definition.fullName)
 
-  const guarded = guard({ ...options, scopes: scopesByPath(services) })
+  const scopes = new Map(methodsOf(services).map(({ grpcPath, required }) => [grpcPath, required]))
+  const guarded = guard({ ...options, scopes })
   for (const { definition, implementation } of services) {
     server.with(guarded).add(tolerant(grpcDefinition(definition)), withCall(implementation))
   }
@@ -90,18 +84,6 @@ function withCall(implementation: Service['implementation']): ServiceImplementat
     return [name, (request: never, { call }: GuardedContext) => method(request, call)]
   })
   return Object.fromEntries(methods)
-}
-
-function scopesByPath(services: readonly Service[]): Map<string, RequiredScope> {
-  const scopes = new Map<string, RequiredScope>()
-  for (const { definition } of services) {
-    for (const [key, method] of Object.entries(grpcDefinition(definition)) as [string, { path: string }][]) {
-      const required = methodScopes[definition.fullName]?.[key]
-      if (required === undefined) throw new Error(`${method.path} has no row in the table of scopes`)
-      scopes.set(method.path, required)
-    }
-  }
-  return scopes
 }
 
 async function readCredentials(tls: TlsFiles | undefined): Promise<ServerCredentials> {

@@ -2,36 +2,16 @@ import { errorCatalogue } from '@millrace/protocol/errors'
 import { encodeErrorDetails, statusDetailsTrailer } from '@millrace/protocol/grpc'
 import { type CallContext, ServerError, Status } from 'nice-grpc'
 import type { Logger } from 'pino'
-import { MillraceError } from '../../../errors.ts'
-import { clip } from '../../../services/clip.ts'
-
-/** Bytes of texts on the wire: many clients take no more than 8 KiB of trailers, and the message travels twice. */
-const mostBytes = { message: 1000, path: 100, field: 200, id: 300 }
+import { errorDetails, isAbort } from '../../error-details.ts'
 
 /**
- * Makes whatever a call threw what its caller gets: a row of the error table with its details in the trailer. Anything
- * that is not ours is a fault: logged in full, and told as no more than its request id.
+ * Makes whatever a call threw what its caller gets: a row of the error table with its details in the trailer.
  *
  * @param method - path of the method, for the log.
  */
 export function toWireError(error: unknown, context: CallContext, requestId: string, method: string, logger: Logger): unknown {
   if (context.signal.aborted || isAbort(error)) return new ServerError(Status.CANCELLED, 'The call was cancelled.')
-  const known = error instanceof MillraceError ? error : fault(error, requestId, method, logger)
-  const message = clip(known.message, mostBytes.message)
-  const { reason, requiredScope, resource, retryAfterMs, quota } = known
-  // What a caller sent comes back in ids and messages: without a cut, a long one would be an answer that cannot be sent.
-  const fields = known.fields?.map((field) => ({ path: clip(field.path, mostBytes.path), message: clip(field.message, mostBytes.field) }))
-  const id = known.id === undefined ? undefined : clip(known.id, mostBytes.id)
-  const details = { reason, message, requestId, fields, requiredScope, resource, id, retryAfterMs, quota }
+  const details = errorDetails(error, requestId, method, logger)
   context.trailer.set(statusDetailsTrailer, encodeErrorDetails(details))
-  return new ServerError(errorCatalogue[reason].grpc, message)
-}
-
-function fault(error: unknown, requestId: string, method: string, logger: Logger): MillraceError {
-  logger.error({ err: error, requestId, method }, 'a call failed for a fault of the server')
-  return new MillraceError('INTERNAL', `The server failed. Its log has the reason under the request id ${requestId}.`)
-}
-
-function isAbort(error: unknown): boolean {
-  return error instanceof Error && error.name === 'AbortError'
+  return new ServerError(errorCatalogue[details.reason].grpc, details.message)
 }

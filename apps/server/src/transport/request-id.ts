@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import type { Metadata } from 'nice-grpc'
 
 /** The header that names a call. */
 export const requestIdHeader = 'request-id'
@@ -9,8 +8,7 @@ const prefix = randomBytes(6).toString('base64url')
 let counter = 0
 
 /** The caller's name for the call when it is a sensible one, else a new one. */
-export function requestIdOf(metadata: Metadata): string {
-  const given = metadata.get(requestIdHeader)
+export function requestIdOf(given: string | undefined): string {
   if (given !== undefined && /^[\x21-\x7e]{1,128}$/.test(given)) return given
   counter++
   return `${prefix}${counter.toString(36)}`

@@ -1,6 +1,6 @@
-import type { Metadata } from 'nice-grpc'
-import { MillraceError } from '../../../errors.ts'
-import { isName } from '../../../services/checks.ts'
+import { MillraceError } from '../errors.ts'
+import { isName } from '../services/checks.ts'
+import type { Header } from './api-key.ts'
 
 /** The header that names the namespace. */
 const namespaceHeader = 'millrace-namespace'
@@ -10,8 +10,8 @@ const namespaceHeader = 'millrace-namespace'
  *
  * @throws VALIDATION
  */
-export function namespaceOf(metadata: Metadata): string {
-  const name = metadata.get(namespaceHeader)
+export function namespaceOf(header: Header): string {
+  const name = header(namespaceHeader)
   if (!name) return 'default'
   if (isName(name)) return name
   const message = 'is not a name; give 1 to 255 characters of A-Z a-z 0-9 . _ : / -'

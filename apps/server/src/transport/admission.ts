@@ -1,0 +1,66 @@
+import type { Keyring } from '../domain/keys/keyring.ts'
+import type { Principal } from '../domain/keys/principal.ts'
+import type { Call } from '../services/call.ts'
+import type { RequiredScope } from '../services/method-scopes.ts'
+import type { Scope } from '../store/ports.ts'
+import { type Header, secretOf } from './api-key.ts'
+import type { CallLifetimes } from './call-lifetimes.ts'
+import { namespaceOf } from './namespace.ts'
+
+/** What admission stands on. */
+export interface AdmissionOptions {
+  readonly keyring: Keyring
+  readonly lifetimes: CallLifetimes
+}
+
+/** What is known of a call before it is admitted. */
+export interface Arrival {
+  readonly requestId: string
+  readonly header: Header
+  /** What the call needs. */
+  readonly required: RequiredScope
+  /** Aborts when the caller has gone. Asked for when something waits for it. */
+  readonly gone: () => AbortSignal
+}
+
+/** A call that makes its signal when it is asked for. */
+export class AdmittedCall implements Call {
+  readonly requestId: string
+  readonly principal: Principal
+  readonly scope: Scope
+  readonly #open: () => ReturnType<CallLifetimes['open']>
+  #lifetime: ReturnType<CallLifetimes['open']> | undefined
+
+  constructor(requestId: string, principal: Principal, scope: Scope, open: () => ReturnType<CallLifetimes['open']>) {
+    this.requestId = requestId
+    this.principal = principal
+    this.scope = scope
+    this.#open = open
+  }
+
+  get signal(): AbortSignal {
+    this.#lifetime ??= this.#open()
+    return this.#lifetime.signal
+  }
+
+  /** Ends watching over the call. */
+  close(): void {
+    this.#lifetime?.close()
+  }
+}
+
+/**
+ * What every call passes, whatever it came over: its key, the method's scope, its namespace. Returns at once for a key in
+ * use.
+ *
+ * @throws UNAUTHENTICATED, PERMISSION_DENIED, VALIDATION
+ */
+export function admit({ keyring, lifetimes }: AdmissionOptions, arrival: Arrival): AdmittedCall | Promise<AdmittedCall> {
+  const { requestId, header, required, gone } = arrival
+  const enter = (principal: Principal): AdmittedCall => {
+    if (required !== 'any key') principal.require(required)
+    return new AdmittedCall(requestId, principal, principal.in(namespaceOf(header)), () => lifetimes.open(principal, gone()))
+  }
+  const found = keyring.authenticate(secretOf(header))
+  return found instanceof Promise ? found.then(enter) : enter(found)
+}
