@@ -1,3 +1,4 @@
+import type * as wire from '@millrace/protocol'
 import { type ClientContext, compileCall } from './context.ts'
 import type { CallOptions } from './options.ts'
 
@@ -33,6 +34,16 @@ export interface WorkerInfo {
   readonly connectedAt: Date
 }
 
+export function fromHealth(health: wire.GetHealthResponse): ClusterHealth {
+  return {
+    healthy: health.healthy,
+    ...(health.detail && { detail: health.detail }),
+    version: health.version,
+    nodes: { active: health.nodes?.active ?? 0, total: health.nodes?.total ?? 0 },
+    queue: { depth: health.queue?.depth ?? 0 },
+  }
+}
+
 /** Says how the servers are. */
 export class Cluster {
   readonly #context: ClientContext
@@ -45,14 +56,7 @@ export class Cluster {
   /** Health of the servers and depth of the queues. */
   async health(call?: CallOptions): Promise<ClusterHealth> {
     const bounds = { ...compileCall(this.#context.options, call), safe: true }
-    const health = await this.#context.caller.unary('ClusterService/GetHealth', {}, bounds)
-    return {
-      healthy: health.healthy,
-      ...(health.detail && { detail: health.detail }),
-      version: health.version,
-      nodes: { active: health.nodes?.active ?? 0, total: health.nodes?.total ?? 0 },
-      queue: { depth: health.queue?.depth ?? 0 },
-    }
+    return fromHealth(await this.#context.caller.unary('ClusterService/GetHealth', {}, bounds))
   }
 
   /** The workers connected for the tenant, oldest connection first. */

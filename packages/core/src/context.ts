@@ -25,6 +25,8 @@ export interface ClientContext {
   /** Resolves with the end of the lease, after a renewal. */
   readonly settler: Coalescer<wire.Settlement, wire.SettleResult, Date | undefined>
   readonly follower: TaskFollower
+  /** Called when the client is closed. */
+  readonly onClose: Set<(error: MillraceError) => void>
 }
 
 /** Makes what the parts of one client share. */
@@ -38,6 +40,7 @@ export function createContext(transport: Transport, options: CompiledOptions, cl
     clock,
     caller,
     follower: new TaskFollower(transport, options, clock),
+    onClose: new Set(),
     submitter: new Coalescer<wire.NewTask, wire.SubmitTaskResult, TaskResult>({
       clock,
       refusal,
@@ -74,6 +77,7 @@ export async function closeContext(context: ClientContext): Promise<void> {
   const error = new UnavailableError({ reason: 'UNAVAILABLE', message: 'This client is closed.' })
   for (const coalescer of [context.submitter, context.enqueuer, context.settler]) coalescer.close(error)
   context.caller.close(error)
+  for (const close of context.onClose) close(error)
   context.follower.close(error)
   await context.transport.close()
 }

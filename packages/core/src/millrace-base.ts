@@ -13,6 +13,9 @@ import type { Transport } from './transport.ts'
 /** Wait between two questions whether the server is ready. */
 const readyIntervalMs = 100
 
+/** What the parts of a client share, for what is not part of the class, so that who does not use it does not carry it. */
+export let contextOf: (client: MillraceBase) => ClientContext
+
 /** What every Millrace client has, whatever its transport. Makes no connection before the first call. */
 export class MillraceBase {
   readonly #context: ClientContext
@@ -24,6 +27,10 @@ export class MillraceBase {
   readonly keys: Keys
   /** How the servers are. */
   readonly cluster: Cluster
+
+  static {
+    contextOf = (client) => client.#context
+  }
 
   constructor(transport: Transport, options: CompiledOptions, clock: Clock = systemClock) {
     this.#context = createContext(transport, options, clock)

@@ -56,9 +56,12 @@ export interface TaskList {
 /** The newest tasks that fit a filter, as a view. */
 export function taskListView(engine: JobEngine, scope: Scope, filter: JobFilter, limit: number): LiveView<TaskList> {
   const sorted = { ...filter, labels: Object.entries(filter.labels ?? {}).sort(), states: filter.states?.toSorted() }
+  const { tenant, namespace } = scope
   return {
-    ...scope,
-    key: `tasks ${JSON.stringify([sorted, limit])}`,
+    tenant,
+    namespace,
+    // The whole scope: who may see less shares no view with who may see more.
+    key: `tasks ${JSON.stringify([scope, sorted, limit])}`,
     queue: filter.queue,
     async read() {
       const tasks: JobRecord[] = []
@@ -85,7 +88,9 @@ export function taskListView(engine: JobEngine, scope: Scope, filter: JobFilter,
 
 /** The counts of a queue, as a view. */
 export function queueStatsView(engine: JobEngine, scope: Scope, queue: string): LiveView<QueueStats> {
-  return { ...scope, key: `stats ${queue}`, queue, read: () => engine.stats(scope, queue), same: sameFields }
+  const { tenant, namespace } = scope
+  const key = `stats ${JSON.stringify([scope, queue])}`
+  return { tenant, namespace, key, queue, read: () => engine.stats(scope, queue), same: sameFields }
 }
 
 /** The health of the servers, as a view. */

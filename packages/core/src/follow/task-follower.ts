@@ -20,6 +20,10 @@ export interface FollowListener {
   readonly terminalOnly: boolean
   /** Stay through outages of any length, because the listener has a time limit of its own. */
   readonly patient: boolean
+  /** The connection broke and is being opened again. */
+  interrupted?(error: MillraceError): void
+  /** It stands again. What changed meanwhile follows. */
+  resumed?(): void
 }
 
 /** One followed task and everybody who follows it. */
@@ -45,7 +49,7 @@ export class TaskFollower {
     const events = {
       update: (update: wire.TaskUpdate) => this.#update(update),
       missing: (taskId: string) => this.#missing(taskId),
-      connected: () => this.#outage.over(),
+      connected: () => this.#connected(),
       broken: (error: MillraceError) => this.#broken(error),
       followed: () => this.#entries.values(),
     }
@@ -56,7 +60,7 @@ export class TaskFollower {
 
   /** Why the server cannot be asked at the moment. */
   get lastError(): MillraceError | undefined {
-    return this.#outage.lastsMs > 0 ? this.#lastError : undefined
+    return this.#lastError
   }
 
   /** Follows a task. Returns what ends it. */
@@ -119,6 +123,14 @@ export class TaskFollower {
     for (const listener of [...entry.listeners]) listener.fail(error)
   }
 
+  #connected(): void {
+    if (this.#lastError) {
+      this.#lastError = undefined
+      for (const { listeners } of this.#entries.values()) for (const listener of listeners) listener.resumed?.()
+    }
+    this.#outage.over()
+  }
+
   /** Decides whether the stream is opened again: not for what will not mend by itself, nor for nobody. */
   #broken(error: MillraceError): number | undefined {
     const { logger, timeoutMs } = this.#options
@@ -126,10 +138,12 @@ export class TaskFollower {
     if (!this.#outage.mends(error)) for (const entry of [...this.#entries.values()]) this.#failEntry(entry, error)
     else if (this.#outage.lastsMs > timeoutMs) this.#failImpatient(error)
     if (this.#entries.size === 0) {
+      this.#lastError = undefined
       this.#outage.over()
       return undefined
     }
     const delay = this.#outage.next(error)
+    for (const { listeners } of this.#entries.values()) for (const listener of listeners) listener.interrupted?.(error)
     logger.warn(`Lost the stream of task updates; opening it again in ${Math.round(delay)} ms`, { error: error.message })
     return delay
   }

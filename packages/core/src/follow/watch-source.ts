@@ -37,14 +37,16 @@ export class WatchSource implements FollowSource {
   }
 
   async #watch({ taskId, revision }: FollowedTask, signal: AbortSignal): Promise<void> {
-    let afterRevision = Math.max(revision, 0)
+    let seen = revision
     while (!signal.aborted) {
       try {
-        for await (const { update } of this.#transport.serverStream('TaskService/WatchTask', { taskId, afterRevision }, { signal })) {
+        // The last state is asked for again: that it comes says that the stream stands.
+        const request = { taskId, afterRevision: Math.max(seen - 1, 0) }
+        for await (const { update } of this.#transport.serverStream('TaskService/WatchTask', request, { signal })) {
           this.#events.connected()
           if (signal.aborted) return
           if (!update) continue
-          afterRevision = update.revision
+          seen = update.revision
           this.#events.update(update)
           if (isTerminalState(update.state)) return
         }

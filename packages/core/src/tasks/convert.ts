@@ -2,8 +2,8 @@ import type * as wire from '@millrace/protocol'
 import { toMs } from '../durations.ts'
 import { invalid } from '../errors/errors.ts'
 import { decodePayload, encodePayload } from '../payload.ts'
-import { fromJobError, fromState, toDate, toInt, toRetryPolicy, toText, toTexts } from '../wire.ts'
-import type { SubmitTaskOptions, TaskInfo, TaskLogEntry, TaskPriority, TaskStatus, TaskUpdate } from './types.ts'
+import { fromJobError, fromState, toDate, toInt, toRetryPolicy, toState, toText, toTexts } from '../wire.ts'
+import type { ListTasksOptions, SubmitTaskOptions, TaskInfo, TaskLogEntry, TaskPriority, TaskStatus, TaskUpdate } from './types.ts'
 
 const priorities: Readonly<Record<string, number>> = { low: -10, normal: 0, high: 10, critical: 100 }
 const levels: readonly TaskLogEntry['level'][] = ['info', 'debug', 'info', 'warn', 'error']
@@ -39,6 +39,20 @@ function toPriority(priority: TaskPriority | undefined): number {
   const value = priorities[priority]
   if (value === undefined) throw invalid('priority', `'${priority}' is not one of low, normal, high, critical.`)
   return value
+}
+
+/** What a list of tasks asks of them. */
+export function toTaskFilter(
+  options: Pick<ListTasksOptions, 'labels' | 'status' | 'function' | 'queue' | 'batchId'>,
+): Omit<wire.ListTasksRequest, 'limit' | 'cursor'> {
+  const { status = [] } = options
+  return {
+    labels: toTexts('labels', options.labels),
+    states: (typeof status === 'string' ? [status] : status).map(toState),
+    function: toText('function', options.function),
+    queue: toText('queue', options.queue),
+    batchId: toText('batchId', options.batchId),
+  }
 }
 
 /** The parts that a task and an update have in common. */

@@ -5,8 +5,8 @@ import { errorFromItem, notFound } from '../errors/to-error.ts'
 import { createRequestId } from '../ids.ts'
 import type { CallOptions } from '../options.ts'
 import { createList, type List } from '../page.ts'
-import { itemOverhead, missingField, toInt, toState, toText, toTexts } from '../wire.ts'
-import { fromTask, fromTaskState, toNewTask } from './convert.ts'
+import { itemOverhead, missingField, toInt, toText } from '../wire.ts'
+import { fromTask, fromTaskState, toNewTask, toTaskFilter } from './convert.ts'
 import { createLogList, tailLogs } from './logs.ts'
 import { SubmittedTask } from './task-handle.ts'
 import { TaskWatch } from './task-watch.ts'
@@ -118,20 +118,11 @@ export class Tasks {
 
   /** Lists tasks, newest first. */
   list(options: ListTasksOptions = {}): List<TaskInfo> {
-    const { status = [], labels, function: name, queue, batchId, limit, cursor } = options
     return createList(async (from) => {
-      const request: wire.ListTasksRequest = {
-        labels: toTexts('labels', labels),
-        states: (typeof status === 'string' ? [status] : status).map(toState),
-        function: toText('function', name),
-        queue: toText('queue', queue),
-        batchId: toText('batchId', batchId),
-        limit: toInt('limit', limit),
-        cursor: from,
-      }
+      const request: wire.ListTasksRequest = { ...toTaskFilter(options), limit: toInt('limit', options.limit), cursor: from }
       const { tasks, nextCursor } = await this.#context.caller.unary('TaskService/ListTasks', request, this.#read(options))
       return { items: tasks.map((task) => fromTask(task)), nextCursor }
-    }, cursor)
+    }, options.cursor)
   }
 
   /** Cancels a task; a running handler's signal fires. @throws ConflictError when it has ended, TaskNotFoundError. */
