@@ -81,9 +81,9 @@ module.exports = {
     ),
     forbid(
       'server-composition',
-      'Only main composes: everything else knows store/ports.ts, not an adapter.',
-      { path: '^apps/server/', pathNot: [`${server}/store/`, `${server}/(main|serve)[.]ts$`, tests] },
-      { path: `${server}/store/`, pathNot: `${server}/store/ports[.]ts$` },
+      'Only main composes: everything else knows the ports, not an adapter.',
+      { path: '^apps/server/', pathNot: [`${server}/store/`, `${server}/(main|serve|stores)[.]ts$`, tests] },
+      { path: `${server}/store/`, pathNot: `${server}/store/(ports|sections|schema-report)[.]ts$` },
     ),
     forbid(
       'server-adapters',

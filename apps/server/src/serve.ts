@@ -28,6 +28,7 @@ import { createWorkerService } from './services/worker-service.ts'
 import { StartError } from './start-error.ts'
 import type { Store } from './store/ports.ts'
 import { openSqliteStore } from './store/sqlite/open.ts'
+import { sqlitePath } from './stores.ts'
 import { CallLifetimes } from './transport/call-lifetimes.ts'
 import { type GrpcServer, startGrpcServer } from './transport/grpc/server.ts'
 import { version } from './version.ts'
@@ -182,15 +183,10 @@ async function openStore(config: ServerConfig, clock: Clock): Promise<Store> {
       return await openPostgresStore({ ...options, url: config.store })
     }
     await mkdir(config.data, { recursive: true })
-    return await openSqliteStore({ ...options, path: storePath(config) })
+    return await openSqliteStore({ ...options, path: sqlitePath(config) })
   } catch (error) {
     throw startError(error, config)
   }
-}
-
-/** The directory of the store. */
-function storePath({ store, data }: ServerConfig): string {
-  return store.slice('sqlite:'.length) || data
 }
 
 function isPretty({ logFormat, dev }: ServerConfig): boolean {
@@ -226,7 +222,7 @@ function startError(error: unknown, config: ServerConfig): unknown {
   }
   if (code === 'ERR_SQLITE_ERROR') {
     return new StartError(
-      `The store in '${storePath(config)}' cannot be used (${error.message}). Restore the directory from a backup, or give another.`,
+      `The store in '${sqlitePath(config)}' cannot be used (${error.message}). Restore the directory from a backup, or give another.`,
       {
         cause: error,
       },

@@ -30,6 +30,11 @@ export class Output {
     this.#err.write(`${text}\n`)
   }
 
+  /** Shows how far something is, on one line that the next one takes the place of; on terminals alone. '' removes it. */
+  progress(text: string): void {
+    if ((this.#err as { isTTY?: boolean }).isTTY) this.#err.write(`\r\x1b[2K${text}`)
+  }
+
   /** Writes an error. */
   error(text: string): void {
     this.#err.write(`${styleText('red', 'error:', { stream: this.#err })} ${text}\n`)

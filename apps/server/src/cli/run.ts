@@ -1,6 +1,8 @@
 import type { Writable } from 'node:stream'
 import { nearest } from '../suggest.ts'
 import { CallError, type Command, UsageError } from './command.ts'
+import { archive } from './commands/archive.ts'
+import { db } from './commands/db.ts'
 import { health } from './commands/health.ts'
 import { keys } from './commands/keys.ts'
 import { queues } from './commands/queues.ts'
@@ -12,7 +14,7 @@ import { Output } from './output.ts'
 import { parseCommandLine } from './parse.ts'
 
 /** Every command, in the order of the help. */
-export const commands: readonly Command[] = [serve, ...keys, ...tasks, ...queues, health, version]
+export const commands: readonly Command[] = [serve, ...keys, ...tasks, ...queues, ...db, ...archive, health, version]
 
 /** What the CLI runs in. */
 export interface Surroundings {

@@ -1,22 +1,10 @@
-import { flagOf, type Setting, settings, variableOf } from '../../config/settings.ts'
+import { type Setting, type SettingName, settings, variableOf } from '../../config/settings.ts'
 import type { Command, Option } from '../command.ts'
+import { configOption, settingOption } from '../setting-options.ts'
 
 const options: Option[] = Object.entries<Setting>(settings)
   .filter(([, setting]) => !setting.secret)
-  .map(([name, { placeholder, help, default: fallback }]) => ({
-    name: flagOf(name).slice(2),
-    placeholder,
-    help,
-    default: placeholder && fallback !== undefined ? String(fallback) : undefined,
-    variable: variableOf(name),
-  }))
-
-const configOption: Option = {
-  name: 'config',
-  placeholder: 'FILE',
-  help: 'File of settings. Default: millrace.config.json, .mjs, .js or .ts in the working directory, when there is one.',
-  variable: 'MILLRACE_CONFIG',
-}
+  .map(([name]) => settingOption(name as SettingName))
 
 const secrets = Object.entries<Setting>(settings)
   .filter(([, setting]) => setting.secret)

@@ -55,7 +55,8 @@ const parsers: Readonly<Record<number, (text: string) => unknown>> = {
   701: Number,
 }
 const asText = (text: string) => text
-const types = { getTypeParser: (oid: number) => parsers[oid] ?? asText }
+/** How the driver reads values. */
+export const types = { getTypeParser: (oid: number) => parsers[oid] ?? asText }
 
 /** The connections to Postgres. Every error that leaves it is a `MillraceError`, or a fault of the statement. */
 export class Database {

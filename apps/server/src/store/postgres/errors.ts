@@ -7,7 +7,8 @@ const faults: Readonly<Record<string, string>> = {
   '28P01': 'Postgres refuses the password: check the user and password of the URL.',
   '3D000': 'The database does not exist: create it, or correct the URL.',
   '3F000': 'The tables are not there: run `millrace db migrate`.',
-  '42501': 'The user of the URL may not do this: it must own the schema "millrace", or have been granted its use.',
+  '42501':
+    'The user of the URL may not do this: let its owner run `millrace db migrate`, and grant this one the use of the schema "millrace".',
   '42703': 'The tables are not those of this version: run `millrace db check`.',
   '42P01': 'The tables are not those of this version: run `millrace db migrate`.',
   '53100': "Postgres's disk is full: free space on its volume. Nothing acknowledged is lost.",

@@ -50,7 +50,7 @@ describe('a store that cannot be opened says why', () => {
     const { url, drop } = await server.create()
     await (await open(url)).close()
     await sql(url, "UPDATE millrace.meta SET value = 99 WHERE key IN ('schema', 'works_with')")
-    await expect(open(url)).rejects.toMatchObject(unavailable(/schema version 99.*start a newer server/))
+    await expect(open(url)).rejects.toMatchObject(unavailable(/schema version 99.*use a newer millrace.*millrace db check/))
     await drop()
   })
 

@@ -61,6 +61,9 @@ const list: Statement = {
     FROM millrace.nodes WHERE owner IS NOT NULL ORDER BY slot`,
 }
 
+/** SQL: how many servers use the database. */
+export const activeNodes = `SELECT count(*) AS active FROM millrace.nodes WHERE owner IS NOT NULL AND seen_at > clock_timestamp() - ${deadAfter}`
+
 /** This server among the others: its slot, its sign of life, and who else is there. */
 export class Nodes {
   readonly #db: Database

@@ -1,3 +1,4 @@
+import { MillraceError } from '../../errors.ts'
 import type { Store, StoreListener, StoreOptions } from '../ports.ts'
 import { readConnectionUrl } from './connection.ts'
 import { Context } from './context.ts'
@@ -29,11 +30,19 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const db = new Database(readConnectionUrl(options.url))
   try {
     await migrate(db)
+    await refuseHalfCopy(db)
     return await postgresStore(db, options)
   } catch (error) {
     await db.close()
     throw error
   }
+}
+
+async function refuseHalfCopy(db: Database): Promise<void> {
+  const rows = await db.transaction((transaction) => transaction.query("SELECT FROM millrace.meta WHERE key = 'loading'"))
+  if (rows.length === 0) return
+  const what = 'An import into the database is not finished: finish it with `millrace import`, or drop the schema "millrace".'
+  throw new MillraceError('UNAVAILABLE', what)
 }
 
 async function postgresStore(db: Database, options: StoreOptions): Promise<PostgresStore> {

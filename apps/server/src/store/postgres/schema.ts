@@ -171,7 +171,7 @@ async function versionIn(transaction: Transaction): Promise<number> {
   if (read('works_with') > migrations.length) {
     throw new MillraceError(
       'UNAVAILABLE',
-      `The database has schema version ${read('schema')}, this server knows ${migrations.length}: start a newer server.`,
+      `The database has schema version ${read('schema')}, this millrace knows ${migrations.length}: use a newer millrace (\`millrace db check\` shows the difference).`,
     )
   }
   return read('schema')

@@ -5,12 +5,7 @@ import { type EnqueueOutcome, type EnqueueRequest, type EnqueueResult, JobState,
 import { BlobKind } from './blobs.ts'
 import type { Context } from './context.ts'
 import type { LaneEntry, QueueEntry } from './lanes.ts'
-
-/** A remembered answer: `[seq, how many in a row, created]`, and the batch. */
-interface Remembered {
-  readonly runs: readonly (readonly [number, number, 0 | 1])[]
-  readonly batch?: number
-}
+import { recall, remember } from './remembered.ts'
 
 /** How long a caller should wait before it tries a full queue again. */
 const fullRetryMs = 250
@@ -46,13 +41,13 @@ export class Enqueue {
     const { scope, requestId, now } = request
     if (requestId !== '') {
       const row = this.#findRequest.get(scope.tenant, requestKey(scope, requestId))
-      if (row) return recall(JSON.parse(String(row.outcome)) as Remembered)
+      if (row) return recall(String(row.outcome))
     }
     const batch = request.batch ? this.#context.sequence.next() : undefined
     const touched = new Set<LaneEntry>()
     const outcomes = request.jobs.map((job) => this.#one(request, job, batch, touched))
     if (requestId !== '' && !outcomes.some((outcome) => 'error' in outcome)) {
-      this.#insertRequest.run(scope.tenant, requestKey(scope, requestId), JSON.stringify(remember(outcomes, batch)), now)
+      this.#insertRequest.run(scope.tenant, requestKey(scope, requestId), remember(outcomes, batch), now)
     }
     for (const lane of touched) this.#context.ready(lane)
     return { outcomes, batch }
@@ -137,23 +132,4 @@ function requestKey(scope: Scope, requestId: string): string {
 
 function hashOf(job: NewJob): Uint8Array {
   return createHash('sha256').update(`${job.function}\n${job.contentType}\n`).update(job.payload).digest()
-}
-
-function remember(outcomes: readonly EnqueueOutcome[], batch: number | undefined): Remembered {
-  const runs: [number, number, 0 | 1][] = []
-  for (const outcome of outcomes) {
-    if ('error' in outcome) continue
-    const last = runs.at(-1)
-    const created = outcome.created ? 1 : 0
-    if (last && last[2] === created && last[0] + last[1] === outcome.seq) last[1]++
-    else runs.push([outcome.seq, 1, created])
-  }
-  return { runs, batch }
-}
-
-function recall({ runs, batch }: Remembered): EnqueueResult {
-  const outcomes = runs.flatMap(([first, length, created]) =>
-    Array.from({ length }, (_, i) => ({ seq: first + i, created: created === 1 })),
-  )
-  return { outcomes, batch }
 }

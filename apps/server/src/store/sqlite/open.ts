@@ -45,10 +45,8 @@ const datasync = promisify(fdatasync)
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   let db: DatabaseSync | undefined
   try {
-    if (options.path !== ':memory:') mkdirSync(options.path, { recursive: true })
-    db = new DatabaseSync(options.path === ':memory:' ? options.path : join(options.path, 'millrace.db'))
-    db.exec(pragmas)
-    migrate(db)
+    db = openDatabase(options.path)
+    admitServer(db)
     return sqliteStore(db, options, options.path === ':memory:' ? undefined : `${options.path}/millrace.db-wal`)
   } catch (error) {
     db?.close()
@@ -56,8 +54,30 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   }
 }
 
+/** Opens the database of a folder, for one process alone; brings its schema up to date unless told not to. */
+export function openDatabase(path: string, prepare: (db: DatabaseSync) => void = migrate): DatabaseSync {
+  if (path !== ':memory:') mkdirSync(path, { recursive: true })
+  const db = new DatabaseSync(path === ':memory:' ? path : join(path, 'millrace.db'))
+  try {
+    db.exec(pragmas)
+    prepare(db)
+    return db
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}
+
+/** Counts the uses by servers, so that a copy in the making knows when it is of the past; and refuses half a copy. */
+function admitServer(db: DatabaseSync): void {
+  if (db.prepare("SELECT 1 FROM meta WHERE key = 'loading'").get()) {
+    throw new MillraceError('UNAVAILABLE', 'An import into it is not finished: finish it with `millrace import`, or delete it.')
+  }
+  db.exec("INSERT INTO meta VALUES ('opened', 1) ON CONFLICT (key) DO UPDATE SET value = value + 1")
+}
+
 /** Says which folder, and what to do. */
-function openError(error: unknown, path: string): unknown {
+export function openError(error: unknown, path: string): unknown {
   const known = storageError(error)
   if (known instanceof MillraceError) {
     return new MillraceError('UNAVAILABLE', `The store in '${path}' cannot be opened. ${known.message}`, {}, { cause: error })

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { MillraceError } from '../../errors.ts'
 
 /**
  * The schema, one entry a version, applied in order and never changed once released.
@@ -10,7 +11,7 @@ import type { DatabaseSync } from 'node:sqlite'
  * - `token` is the fencing token of the latest lease. It stays after the holder settled the job, so that a repeated
  *   settlement can be told from a stale one, and is NULL after anything else ended the lease.
  */
-const migrations: readonly string[] = [
+export const migrations: readonly string[] = [
   `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
   INSERT INTO meta VALUES ('seq', 0);
@@ -78,11 +79,23 @@ const migrations: readonly string[] = [
   `,
 ]
 
-/** Brings a database to this version's schema. Throws when a newer version wrote it. */
+/** The database's version of the schema; 0 when it has none. */
+export function versionOf(db: DatabaseSync): number {
+  return (db.prepare('PRAGMA user_version').get() as { user_version: number }).user_version
+}
+
+/**
+ * Brings a database to this version's schema.
+ *
+ * @throws MillraceError UNAVAILABLE when a newer version wrote it.
+ */
 export function migrate(db: DatabaseSync): void {
-  const { user_version: version } = db.prepare('PRAGMA user_version').get() as { user_version: number }
+  const version = versionOf(db)
   if (version > migrations.length) {
-    throw new Error(`The database has schema version ${version}, this server knows ${migrations.length}: start a newer server.`)
+    throw new MillraceError(
+      'UNAVAILABLE',
+      `It has schema version ${version}, this millrace knows ${migrations.length}: use a newer millrace (\`millrace db check\` shows the difference).`,
+    )
   }
   for (let next = version; next < migrations.length; next++) {
     db.exec(`BEGIN; ${migrations[next]}; PRAGMA user_version = ${next + 1}; COMMIT;`)

@@ -1,0 +1,100 @@
+import type { EnqueueResult } from './ports.ts'
+
+/** What a column of a section holds. `real` has the precision of 32 bits. */
+export type Kind = 'number' | 'real' | 'boolean' | 'text' | 'bytes'
+
+/** A value of a record. */
+export type Value = number | string | boolean | Uint8Array | null
+
+/** A record: its values in the order of its section's columns. */
+export type Row = readonly Value[]
+
+/** One kind of what a store keeps, in the form in which it is moved from store to store. */
+export interface Section {
+  readonly name: string
+  /** Columns that name a record; records come in their order, texts by their bytes. */
+  readonly key: readonly string[]
+  readonly columns: Readonly<Record<string, Kind>>
+}
+
+/**
+ * All that a store keeps, in the order in which it is loaded: what a record refers to comes before it. A section is a table of
+ * its name with these columns in every adapter, unless the adapter says otherwise. What follows from other records (labels,
+ * the places of payloads) is not in it.
+ */
+export const sections: readonly Section[] = [
+  section('tenants', 'tenant', 'tenant name:text created_at'),
+  section('keys', 'tenant seq', 'tenant seq name:text hash:bytes hint:text scopes:text namespaces:text created_at expires_at revoked_at'),
+  section('queues', 'tenant queue', 'tenant queue namespace:text name:text retry:text max_depth paused:boolean created_at'),
+  section('lanes', 'tenant lane', 'tenant lane queue function:text scheduled pending running completed failed cancelled dead total'),
+  // A completed job has no timeout, retry policy, progress or time of its last change but its end: nothing asks for them.
+  // `token` is that of a lease which its holder may still name. `lease_ms`, `lease_until` and `deadline` are a running job's.
+  section(
+    'jobs',
+    'tenant seq',
+    `tenant seq lane state priority attempts max_attempts revision timeout_ms token lease_ms lease_until deadline created_at
+     updated_at run_at started_at finished_at batch progress:real worker:text message:text idempotency_key:text retry:text
+     content_type:text headers:text labels:text result_type:text error:text payload:bytes result:bytes`,
+  ),
+  section('logs', 'tenant seq line', 'tenant seq line timestamp level message:text fields:text'),
+  section('idempotency', 'tenant queue key', 'tenant queue key:text seq hash:bytes'),
+  // `outcome` is what `spellOutcome` writes.
+  section('requests', 'tenant id', 'tenant id:text outcome:text created_at'),
+]
+
+/** Declares a section: names apart by blanks; a column without a kind is a number. */
+function section(name: string, key: string, columns: string): Section {
+  const kinds = columns.split(/\s+/).map((column) => {
+    const [name, kind = 'number'] = column.split(':')
+    return [name, kind as Kind] as const
+  })
+  return { name, key: key.split(' '), columns: Object.fromEntries(kinds) }
+}
+
+/** What a remembered request's `outcome` is in its section: numbers of jobs, and whether the request made them. */
+interface SpelledOutcome {
+  readonly jobs: readonly (readonly [seq: number, created: boolean])[]
+  readonly batch?: number
+}
+
+/** Writes what a request without errors was answered. */
+export function spellOutcome({ outcomes, batch }: EnqueueResult): string {
+  const jobs = outcomes.flatMap((outcome) => ('seq' in outcome ? [[outcome.seq, outcome.created] as const] : []))
+  return JSON.stringify({ jobs, batch } satisfies SpelledOutcome)
+}
+
+/** Reads what {@link spellOutcome} wrote. */
+export function readOutcome(text: string): EnqueueResult {
+  const { jobs, batch } = JSON.parse(text) as SpelledOutcome
+  return { outcomes: jobs.map(([seq, created]) => ({ seq, created })), batch }
+}
+
+/** Where a load stands. */
+export interface LoadState {
+  /** The archive being loaded. */
+  readonly archive: number
+  /** Records of it that are in the store, durably. */
+  readonly records: number
+}
+
+/** A store that no server uses, opened to be copied from or to. Errors say what to do. */
+export interface StoreArchive {
+  /** Another after every use by a server. */
+  stamp(): Promise<string>
+  /** No number given so far is larger. */
+  lastSeq(): Promise<number>
+  /** About how many records there are. */
+  estimate(section: Section): Promise<number>
+  /** Records in order, those after the one with the key `after`. Memory does not grow with their number. */
+  dump(section: Section, after?: Row): AsyncIterable<Row>
+
+  /** The load under way, if there is one: while there is, no server starts on the store. */
+  loading(): Promise<LoadState | undefined>
+  /** Begins a load. Rejects with FAILED_PRECONDITION when there is anything in the store. */
+  beginLoad(archive: number): Promise<void>
+  /** Adds records, all or none, durably. `state` is where the load stood before. */
+  load(section: Section, rows: readonly Row[], state: LoadState): Promise<void>
+  /** Ends the load: numbers given from now on are larger than `lastSeq`, and servers may start. */
+  endLoad(lastSeq: number): Promise<void>
+  close(): Promise<void>
+}
