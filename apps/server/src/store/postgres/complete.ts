@@ -49,6 +49,7 @@ export async function completeJobs(context: Context, completions: readonly Compl
   const placed = inLockOrder(completions).map((completion) => ({ ...completion, start: results.add(completion.result) }))
   const values = rows.values(placed)
   const done = await context.db.run<[number, number]>(complete, [results.all(), context.writer(Writer.complete), ...values])
+  context.vacuum.removed(done.length)
   await context.announce({ changes: done.map(([tenant, seq]) => ({ tenant, seq, state: JobState.completed, cause: 'settled' })) })
   return new Set(done.map(([tenant, seq]) => jobKey(tenant, seq)))
 }

@@ -8,6 +8,7 @@ import { Nodes } from './nodes.ts'
 import { Sequence } from './sequence.ts'
 import { SharedTime } from './shared-time.ts'
 import { Signals } from './signals.ts'
+import { Vacuum } from './vacuum.ts'
 
 /** What a committed change makes known. */
 export interface News {
@@ -32,6 +33,7 @@ export class Context {
   readonly heads = new Heads()
   readonly handoff: Handoff
   readonly signals: Signals
+  readonly vacuum: Vacuum
   #checking: NodeJS.Timeout | undefined
   listener: StoreListener = { ready() {}, changed() {} }
 
@@ -50,6 +52,7 @@ export class Context {
     this.sequence = new Sequence(this.time.now)
     this.lanes = new Lanes(db)
     this.nodes = new Nodes(db, this.sequence, this.time, () => this.missed())
+    this.vacuum = new Vacuum(db)
     this.handoff = new Handoff(this)
     this.signals = new Signals(db, this.lanes, this.nodes, {
       ready: (lanes) => this.#ready(lanes),
@@ -76,6 +79,7 @@ export class Context {
   async stop(): Promise<void> {
     clearInterval(this.#checking)
     await this.signals.stop()
+    await this.vacuum.stop()
     await this.nodes.stop()
   }
 
