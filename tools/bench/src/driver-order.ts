@@ -5,11 +5,13 @@ import type { PhaseName } from './options.ts'
 import type { PhaseResult } from './phases/phase.ts'
 import type { Sizes } from './sizes.ts'
 import type { RedisAddress } from './systems/bullmq-client.ts'
+import type { DatabaseAddress } from './systems/database.ts'
 import type { MillraceAddress } from './systems/millrace-client.ts'
 
 /** A server as its client sees it. */
 interface ServerAt<Address> {
-  readonly pid: number
+  /** Absent where the client works on the database itself. */
+  readonly pid?: number
   readonly address: Address
 }
 
@@ -20,6 +22,8 @@ interface Work {
   readonly rounds: number
   /** Where the client's CPU profile goes; absent: none. */
   readonly profileFile?: string
+  /** The Postgres under it all. */
+  readonly database?: DatabaseAddress
 }
 
 /** What a driver process is to do. */
@@ -27,6 +31,8 @@ export type DriverOrder = Work &
   (
     | { readonly system: 'bullmq'; readonly servers: readonly ServerAt<RedisAddress>[] }
     | { readonly system: 'millrace'; readonly servers: readonly ServerAt<MillraceAddress>[] }
+    | { readonly system: 'pg-boss'; readonly batches: boolean; readonly servers: readonly ServerAt<DatabaseAddress>[] }
+    | { readonly system: 'graphile-worker'; readonly batches: boolean; readonly servers: readonly ServerAt<DatabaseAddress>[] }
   )
 
 /** Runs one driver process. Throws when it ends without an answer; what it had to say is on stderr by then. */

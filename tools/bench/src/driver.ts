@@ -3,8 +3,10 @@ import type { DriverOrder } from './driver-order.ts'
 import { claim } from './phases/claim.ts'
 import { enqueueBatch, enqueueSingle } from './phases/enqueue.ts'
 import { latency } from './phases/latency.ts'
+import { nodes } from './phases/nodes.ts'
 import type { PhaseContext, PhaseResult } from './phases/phase.ts'
 import { processJobs } from './phases/process.ts'
+import { size } from './phases/size.ts'
 import type { SystemClient } from './systems/client.ts'
 import { measureAgainst } from './window.ts'
 
@@ -20,6 +22,14 @@ async function connect(order: DriverOrder): Promise<SystemClient[]> {
     const { bullmqClient } = await import('./systems/bullmq-client.ts')
     return order.servers.map(({ address }) => bullmqClient(address))
   }
+  if (order.system === 'pg-boss') {
+    const { pgBossClient } = await import('./systems/pg-boss-client.ts')
+    return Promise.all(order.servers.map(({ address }) => pgBossClient(address, order.batches)))
+  }
+  if (order.system === 'graphile-worker') {
+    const { graphileWorkerClient } = await import('./systems/graphile-worker-client.ts')
+    return Promise.all(order.servers.map(({ address }) => graphileWorkerClient(address, order.batches)))
+  }
   const { millraceClient } = await import('./systems/millrace-client.ts')
   return order.servers.map(({ address }) => millraceClient(address))
 }
@@ -28,8 +38,11 @@ async function carryOut(order: DriverOrder): Promise<PhaseResult[]> {
   const clients = await connect(order)
   try {
     if (order.phase === 'claim') return await claim(clients, order.sizes, order.rounds)
-    const measure = measureAgainst(order.servers[0]!.pid, order.profileFile)
-    return [await phases[order.phase]!({ client: clients[0]!, sizes: order.sizes, measure })]
+    const { servers, database, sizes, profileFile } = order
+    const measure = measureAgainst({ servers: servers.flatMap(({ pid }) => pid ?? []), database: database?.pid }, profileFile)
+    if (order.phase === 'nodes') return [await nodes(clients, sizes, measure)]
+    if (order.phase === 'size') return [await size({ client: clients[0]!, sizes, measure }, database!)]
+    return [await phases[order.phase]!({ client: clients[0]!, sizes, measure })]
   } finally {
     await Promise.all(clients.map((client) => client.close()))
   }

@@ -2,7 +2,8 @@ import { closeSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, realpath
 import { createRequire } from 'node:module'
 import { availableParallelism, cpus, loadavg, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
-import { redisVersion } from '@millrace/dev'
+import { postgresVersion, redisVersion } from '@millrace/dev'
+import type { StoreName } from './options.ts'
 import { percentile } from './statistics.ts'
 
 /** What the figures depend on. */
@@ -35,10 +36,14 @@ export function machineFacts(dir: string): MachineFacts {
   }
 }
 
-/** What Millrace is compared with. Throws when there is no Redis. */
-export function peerVersions(): string {
-  const require = createRequire(import.meta.url)
-  const version = (name: string) => (require(`${name}/package.json`) as { version: string }).version
+/** What Millrace is compared with. Throws when there is no Redis, or no Postgres. */
+export function peerVersions(store: StoreName): string {
+  const { dependencies } = createRequire(import.meta.url)('../package.json') as { dependencies: Record<string, string> }
+  // They are exact, and not every package shows its own.
+  const version = (name: string) => dependencies[name]!
+  if (store === 'postgres') {
+    return `Postgres ${postgresVersion()} as it comes; pg-boss ${version('pg-boss')}, graphile-worker ${version('graphile-worker')} on pg ${version('pg')}`
+  }
   return `BullMQ ${version('bullmq')} on ioredis ${version('ioredis')} and Redis ${redisVersion()}, appendonly yes`
 }
 

@@ -5,6 +5,7 @@ import { machineFacts, makeDataDir, peerVersions } from './machine.ts'
 import { type BenchOptions, help, parseOptions } from './options.ts'
 import { rowsOf } from './rows.ts'
 import { run } from './run.ts'
+import { runOnPostgres } from './run-postgres.ts'
 import { sizesFor } from './sizes.ts'
 import { describeMachine, drawTable } from './table.ts'
 
@@ -21,14 +22,15 @@ async function bench(options: BenchOptions): Promise<number> {
   const profileDir = fileURLToPath(new URL('../profiles', import.meta.url))
   if (options.cpuProf) mkdirSync(profileDir, { recursive: true })
   const machine = machineFacts(dir)
-  const peers = options.alone ? undefined : peerVersions()
+  const peers = options.alone ? undefined : peerVersions(options.store)
   console.log(describeMachine(machine))
   if (peers !== undefined) console.log(peers)
-  const samples = await run({ options, sizes, dir, profileDir, progress: (text) => console.error(`  ${text}`) })
-  const rows = rowsOf(samples, sizes)
+  const context = { options, sizes, dir, profileDir, progress: (text: string) => console.error(`  ${text}`) }
+  const samples = options.store === 'postgres' ? await runOnPostgres(context) : await run(context)
+  const rows = rowsOf(samples, sizes, options.store)
   const rounds = options.rounds === 1 ? 'one round' : `medians of ${options.rounds} rounds`
   console.log(
-    `\n${sizes.payloadBytes}-byte payloads, ${rounds}${options.quick ? ' (quick: not to be quoted)' : ''}; CPU: server/client, of one core\n`,
+    `\n${sizes.payloadBytes}-byte payloads, ${rounds}${options.quick ? ' (quick: not to be quoted)' : ''}; CPU: ${options.store === 'postgres' ? 'server/Postgres/client' : 'server/client'}, of one core\n`,
   )
   console.log(drawTable(rows))
   const noise = samples.noise()

@@ -20,12 +20,31 @@ export function machineCpu(): number {
   return (user + nice + system + irq + softIrq + steal) / ticksPerSecond
 }
 
+/** Seconds of CPU of a process and all that it started, those that have ended included. */
+export function treeCpu(pid: number): number {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean).map(Number)
+  const used = children.map((child) => {
+    try {
+      return treeCpu(child)
+    } catch {
+      return 0 // It has ended, and its parent, which is read after it, counts for it.
+    }
+  })
+  const fields = statOf(pid)
+  const own = [11, 12, 13, 14].reduce((sum, field) => sum + Number(fields[field]), 0) / ticksPerSecond
+  return used.reduce((sum, each) => sum + each, own)
+}
+
 /** Reads `/proc`; so this bench runs on Linux only. */
 export function processUsage(pid: number): ProcessUsage {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-  // The second field is the program's name in brackets, and may contain anything; count from behind it.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const fields = statOf(pid)
   const status = readFileSync(`/proc/${pid}/status`, 'latin1')
   const kib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN)
   return { cpu: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond, rss: kib('VmRSS') * 1024, peakRss: kib('VmHWM') * 1024 }
+}
+
+function statOf(pid: number): string[] {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  // The second field is the program's name in brackets, and may contain anything; count from behind it.
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }

@@ -4,7 +4,7 @@ import { Samples } from './samples.ts'
 import { sizesFor } from './sizes.ts'
 import { drawTable } from './table.ts'
 
-const sizes = sizesFor({ quick: false, long: false })
+const sizes = sizesFor({ store: 'sqlite', quick: false, long: false })
 
 function samplesOf(millrace: number[], bullmq: number[], problems: string[] = []): Samples {
   const samples = new Samples()
@@ -15,14 +15,14 @@ function samplesOf(millrace: number[], bullmq: number[], problems: string[] = []
 
 describe('rowsOf', () => {
   it('compares medians and checks the goal', () => {
-    const [row] = rowsOf(samplesOf([50_000, 10, 44_000], [11_000, 11_000]), sizes)
-    expect(row).toMatchObject({ name: 'process', goal: { limit: 40_000, met: true }, ratios: { 'bullmq-always': 4 } })
+    const [row] = rowsOf(samplesOf([50_000, 10, 44_000], [11_000, 11_000]), sizes, 'sqlite')
+    expect(row).toMatchObject({ name: 'process', goals: [{ limit: 40_000, met: true }], ratios: { 'bullmq-always': 4 } })
     expect(row!.cells.millrace).toMatchObject({ value: 44_000, void: false })
   })
 
   it('voids a figure whose jobs do not add up, whatever its value', () => {
-    const [row] = rowsOf(samplesOf([90_000], [11_000], ['1 job is missing']), sizes)
-    expect(row).toMatchObject({ goal: { met: false }, ratios: {} })
+    const [row] = rowsOf(samplesOf([90_000], [11_000], ['1 job is missing']), sizes, 'sqlite')
+    expect(row).toMatchObject({ goals: [{ met: false }], ratios: {} })
     expect(drawTable([row!])).toContain('void')
   })
 
@@ -30,7 +30,19 @@ describe('rowsOf', () => {
     const samples = new Samples()
     samples.add('millrace', 'latency', { figures: [{ name: 'latency-p50', value: 1 }], problems: [] })
     samples.add('bullmq-always', 'latency', { figures: [{ name: 'latency-p50', value: 2 }], problems: [] })
-    expect(rowsOf(samples, sizes)).toMatchObject([{ goal: { met: true }, ratios: { 'bullmq-always': 2 } }])
+    expect(rowsOf(samples, sizes, 'sqlite')).toMatchObject([{ goals: [{ met: true }], ratios: { 'bullmq-always': 2 } }])
+  })
+
+  it('compares ratios with their goals', () => {
+    const samples = new Samples()
+    samples.add('millrace', 'process', { figures: [{ name: 'process', value: 40 }], problems: [] })
+    samples.add('pg-boss', 'process', { figures: [{ name: 'process', value: 10 }], problems: [] })
+    samples.add('graphile-worker', 'process', { figures: [{ name: 'process', value: 20 }], problems: [] })
+    const goals = [
+      { limit: 5, over: 'pg-boss', met: false },
+      { limit: 2, over: 'graphile-worker', met: true },
+    ]
+    expect(rowsOf(samples, sizes, 'postgres')).toMatchObject([{ goals }])
   })
 
   it('takes the ratio of a deep claim within each round', () => {
@@ -42,7 +54,7 @@ describe('rowsOf', () => {
       ]
       samples.add('millrace', 'claim', { figures, problems: [] })
     }
-    const ratio = rowsOf(samples, sizes).find((row) => row.unit === 'ratio')
-    expect(ratio).toMatchObject({ cells: { millrace: { value: 1.5 } }, goal: { limit: 1.5, met: true } })
+    const ratio = rowsOf(samples, sizes, 'sqlite').find((row) => row.unit === 'ratio')
+    expect(ratio).toMatchObject({ cells: { millrace: { value: 1.5 } }, goals: [{ limit: 1.5, met: true }] })
   })
 })

@@ -1,4 +1,4 @@
-import type { PhaseName } from './options.ts'
+import type { PhaseName, StoreName } from './options.ts'
 import { type Samples, type SystemName, systemNames } from './samples.ts'
 import type { Sizes } from './sizes.ts'
 import { median } from './statistics.ts'
@@ -9,7 +9,9 @@ export type Unit = 'jobs/s' | 'ms' | 'bytes' | 'ratio'
 
 /** A goal of the project. */
 export interface Goal {
+  /** In the row's unit; or with `over`, how many times better than that system. */
   readonly limit: number
+  readonly over?: SystemName
   readonly met: boolean
 }
 
@@ -29,8 +31,8 @@ export interface Row {
   readonly label: string
   readonly unit: Unit
   readonly cells: Partial<Record<SystemName, Cell>>
-  /** For Millrace; jobs/s at least, everything else at most. */
-  readonly goal?: Goal
+  /** For Millrace; jobs/s and ratios to others at least, everything else at most. */
+  readonly goals: readonly Goal[]
   /** How many times better Millrace is than each other system. */
   readonly ratios: Partial<Record<SystemName, number>>
 }
@@ -41,11 +43,14 @@ interface Figure {
   readonly unit: Unit
   readonly phase: PhaseName
   readonly goal?: number
+  /** How many times better than others Millrace should be. */
+  readonly over?: Partial<Record<SystemName, number>>
 }
 
 const mebibyte = 2 ** 20
 
-function figures(sizes: Sizes): Figure[] {
+function figures(sizes: Sizes, store: StoreName): Figure[] {
+  const sqlite = store === 'sqlite'
   const number = (value: number) => value.toLocaleString('en')
   const many = `${sizes.latencyConcurrency} at a time`
   const depths = (each: (depth: number) => Figure) => sizes.claimDepths.map(each)
@@ -55,22 +60,36 @@ function figures(sizes: Sizes): Figure[] {
       label: `enqueue, ${sizes.singles} single calls at once`,
       unit: 'jobs/s',
       phase: 'enqueue-single',
-      goal: 60_000,
+      ...(sqlite ? { goal: 60_000 } : { over: { 'pg-boss': 5 } }),
     },
     {
       name: 'enqueue-batch',
       label: `enqueue, batches of ${sizes.batch}, ${sizes.batchesInFlight} at once`,
       unit: 'jobs/s',
       phase: 'enqueue-batch',
-      goal: 120_000,
+      ...(sqlite ? { goal: 120_000 } : { over: { 'pg-boss': 5 } }),
     },
-    { name: 'process', label: `process no-op jobs, concurrency ${sizes.concurrency}`, unit: 'jobs/s', phase: 'process', goal: 40_000 },
-    { name: 'latency-p50', label: 'submit to result, one at a time, p50', unit: 'ms', phase: 'latency', goal: 1.5 },
+    {
+      name: 'process',
+      label: `process no-op jobs, concurrency ${sizes.concurrency}`,
+      unit: 'jobs/s',
+      phase: 'process',
+      ...(sqlite ? { goal: 40_000 } : { over: { 'pg-boss': 5, 'pg-boss-batches': 5, 'graphile-worker': 2, 'graphile-batches': 2 } }),
+    },
+    { name: 'latency-p50', label: 'submit to result, one at a time, p50', unit: 'ms', phase: 'latency', ...(sqlite && { goal: 1.5 }) },
     { name: 'latency-p90', label: 'p90', unit: 'ms', phase: 'latency' },
-    { name: 'latency-p99', label: 'p99', unit: 'ms', phase: 'latency', goal: 5 },
+    { name: 'latency-p99', label: 'p99', unit: 'ms', phase: 'latency', ...(sqlite && { goal: 5 }) },
     { name: 'latency-many-p50', label: `submit to result, ${many}, p50`, unit: 'ms', phase: 'latency' },
     { name: 'latency-many-p90', label: 'p90', unit: 'ms', phase: 'latency' },
     { name: 'latency-many-p99', label: 'p99', unit: 'ms', phase: 'latency' },
+    ...sizes.nodes.map((nodes): Figure => {
+      return {
+        name: `nodes-${nodes}`,
+        label: `process, ${nodes} server${nodes > 1 ? 's' : ''}, a client for each`,
+        unit: 'jobs/s',
+        phase: 'nodes',
+      }
+    }),
     ...depths((depth) => ({
       name: `claim-batch-${depth}`,
       label: `claim ${sizes.claimBatch} jobs, ${number(depth)} waiting`,
@@ -82,12 +101,23 @@ function figures(sizes: Sizes): Figure[] {
     ...depths((depth) => ({ name: `start-${depth}`, label: `start with ${number(depth)} waiting`, unit: 'ms', phase: 'claim' })),
     { name: 'rss-idle', label: 'server memory, idle', unit: 'bytes', phase: 'start', goal: 120 * mebibyte },
     ...depths((depth) => ({ name: `rss-${depth}`, label: `server memory, ${number(depth)} waiting`, unit: 'bytes', phase: 'claim' })),
+    {
+      name: 'size-rate',
+      label: `${number(sizes.sizeJobs)} jobs through a queue of ${number(sizes.sizeDepth)}`,
+      unit: 'jobs/s',
+      phase: 'size',
+    },
+    { name: 'size-hot-first', label: 'tables of live jobs, after a tenth', unit: 'bytes', phase: 'size' },
+    { name: 'size-hot-last', label: 'tables of live jobs, after all', unit: 'bytes', phase: 'size' },
+    { name: 'size-hot-most', label: 'tables of live jobs, at most', unit: 'bytes', phase: 'size' },
+    { name: 'size-ended-last', label: 'tables of ended jobs, after all', unit: 'bytes', phase: 'size' },
+    { name: 'size-ended-most', label: 'tables of ended jobs, at most', unit: 'bytes', phase: 'size' },
   ]
 }
 
 /** Makes the table of what was measured. */
-export function rowsOf(samples: Samples, sizes: Sizes): Row[] {
-  const rows = figures(sizes).map((figure) => {
+export function rowsOf(samples: Samples, sizes: Sizes, store: StoreName): Row[] {
+  const rows = figures(sizes, store).map((figure) => {
     const cells = cellsOf(figure.name, (system) => samples.rounds(system, figure.name), samples, figure.phase)
     return rowOf(figure, cells)
   })
@@ -103,10 +133,20 @@ function rowOf(figure: Figure, cells: Row['cells']): Row {
     if (system === 'millrace' || own === undefined || other === undefined || own.void || other.void) continue
     ratios[system] = more ? own.value / other.value : other.value / own.value
   }
-  const { name, label, unit, goal } = figure
-  if (goal === undefined || own === undefined) return { name, label, unit, cells, ratios }
-  const met = !own.void && (more ? own.value >= goal : own.value <= goal)
-  return { name, label, unit, cells, ratios, goal: { limit: goal, met } }
+  const { name, label, unit } = figure
+  return { name, label, unit, cells, ratios, goals: goalsOf(figure, own, ratios) }
+}
+
+function goalsOf({ unit, goal, over = {} }: Figure, own: Cell | undefined, ratios: Row['ratios']): Goal[] {
+  const goals: Goal[] = []
+  if (goal !== undefined && own !== undefined) {
+    goals.push({ limit: goal, met: !own.void && (unit === 'jobs/s' ? own.value >= goal : own.value <= goal) })
+  }
+  for (const system of systemNames) {
+    const [limit, ratio] = [over[system], ratios[system]]
+    if (limit !== undefined && ratio !== undefined) goals.push({ limit, over: system, met: ratio >= limit })
+  }
+  return goals
 }
 
 function cellsOf(name: string, roundsOf: (system: SystemName) => readonly number[], samples: Samples, phase: PhaseName): Row['cells'] {
@@ -140,8 +180,9 @@ function claimRatios(samples: Samples, sizes: Sizes): Row[] {
 function memoryAfterLoad(samples: Samples): Row[] {
   const loads: PhaseName[] = ['enqueue-single', 'enqueue-batch', 'process', 'latency']
   const most = (system: SystemName) => {
-    const values = loads.flatMap((phase) => samples.window(system, phase)?.serverRss ?? [])
-    return values.length === 0 ? [] : [Math.max(...values)]
+    // Who has no server of its own has none to count.
+    const most = Math.max(0, ...loads.map((phase) => samples.window(system, phase)?.serverRss ?? 0))
+    return most === 0 ? [] : [most]
   }
   return [
     rowOf(

@@ -4,7 +4,15 @@ import { median } from './statistics.ts'
 import type { Window } from './window.ts'
 
 /** What is compared. */
-export const systemNames = ['millrace', 'bullmq-always', 'bullmq-everysec'] as const
+export const systemNames = [
+  'millrace',
+  'bullmq-always',
+  'bullmq-everysec',
+  'pg-boss',
+  'pg-boss-batches',
+  'graphile-worker',
+  'graphile-batches',
+] as const
 export type SystemName = (typeof systemNames)[number]
 
 /** All that was found, round by round. */
@@ -38,7 +46,7 @@ export class Samples {
     const windows = this.#windows.get(`${system} ${phase}`)
     if (windows === undefined) return undefined
     const names = Object.keys(windows[0]!) as (keyof Window)[]
-    return Object.fromEntries(names.map((name) => [name, median(windows.map((each) => each[name]))])) as unknown as Window
+    return Object.fromEntries(names.map((name) => [name, median(windows.map((each) => each[name]!))])) as unknown as Window
   }
 
   /** Most of a core that anything else used during a measurement, by the medians of its rounds. */

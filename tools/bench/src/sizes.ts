@@ -1,3 +1,5 @@
+import type { StoreName } from './options.ts'
+
 /** How much of everything a run does. */
 export interface Sizes {
   /** Bytes of one payload as JSON. */
@@ -23,6 +25,12 @@ export interface Sizes {
   readonly claimBatch: number
   /** Claims of a batch, and of a single job, in one round. */
   readonly claims: number
+  /** Servers over one database. */
+  readonly nodes: readonly number[]
+  /** Jobs that go through a small queue, … */
+  readonly sizeJobs: number
+  /** … in which so many wait at most. */
+  readonly sizeDepth: number
 }
 
 const full: Sizes = {
@@ -40,13 +48,17 @@ const full: Sizes = {
   claimDepths: [1000, 1_000_000],
   claimBatch: 100,
   claims: 200,
+  nodes: [1, 2, 3],
+  sizeJobs: 300_000,
+  sizeDepth: 5000,
 }
 
 /** The sizes of a full, quick or long run. */
-export function sizesFor(options: { readonly quick: boolean; readonly long: boolean }): Sizes {
+export function sizesFor(options: { readonly store: StoreName; readonly quick: boolean; readonly long: boolean }): Sizes {
+  const base = options.store === 'postgres' ? { ...full, processJobs: 60_000, processWarmUpJobs: 10_000 } : full
   const sizes = options.quick
     ? {
-        ...full,
+        ...base,
         warmUp: 500,
         window: 1500,
         processJobs: 20_000,
@@ -54,7 +66,8 @@ export function sizesFor(options: { readonly quick: boolean; readonly long: bool
         latencyCalls: 300,
         claimDepths: [1000, 100_000],
         claims: 40,
+        sizeJobs: 30_000,
       }
-    : full
-  return options.long ? { ...sizes, claimDepths: [...sizes.claimDepths, 10_000_000] } : sizes
+    : base
+  return options.long ? { ...sizes, claimDepths: [...sizes.claimDepths, 10_000_000], sizeJobs: 10_000_000 } : sizes
 }

@@ -1,8 +1,16 @@
 import type { MachineFacts } from './machine.ts'
-import type { Cell, Row, Unit } from './rows.ts'
+import type { Cell, Goal, Row, Unit } from './rows.ts'
 import { type SystemName, systemNames } from './samples.ts'
 
-const titles: Record<SystemName, string> = { millrace: 'Millrace', 'bullmq-always': 'BullMQ always', 'bullmq-everysec': 'BullMQ everysec' }
+const titles: Record<SystemName, string> = {
+  millrace: 'Millrace',
+  'bullmq-always': 'BullMQ always',
+  'bullmq-everysec': 'BullMQ everysec',
+  'pg-boss': 'pg-boss',
+  'pg-boss-batches': 'pg-boss batches',
+  'graphile-worker': 'graphile',
+  'graphile-batches': 'graphile batches',
+}
 
 /** What the figures were measured on, in one paragraph. */
 export function describeMachine(facts: MachineFacts): string {
@@ -10,7 +18,7 @@ export function describeMachine(facts: MachineFacts): string {
   return `${facts.cores} cores of ${facts.cpu}, ${facts.memoryGiB} GiB, node ${facts.node}; ${disk}; load before ${facts.load.toFixed(2)}`
 }
 
-/** Draws the table. CPU is server / client, in percent of one core. */
+/** Draws the table. CPU is server / client, or server / Postgres / client, in percent of one core. */
 export function drawTable(rows: readonly Row[]): string {
   const systems = systemNames.filter((system) => rows.some((row) => row.cells[system] !== undefined))
   const others = systems.filter((system) => system !== 'millrace')
@@ -19,16 +27,30 @@ export function drawTable(rows: readonly Row[]): string {
     ...systems.flatMap((system) => [titles[system], 'CPU']),
     ...others.map((system) => `vs ${system.replace('bullmq-', '')}`),
     'goal',
-    '',
   ]
   const lines = rows.map((row) => [
     row.label,
     ...systems.flatMap((system) => [value(row.cells[system], row.unit), cpu(row.cells[system])]),
-    ...others.map((system) => (row.ratios[system] === undefined ? '' : `${row.ratios[system].toFixed(2)} x`)),
-    row.goal === undefined ? '' : `${row.unit === 'jobs/s' ? '≥' : '≤'} ${format(row.goal.limit, row.unit)}`,
-    row.goal === undefined ? '' : row.goal.met ? '✓' : '✗',
+    ...others.map((system) => ratio(row, system)),
+    goalText(
+      row.goals.find(({ over }) => over === undefined),
+      (limit) => `${row.unit === 'jobs/s' ? '≥' : '≤'} ${format(limit, row.unit)}`,
+    ),
   ])
   return align([header, ...lines])
+}
+
+function ratio({ ratios, goals }: Row, system: SystemName): string {
+  if (ratios[system] === undefined) return ''
+  const goal = goalText(
+    goals.find(({ over }) => over === system),
+    (limit) => ` (≥ ${limit})`,
+  )
+  return `${ratios[system].toFixed(2)} x${goal}`
+}
+
+function goalText(goal: Goal | undefined, text: (limit: number) => string): string {
+  return goal === undefined ? '' : `${text(goal.limit)} ${goal.met ? '✓' : '✗'}`
 }
 
 function value(cell: Cell | undefined, unit: Unit): string {
@@ -38,7 +60,9 @@ function value(cell: Cell | undefined, unit: Unit): string {
 
 function cpu(cell: Cell | undefined): string {
   if (cell?.window === undefined) return ''
-  return `${Math.round(cell.window.serverCpu * 100)}/${Math.round(cell.window.clientCpu * 100)} %`
+  const { serverCpu, databaseCpu, clientCpu } = cell.window
+  const parts = databaseCpu === undefined ? [serverCpu, clientCpu] : [serverCpu, databaseCpu, clientCpu]
+  return `${parts.map((cpu) => Math.round(cpu * 100)).join('/')} %`
 }
 
 function format(value: number, unit: Unit): string {

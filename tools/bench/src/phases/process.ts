@@ -26,6 +26,7 @@ async function drain({ client, sizes }: PhaseContext, queue: string, count: numb
     },
   })
   await done.promise
+  await worker.settled?.()
   const finish = async () => {
     await worker.stop()
     const counts = await client.counts(queue)

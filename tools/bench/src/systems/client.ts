@@ -17,6 +17,12 @@ export interface Running {
   stop(): Promise<void>
 }
 
+/** A worker that runs until it is stopped. */
+export interface Worker extends Running {
+  /** Of a system that does not tell when it has acknowledged a completion: settles when no job is left. */
+  settled?(): Promise<void>
+}
+
 /** What is measured of a system, on its own client at its best. One per driver process. */
 export interface SystemClient {
   /** Settles when the job is durable. */
@@ -24,7 +30,7 @@ export interface SystemClient {
   enqueueBatch(queue: string, payloads: readonly Payload[]): Promise<unknown>
   counts(queue: string): Promise<QueueCounts>
   /** One worker; `completed` is called when the system has acknowledged a completion. */
-  work(queue: string, options: { concurrency: number; handle: (payload: Payload) => void; completed: () => void }): Promise<Running>
+  work(queue: string, options: { concurrency: number; handle: (payload: Payload) => void; completed: () => void }): Promise<Worker>
   /** A worker that answers with what it got, and a call that submits and waits for the answer. */
   echo(queue: string, concurrency: number): Promise<Running & { call(payload: Payload): Promise<Payload> }>
   /** Takes up to `max` jobs under a lease; `complete` ends them. Only where claims are compared. */

@@ -11,6 +11,10 @@ export interface MillraceServerOptions {
   /** An existing data folder to open again; it is kept. Default: a new one, removed with the server. */
   readonly dataDir?: string
   readonly sources: boolean
+  /** Default: SQLite in its data folder. */
+  readonly store?: string
+  /** More arguments of `millrace serve`. */
+  readonly args?: readonly string[]
   /** Where it writes a CPU profile when told to. */
   readonly profileFile?: string
 }
@@ -46,6 +50,8 @@ export async function startMillrace(options: MillraceServerOptions): Promise<Mil
       '1000000000',
       '--dev',
       '--json',
+      ...(options.store === undefined ? [] : ['--store', options.store]),
+      ...(options.args ?? []),
     ],
     dir,
     env: { ...withoutMillrace(process.env), ...(options.profileFile && { BENCH_PROFILE_FILE: options.profileFile }) },
