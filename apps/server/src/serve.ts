@@ -6,6 +6,7 @@ import {
   KeyServiceDefinition,
   QueueServiceDefinition,
   TaskServiceDefinition,
+  TokenServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
 import type { Logger } from 'pino'
@@ -14,6 +15,7 @@ import { resolveConfig } from './config/load.ts'
 import type { ServerConfig, ServerSettings } from './config/settings.ts'
 import { formatAddress } from './config/values.ts'
 import { createJobEngine } from './domain/jobs/engine.ts'
+import { limitEngine } from './domain/jobs/limited-engine.ts'
 import { defaultRetryPolicy, retryPlanner } from './domain/jobs/retry.ts'
 import { bootstrapKeys } from './domain/keys/bootstrap.ts'
 import { Keyring } from './domain/keys/keyring.ts'
@@ -24,6 +26,7 @@ import { createHealth } from './services/health.ts'
 import { createKeyService } from './services/key-service.ts'
 import { createQueueService } from './services/queue-service.ts'
 import { createTaskService } from './services/task-service.ts'
+import { createTokenService } from './services/token-service.ts'
 import { createWorkerService } from './services/worker-service.ts'
 import { StartError } from './start-error.ts'
 import type { Store } from './store/ports.ts'
@@ -92,7 +95,7 @@ export async function startServer(settings: ServerSettings = {}, options: StartO
   const keyring = new Keyring({ store: store.keys, clock })
   const lifetimes = new CallLifetimes(keyring)
   const { payloadLimit } = config
-  const context = { engine, clock, payloadLimit }
+  const context = { engine: limitEngine(engine), clock, payloadLimit }
 
   const closeAll = async () => {
     await engine.close()
@@ -116,6 +119,7 @@ export async function startServer(settings: ServerSettings = {}, options: StartO
           implementation: createClusterService({ engine, health, version, nodes: () => store.nodes() }),
         },
         { definition: KeyServiceDefinition, implementation: createKeyService({ keyring, clock }) },
+        { definition: TokenServiceDefinition, implementation: createTokenService({ keyring, clock }) },
       ],
       keyring,
       lifetimes,

@@ -5,6 +5,7 @@ import {
   type ProcessJobsRequest,
   QueueServiceDefinition,
   TaskServiceDefinition,
+  TokenServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
 import { decodeErrorDetails, grpcDefinition, statusDetailsTrailer } from '@millrace/protocol/grpc'
@@ -20,7 +21,14 @@ interface Method {
   readonly responseStream: boolean
 }
 
-const definitions = [TaskServiceDefinition, QueueServiceDefinition, WorkerServiceDefinition, ClusterServiceDefinition, KeyServiceDefinition]
+const definitions = [
+  TaskServiceDefinition,
+  QueueServiceDefinition,
+  WorkerServiceDefinition,
+  ClusterServiceDefinition,
+  KeyServiceDefinition,
+  TokenServiceDefinition,
+]
 const methods = definitions.flatMap((definition) =>
   Object.entries(grpcDefinition(definition) as Record<string, Method>).map(([name, method]) => ({
     ...method,
@@ -28,7 +36,7 @@ const methods = definitions.flatMap((definition) =>
   })),
 )
 
-/** Calls a method with an empty message and tells the status; a stream counts as let in when it lasts. */
+/** Calls a method with an empty message and tells the status; a stream counts as let in when it says something or lasts. */
 function statusOf(
   client: Client,
   { path, requestStream, responseStream }: Method,
@@ -46,7 +54,10 @@ function statusOf(
     }
     const listen = (stream: ClientReadableStream<Buffer>) => {
       stream.on('error', (error: ServiceError) => resolve(error))
-      stream.on('data', () => {})
+      stream.on('data', () => {
+        resolve(undefined)
+        stream.cancel()
+      })
       stream.on('end', () => resolve(undefined))
     }
     if (!requestStream) return listen(client.makeServerStreamRequest(path, encode, decode, {}, metadata, { deadline }))

@@ -8,6 +8,7 @@ import {
   type NewTask,
   QueueServiceDefinition,
   TaskServiceDefinition,
+  TokenServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
 import type { ErrorDetails } from '@millrace/protocol/errors'
@@ -78,6 +79,7 @@ export function connectTo(server: Pick<RunningServer, 'grpc'>, key: string | und
     workers: factory.create(grpcDefinition(WorkerServiceDefinition), channel, options),
     cluster: factory.create(grpcDefinition(ClusterServiceDefinition), channel, options),
     keys: factory.create(grpcDefinition(KeyServiceDefinition), channel, options),
+    tokens: factory.create(grpcDefinition(TokenServiceDefinition), channel, options),
   }
 }
 

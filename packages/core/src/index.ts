@@ -65,3 +65,4 @@ export type {
   WaitOptions,
   WatchOptions,
 } from './tasks/types.ts'
+export type { CreatedToken, CreateTokenOptions, TokenResources, Tokens } from './tokens.ts'

@@ -8,6 +8,7 @@ import type { CallOptions, CompiledOptions } from './options.ts'
 import { Queue } from './queues/queue.ts'
 import { Queues } from './queues/queues.ts'
 import { Tasks } from './tasks/tasks.ts'
+import { Tokens } from './tokens.ts'
 import type { Transport } from './transport.ts'
 
 /** Wait between two questions whether the server is ready. */
@@ -25,6 +26,8 @@ export class MillraceBase {
   readonly queues: Queues
   /** API keys. */
   readonly keys: Keys
+  /** Short-lived tokens. */
+  readonly tokens: Tokens
   /** How the servers are. */
   readonly cluster: Cluster
 
@@ -37,6 +40,7 @@ export class MillraceBase {
     this.tasks = new Tasks(this.#context)
     this.queues = new Queues(this.#context)
     this.keys = new Keys(this.#context)
+    this.tokens = new Tokens(this.#context)
     this.cluster = new Cluster(this.#context)
   }
 

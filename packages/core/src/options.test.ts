@@ -52,7 +52,7 @@ test('a token that is fetched is fetched once, and again after it was refused', 
   const { credentials } = compileOptions({ token: async () => `token-${++fetches}` }, {})
   expect(await Promise.all([credentials.get(), credentials.get()])).toEqual(['token-1', 'token-1'])
   expect(credentials.get()).toBe('token-1')
-  credentials.renew()
+  credentials.renew(credentials.version)
   expect(await credentials.get()).toBe('token-2')
 })
 

@@ -1,5 +1,6 @@
 import { type CircuitBreakerOptions, type CompiledBreaker, compileBreaker } from './calls/breaker-options.ts'
 import { type CompiledRetry, compileRetry, type RetryOptions } from './calls/retry-options.ts'
+import { type Clock, systemClock } from './clock.ts'
 import { type Credentials, createCredentials } from './credentials.ts'
 import { type Duration, toMs } from './durations.ts'
 import { invalid } from './errors/errors.ts'
@@ -43,7 +44,7 @@ export interface MillraceOptions {
   readonly endpoint?: string | readonly string[]
   /** The API key. Default: `MILLRACE_API_KEY`. */
   readonly apiKey?: string
-  /** Instead of `apiKey`: a short-lived token, or what gets one. It is called once, and again when the token is refused. */
+  /** Instead of `apiKey`: a short-lived token, or what gets one. It is called before the first call, again shortly before a token of the server's ends, and once more when a token is refused. Calls made meanwhile share it. When it throws, the call fails with `UnavailableError`, or with what it threw when that is a `MillraceError`. */
   readonly token?: string | (() => string | Promise<string>)
   /** The namespace of everything this client does. Default: `MILLRACE_NAMESPACE`, then `default`. */
   readonly namespace?: string
@@ -99,9 +100,10 @@ export interface CompiledOptions {
  *
  * @param options - what the user gave.
  * @param env - environment variables; empty where there are none.
+ * @param clock - source of time. Default: the machine's clock.
  * @throws ValidationError naming the option that is wrong.
  */
-export function compileOptions(options: MillraceOptions, env: Environment): CompiledOptions {
+export function compileOptions(options: MillraceOptions, env: Environment, clock: Clock = systemClock): CompiledOptions {
   const { maxConnections = 1, compression = 'none', tls } = options
   if (!Number.isInteger(maxConnections) || maxConnections < 1 || maxConnections > 100) {
     throw invalid('maxConnections', `${maxConnections} is not a whole number from 1 to 100.`)
@@ -112,7 +114,7 @@ export function compileOptions(options: MillraceOptions, env: Environment): Comp
   const level = env.MILLRACE_LOG
   return {
     endpoint: [options.endpoint ?? env.MILLRACE_ENDPOINT ?? 'localhost:50051'].flat().join(','),
-    credentials: createCredentials(options.token ?? options.apiKey ?? env.MILLRACE_API_KEY),
+    credentials: createCredentials(options.token ?? options.apiKey ?? env.MILLRACE_API_KEY, clock),
     namespace: options.namespace ?? env.MILLRACE_NAMESPACE ?? 'default',
     timeoutMs: toMs('timeout', options.timeout ?? '30s'),
     maxConnections,

@@ -3,6 +3,7 @@ import type {
   KeyServiceDefinition,
   QueueServiceDefinition,
   TaskServiceDefinition,
+  TokenServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
 
@@ -35,6 +36,7 @@ export interface MethodMap
     MethodsOf<KeyServiceDefinition>,
     MethodsOf<QueueServiceDefinition>,
     MethodsOf<TaskServiceDefinition>,
+    MethodsOf<TokenServiceDefinition>,
     MethodsOf<WorkerServiceDefinition> {}
 
 type Shaped<ReqStream extends boolean, ResStream extends boolean> = {

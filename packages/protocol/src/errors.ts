@@ -15,6 +15,8 @@ export const errorCatalogue = {
   VALIDATION: { grpc: 3, http: 400 },
   /** No key, or one that is not valid. */
   UNAUTHENTICATED: { grpc: 16, http: 401 },
+  /** A short-lived token has ended; get another. */
+  TOKEN_EXPIRED: { grpc: 16, http: 401 },
   /** The key may not do this; `requiredScope` says what it lacks. */
   PERMISSION_DENIED: { grpc: 7, http: 403 },
   /** There is no such thing; `resource` and `id` name it. */

@@ -103,6 +103,7 @@ export const attempts: Readonly<Record<string, Attempt>> = {
   },
   'KeyService/ListKeys': { scope: 'admin', request: () => ({}), stranger: {} },
   'KeyService/RevokeKey': { scope: 'admin', request: ({ keyId }) => ({ keyId }), stranger: 'NOT_FOUND' },
+  'TokenService/CreateToken': { request: () => ({ scopes: ['tasks:read'] }), stranger: {} },
   'ClusterService/GetHealth': { request: () => ({}), stranger: { healthy: true } },
   'ClusterService/WatchHealth': { request: () => ({}), stranger: { health: { healthy: true, queue: { depth: '0' } } } },
   'ClusterService/ListWorkers': { scope: 'queues:read', request: () => ({}), stranger: { workers: [] } },

@@ -42,7 +42,7 @@ const fixture = useServer()
 test('the package ships the .proto files, and proto-loader loads every service of them', () => {
   for (const file of readdirSync(join(protoFolder, 'millrace/v1'))) expect(existsSync(join(protoFolder, 'millrace/v1', file))).toBe(true)
   const services = new Set(everyRpc.map(({ service }) => service))
-  expect([...services].sort()).toEqual(['ClusterService', 'KeyService', 'QueueService', 'TaskService', 'WorkerService'])
+  expect([...services].sort()).toEqual(['ClusterService', 'KeyService', 'QueueService', 'TaskService', 'TokenService', 'WorkerService'])
 })
 
 describe('queue', () => {

@@ -1,5 +1,6 @@
 import type { ClusterServiceDefinition, GetHealthResponse } from '@millrace/protocol'
 import type { JobEngine } from '../domain/jobs/types.ts'
+import { LimitedScope } from '../domain/keys/limited-scope.ts'
 import type { Scope } from '../store/ports.ts'
 import type { ServiceOf } from './call.ts'
 import type { Health } from './health.ts'
@@ -34,6 +35,7 @@ export function createClusterService(context: {
     },
 
     async listWorkers(_request, { scope }) {
+      if (scope instanceof LimitedScope) throw scope.refusal('see workers')
       const workers = [...engine.workers(scope.tenant)].sort((a, b) => a.connectedAt - b.connectedAt)
       return {
         workers: workers.map((worker) => ({

@@ -45,12 +45,7 @@ export function createKeyService({
       if (request.name.trim() === '') checks.fail('name', `is missing; give 1 to ${limits.text} characters`)
       checks.nameOr('tenant', request.tenant, '')
       const scopes = readScopes(checks, request.scopes)
-      checks.count('namespaces', request.namespaces.length, 0, mostNamespaces)
-      for (const [i, namespace] of request.namespaces.entries()) {
-        checks.at('namespaces', i)
-        checks.name('', namespace)
-      }
-      checks.top()
+      checkNamespaces(checks, request.namespaces)
       const expiresAt = checks.time('expiresAt', request.expiresAt)
       if (expiresAt !== undefined && expiresAt <= clock.now()) checks.fail('expiresAt', 'is past; give a time to come, or nothing')
       checks.done()
@@ -89,7 +84,8 @@ export function createKeyService({
   }
 }
 
-function readScopes(checks: Checks, scopes: readonly string[]): ApiScope[] {
+/** Scopes of a request. */
+export function readScopes(checks: Checks, scopes: readonly string[]): ApiScope[] {
   checks.count('scopes', scopes.length, 0, apiScopes.length)
   const known: ApiScope[] = []
   for (const [i, scope] of scopes.entries()) {
@@ -101,13 +97,30 @@ function readScopes(checks: Checks, scopes: readonly string[]): ApiScope[] {
   return [...new Set(known)]
 }
 
-/** A key that is limited to namespaces can make keys for those alone. */
-function readNamespaces(principal: Principal, asked: readonly string[]): string[] {
-  const own = principal.key.namespaces
+/** Names of namespaces of a request. */
+export function checkNamespaces(checks: Checks, namespaces: readonly string[]): void {
+  checks.count('namespaces', namespaces.length, 0, mostNamespaces)
+  for (const [i, namespace] of namespaces.entries()) {
+    checks.at('namespaces', i)
+    checks.name('', namespace)
+  }
+  checks.top()
+}
+
+/**
+ * Namespaces for a key, or a token, that the caller makes: one that is limited to some can pass on those alone.
+ *
+ * @throws PERMISSION_DENIED
+ */
+export function readNamespaces(principal: Principal, asked: readonly string[]): string[] {
+  const own = principal.namespaces
   if (asked.length === 0) return [...own]
   for (const namespace of asked) {
     if (own.length > 0 && !own.includes(namespace)) {
-      throw new MillraceError('PERMISSION_DENIED', `Your key may not use the namespace '${namespace}', so it cannot make a key that may.`)
+      throw new MillraceError(
+        'PERMISSION_DENIED',
+        `The ${principal.name} may not use the namespace '${namespace}', so it cannot make one that may.`,
+      )
     }
   }
   return [...new Set(asked)]

@@ -3,6 +3,7 @@ import type {
   KeyServiceDefinition,
   QueueServiceDefinition,
   TaskServiceDefinition,
+  TokenServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
 import type { ApiScope } from '../domain/keys/api-scopes.ts'
@@ -59,6 +60,8 @@ const clusterService: Rows<typeof ClusterServiceDefinition> = {
 
 const keyService: Rows<typeof KeyServiceDefinition> = { createKey: 'admin', listKeys: 'admin', revokeKey: 'admin' }
 
+const tokenService: Rows<typeof TokenServiceDefinition> = { createToken: 'any key' }
+
 /** The one table of what each method of each service needs. A method without a row cannot be served. */
 export const methodScopes: Readonly<Record<string, Readonly<Record<string, RequiredScope>>>> = {
   'millrace.v1.TaskService': taskService,
@@ -66,4 +69,5 @@ export const methodScopes: Readonly<Record<string, Readonly<Record<string, Requi
   'millrace.v1.WorkerService': workerService,
   'millrace.v1.ClusterService': clusterService,
   'millrace.v1.KeyService': keyService,
+  'millrace.v1.TokenService': tokenService,
 }

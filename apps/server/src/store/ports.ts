@@ -332,9 +332,12 @@ export interface KeyStore {
   findTenant(name: string): Promise<TenantId | undefined>
   create(key: Omit<KeyRecord, 'seq' | 'tenantName'>): Promise<KeyRecord>
   findByHash(hash: Uint8Array): Promise<KeyRecord | undefined>
+  find(tenant: TenantId, seq: Seq): Promise<KeyRecord | undefined>
   list(tenant: TenantId): Promise<readonly KeyRecord[]>
   /** Undefined when the tenant has no such key. Revoking again changes nothing. */
   revoke(tenant: TenantId, seq: Seq, now: number): Promise<KeyRecord | undefined>
+  /** The secret that signs the tenant's tokens. The first `fresh` that comes becomes it; undefined while none has come, or there is no such tenant. */
+  tokenSecret(tenant: TenantId, fresh?: Uint8Array): Promise<Uint8Array | undefined>
 }
 
 /** All a server keeps. Made by one adapter, used by the domain alone. */

@@ -28,7 +28,8 @@ export class CallLifetimes {
     this.#open.add(end)
     if (this.#draining) end(stopping())
     const forget = this.#keyring.onEnd(principal, () => {
-      end(new MillraceError('UNAUTHENTICATED', `The API key ${principal.key.hint}… was revoked or has expired.`))
+      const reason = principal.isToken ? 'TOKEN_EXPIRED' : 'UNAUTHENTICATED'
+      end(new MillraceError(reason, `The ${principal.name} was revoked or has expired.`))
     })
     return {
       signal: controller.signal,

@@ -1,5 +1,5 @@
 import { type ClientReadableStream, type ClientUnaryCall, Metadata, type ServiceError } from '@grpc/grpc-js'
-import { AbortError, AuthenticationError, type MillraceError, UnavailableError } from '@millrace/core'
+import { AbortError, type MillraceError, UnavailableError } from '@millrace/core'
 import {
   type CompiledOptions,
   type DuplexCall,
@@ -164,13 +164,7 @@ export class GrpcTransport implements Transport {
   #authorize(): Metadata | Promise<Metadata> {
     const token = this.#options.credentials.get()
     if (!(token instanceof Promise)) return this.#metadataFor(token)
-    return token.then(
-      (fetched) => this.#metadataFor(fetched),
-      (cause) => {
-        const message = `The option 'token' gave no token: ${cause instanceof Error ? cause.message : String(cause)}`
-        throw new AuthenticationError({ reason: 'UNAUTHENTICATED', message }, { cause })
-      },
-    )
+    return token.then((fetched) => this.#metadataFor(fetched))
   }
 
   #metadataFor(token: string | undefined): Metadata {

@@ -4,6 +4,7 @@ import {
   KeyServiceDefinition,
   QueueServiceDefinition,
   TaskServiceDefinition,
+  TokenServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
 import { grpcDefinition } from '@millrace/protocol/grpc'
@@ -25,7 +26,14 @@ interface DefinedMethod {
 
 /** Every method of the contract. */
 export const grpcMethods = Object.fromEntries(
-  [ClusterServiceDefinition, KeyServiceDefinition, QueueServiceDefinition, TaskServiceDefinition, WorkerServiceDefinition]
+  [
+    ClusterServiceDefinition,
+    KeyServiceDefinition,
+    QueueServiceDefinition,
+    TaskServiceDefinition,
+    TokenServiceDefinition,
+    WorkerServiceDefinition,
+  ]
     .flatMap((service) => Object.values<DefinedMethod>(grpcDefinition(service)))
     .map(({ path, requestSerialize, responseDeserialize }) => [
       path.slice(path.lastIndexOf('.') + 1),

@@ -37,6 +37,7 @@ export class Connection {
   #subscribed = false
   #closed = false
   readonly #outage: Outage
+  #version = 0
   #heardAt = 0
   #askedAt = 0
   #heartbeats = 0
@@ -56,6 +57,7 @@ export class Connection {
     this.#cancelTimer = undefined
     this.#subscribed = false
     this.#heardAt = this.#clock.now()
+    this.#version = this.#options.credentials.version
     const call = this.#transport.duplex!('WorkerService/ProcessJobs', {
       message: (message) => {
         if (this.#call === call) this.#onMessage(message)
@@ -124,9 +126,9 @@ export class Connection {
     this.#call = undefined
     this.#subscribed = false
     if (subscribed) this.#handlers.disconnected(error)
-    if (!this.#outage.mends(error)) this.#handlers.refused(error)
+    if (!this.#outage.mends(error, this.#version)) this.#handlers.refused(error)
     if (this.#closed) return
-    const delay = this.#outage.next(error)
+    const delay = this.#outage.next(error, this.#version)
     this.#options.logger.warn(`The worker has no connection; trying again in ${Math.round(delay)} ms`, { error: error.message })
     this.#cancelTimer = this.#clock.timer(delay, () => this.open())
   }

@@ -186,7 +186,7 @@ test('a refused token is fetched again, once', async () => {
   const cancel = () => caller.unary('TaskService/CancelTask', { taskId: 'task_1', reason: '' }, { safe: false })
   expect((await cancel()).task).toBe(task)
   expect(fetched).toBe(2)
-  options.credentials.renew()
+  options.credentials.renew(options.credentials.version)
   await expect(cancel()).rejects.toThrow('token-4 is not valid.')
 })
 

@@ -64,13 +64,14 @@ export class Caller {
     let renewed = false
     for (;;) {
       const remaining = deadline - this.#clock.now()
+      const { version } = credentials
       try {
         return await this.#transport.unary(method, request, { timeoutMs: Math.max(remaining, 1), signal: call.signal })
       } catch (thrown) {
         const error = errorFrom(thrown)
         if (error instanceof AuthenticationError && credentials.renewable && !renewed) {
           renewed = true
-          credentials.renew()
+          credentials.renew(version)
           continue
         }
         this.#closed.signal.throwIfAborted()

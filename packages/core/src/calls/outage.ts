@@ -34,23 +34,22 @@ export class Outage {
   /**
    * The stream broke, or could not be opened. A refused token is replaced, once.
    *
+   * @param version - of the credentials, just before the stream was opened.
    * @returns the wait before it is opened again, in milliseconds.
    */
-  next(error: MillraceError): number {
+  next(error: MillraceError, version: number): number {
     this.#since ??= this.#clock.now()
-    if (this.#canRenew(error)) {
+    if (error instanceof AuthenticationError && version === this.#credentials.version) {
       this.#renewed = true
-      this.#credentials.renew()
+      this.#credentials.renew(version)
     }
     return backoffDelay(reconnectBackoff, ++this.#failures)
   }
 
-  /** False for an error that does not mend by itself. Ask before `next`. */
-  mends(error: MillraceError): boolean {
-    return error.statusCode >= 500 || error.statusCode === 429 || this.#canRenew(error)
-  }
-
-  #canRenew(error: MillraceError): boolean {
-    return error instanceof AuthenticationError && this.#credentials.renewable && !this.#renewed
+  /** False for an error that does not mend by itself: of refused tokens the second in a row. Ask before `next`. */
+  mends(error: MillraceError, version: number): boolean {
+    if (!(error instanceof AuthenticationError)) return error.statusCode >= 500 || error.statusCode === 429
+    const { renewable, version: present } = this.#credentials
+    return renewable && (!this.#renewed || version !== present)
   }
 }

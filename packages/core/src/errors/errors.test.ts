@@ -30,6 +30,7 @@ const rows: Record<ErrorReason, { details: Partial<ErrorDetails>; type: new (...
     shows: { name: 'ValidationError', fields: [{ path: 'tasks[2].priority', message: 'is not between -100 and 100.' }] },
   },
   UNAUTHENTICATED: { details: {}, type: AuthenticationError, shows: { name: 'AuthenticationError' } },
+  TOKEN_EXPIRED: { details: {}, type: AuthenticationError, shows: { name: 'AuthenticationError' } },
   PERMISSION_DENIED: {
     details: { requiredScope: 'tasks:write' },
     type: PermissionDeniedError,

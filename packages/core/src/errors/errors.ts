@@ -36,7 +36,7 @@ export class ValidationError extends MillraceError {
   }
 }
 
-/** No key, or one that is not valid (any more). */
+/** No key, or one that is not valid (any more). `code` is `TOKEN_EXPIRED` when a short-lived token has ended, else `UNAUTHENTICATED`. */
 export class AuthenticationError extends MillraceError {
   override readonly name = 'AuthenticationError'
 }

@@ -22,6 +22,7 @@ type ErrorClass = new (details: ErrorDetails, options?: ErrorOptions) => Millrac
 const classOfReason: Readonly<Record<ErrorReason, ErrorClass>> = {
   VALIDATION: ValidationError,
   UNAUTHENTICATED: AuthenticationError,
+  TOKEN_EXPIRED: AuthenticationError,
   PERMISSION_DENIED: PermissionDeniedError,
   NOT_FOUND: NotFoundError,
   CONFLICT: ConflictError,

@@ -59,6 +59,7 @@ export class DuplexSource implements FollowSource {
 
   #connect(): void {
     this.#setTimer(undefined)
+    const opened = this.#events.opening()
     const call = this.#open('TaskService/FollowTasks', {
       message: ({ updates, missing }) => {
         this.#events.connected()
@@ -69,7 +70,7 @@ export class DuplexSource implements FollowSource {
       end: (error) => {
         if (this.#call !== call) return
         this.#call = undefined
-        const delay = this.#events.broken(error ? errorFrom(error) : streamEnded())
+        const delay = this.#events.broken(error ? errorFrom(error) : streamEnded(), opened)
         this.#setTimer(delay === undefined ? undefined : this.#clock.timer(delay, () => this.#connect()))
       },
     })

@@ -18,8 +18,10 @@ export interface FollowEvents {
   missing(taskId: string): void
   /** The server answers. */
   connected(): void
+  /** A connection is about to be opened. Returns what `broken` is told if it breaks. */
+  opening(): number
   /** The connection broke. Returns when to open it again, in milliseconds; undefined: not at all. */
-  broken(error: MillraceError): number | undefined
+  broken(error: MillraceError, opened: number): number | undefined
   /** Every task to follow. */
   followed(): Iterable<FollowedTask>
 }

@@ -50,7 +50,8 @@ export class TaskFollower {
       update: (update: wire.TaskUpdate) => this.#update(update),
       missing: (taskId: string) => this.#missing(taskId),
       connected: () => this.#connected(),
-      broken: (error: MillraceError) => this.#broken(error),
+      opening: () => options.credentials.version,
+      broken: (error: MillraceError, opened: number) => this.#broken(error, opened),
       followed: () => this.#entries.values(),
     }
     this.#source = transport.duplex
@@ -132,17 +133,17 @@ export class TaskFollower {
   }
 
   /** Decides whether the stream is opened again: not for what will not mend by itself, nor for nobody. */
-  #broken(error: MillraceError): number | undefined {
+  #broken(error: MillraceError, opened: number): number | undefined {
     const { logger, timeoutMs } = this.#options
     this.#lastError = error
-    if (!this.#outage.mends(error)) for (const entry of [...this.#entries.values()]) this.#failEntry(entry, error)
+    if (!this.#outage.mends(error, opened)) for (const entry of [...this.#entries.values()]) this.#failEntry(entry, error)
     else if (this.#outage.lastsMs > timeoutMs) this.#failImpatient(error)
     if (this.#entries.size === 0) {
       this.#lastError = undefined
       this.#outage.over()
       return undefined
     }
-    const delay = this.#outage.next(error)
+    const delay = this.#outage.next(error, opened)
     for (const { listeners } of this.#entries.values()) for (const listener of listeners) listener.interrupted?.(error)
     logger.warn(`Lost the stream of task updates; opening it again in ${Math.round(delay)} ms`, { error: error.message })
     return delay

@@ -39,6 +39,7 @@ export class WatchSource implements FollowSource {
   async #watch({ taskId, revision }: FollowedTask, signal: AbortSignal): Promise<void> {
     let seen = revision
     while (!signal.aborted) {
+      const opened = this.#events.opening()
       try {
         // The last state is asked for again: that it comes says that the stream stands.
         const request = { taskId, afterRevision: Math.max(seen - 1, 0) }
@@ -55,7 +56,7 @@ export class WatchSource implements FollowSource {
         if (signal.aborted) return
         const error = errorFrom(thrown)
         if (error instanceof NotFoundError) return this.#events.missing(taskId)
-        const delay = this.#events.broken(error)
+        const delay = this.#events.broken(error, opened)
         if (delay === undefined) return
         await sleep(this.#clock, delay, signal).catch(() => undefined)
       }

@@ -37,6 +37,7 @@ async function follow<P extends ServerStreamMethod>(
 ): Promise<void> {
   const outage = new Outage(clock, options.credentials)
   while (!signal.aborted) {
+    const { version } = options.credentials
     try {
       for await (const message of transport.serverStream(method, request, { signal })) {
         if (signal.aborted) return
@@ -47,8 +48,8 @@ async function follow<P extends ServerStreamMethod>(
     } catch (thrown) {
       if (signal.aborted) return
       const error = errorFrom(thrown)
-      if (!outage.mends(error)) return sink.fail(error)
-      const delay = outage.next(error)
+      if (!outage.mends(error, version)) return sink.fail(error)
+      const delay = outage.next(error, version)
       sink.interrupted(error)
       await sleep(clock, delay, signal).catch(() => undefined)
     }

@@ -20,6 +20,7 @@ export class Deliveries<T> implements AsyncIterableIterator<ReceivedJob<T>, unde
   #messages: AsyncIterator<wire.StreamJobsResponse> | undefined
   #jobs: readonly wire.Job[] = []
   #next = 0
+  #version = 0
 
   constructor(context: ClientContext, request: wire.StreamJobsRequest, signal: AbortSignal | undefined) {
     this.#context = context
@@ -60,9 +61,12 @@ export class Deliveries<T> implements AsyncIterableIterator<ReceivedJob<T>, unde
   readonly #onAbort = (): void => this.#stop.abort()
 
   async #receive(): Promise<void> {
-    this.#messages ??= this.#context.transport
-      .serverStream('QueueService/StreamJobs', this.#request, { signal: this.#stop.signal })
-      [Symbol.asyncIterator]()
+    const { transport, options } = this.#context
+    if (!this.#messages) {
+      this.#version = options.credentials.version
+      const stream = transport.serverStream('QueueService/StreamJobs', this.#request, { signal: this.#stop.signal })
+      this.#messages = stream[Symbol.asyncIterator]()
+    }
     const message = await this.#messages.next()
     if (message.done) throw new UnavailableError({ reason: 'UNAVAILABLE', message: 'The server ended the stream of jobs.' })
     this.#outage.over()
@@ -74,8 +78,8 @@ export class Deliveries<T> implements AsyncIterableIterator<ReceivedJob<T>, unde
   async #waitAfter(thrown: unknown): Promise<void> {
     const { clock, options } = this.#context
     const error = errorFrom(thrown)
-    if (!this.#outage.mends(error) || this.#outage.lastsMs > options.timeoutMs) throw error
-    await sleep(clock, this.#outage.next(error), this.#stop.signal).catch(() => undefined)
+    if (!this.#outage.mends(error, this.#version) || this.#outage.lastsMs > options.timeoutMs) throw error
+    await sleep(clock, this.#outage.next(error, this.#version), this.#stop.signal).catch(() => undefined)
   }
 
   /** Jobs that came and that nobody asked for: others can have them at once. */

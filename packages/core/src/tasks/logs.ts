@@ -32,6 +32,7 @@ export async function* tailLogs(context: ClientContext, taskId: string, options:
   const outage = new Outage(clock, client.credentials)
   let afterSequence = toSequence(options.cursor ?? '')
   for (;;) {
+    const { version } = client.credentials
     try {
       const call = { signal: options.signal }
       for await (const { entries } of transport.serverStream('TaskService/TailTaskLogs', { taskId, afterSequence }, call)) {
@@ -44,8 +45,8 @@ export async function* tailLogs(context: ClientContext, taskId: string, options:
       return
     } catch (thrown) {
       const error = errorFrom(thrown)
-      if (!outage.mends(error) || outage.lastsMs > client.timeoutMs) throw error
-      await sleep(clock, outage.next(error), options.signal)
+      if (!outage.mends(error, version) || outage.lastsMs > client.timeoutMs) throw error
+      await sleep(clock, outage.next(error, version), options.signal)
     }
   }
 }

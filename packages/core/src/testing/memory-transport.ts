@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import type { Credentials } from '../credentials.ts'
 import { AbortError, TimeoutError } from '../errors/errors.ts'
 import type {
   DuplexCall,
@@ -66,6 +67,8 @@ export class MemoryTransport implements Transport {
   readonly #unary = new Map<string, UnaryHandler<UnaryMethod>>()
   readonly #streams = new Map<string, StreamHandler<ServerStreamMethod>>()
   closed = false
+  /** What real transports put into each call. */
+  credentials: Credentials | undefined
   duplex: Transport['duplex']
 
   constructor(clock: Clock, options: { readonly duplex?: boolean } = {}) {

@@ -10,7 +10,9 @@ export function setUp(options: MillraceOptions = {}, transportOptions: { readonl
   const transport = new MemoryTransport(clock, transportOptions)
   const silent = () => undefined
   const logger = { debug: silent, info: silent, warn: silent, error: silent }
-  const mr = new MillraceBase(transport, compileOptions({ logger, ...options }, {}), clock)
+  const compiled = compileOptions({ logger, ...options }, {}, clock)
+  transport.credentials = compiled.credentials
+  const mr = new MillraceBase(transport, compiled, clock)
   return { clock, transport, mr }
 }
 

@@ -1,10 +1,12 @@
+import { randomBytes } from 'node:crypto'
 import type { Clock } from '../../clock.ts'
 import { MillraceError } from '../../errors.ts'
 import type { KeyRecord, KeyStore, Seq, TenantId } from '../../store/ports.ts'
 import { Principal } from './principal.ts'
 import { createSecret, hashSecret, hintOf } from './secret.ts'
+import { isToken, readToken, signToken, type TokenClaims } from './token.ts'
 
-/** Most keys kept ready in memory; the least recently made ready is forgotten first. */
+/** Most keys and tokens kept ready in memory; the least recently made ready is forgotten first. */
 const cacheSize = 10_000
 
 /** Longest wait between two looks at an open stream's expiry: what timers can take. */
@@ -19,11 +21,12 @@ export interface NewKey {
   readonly expiresAt?: number
 }
 
-/** Knows the API keys: makes them, checks them, ends them. */
+/** Knows the API keys and the tokens made from them: makes them, checks them, ends them. */
 export class Keyring {
   readonly #store: KeyStore
   readonly #clock: Clock
   readonly #ready = new Map<string, Principal>()
+  readonly #tokenSecrets = new Map<TenantId, Uint8Array>()
   /** What to end when a key ends, by `tenant/seq`. */
   readonly #open = new Map<string, Set<() => void>>()
   /** Counts revocations, so that a key read before one is not kept after it. */
@@ -36,10 +39,10 @@ export class Keyring {
   }
 
   /**
-   * Finds who a secret belongs to. Returns at once for a key in use, so that a call need not wait a turn.
+   * Finds who a secret belongs to. Returns at once for one in use, so that a call need not wait a turn.
    *
    * @param secret - what the caller sent.
-   * @throws UNAUTHENTICATED
+   * @throws UNAUTHENTICATED, TOKEN_EXPIRED
    */
   authenticate(secret: string | undefined): Principal | Promise<Principal> {
     if (!secret) {
@@ -48,13 +51,19 @@ export class Keyring {
     const hash = hashSecret(secret)
     const id = hash.toString('base64')
     const principal = this.#ready.get(id)
-    return principal ? this.#current(principal) : this.#find(hash, id)
+    if (principal) return this.#current(principal)
+    return this.#find(id, isToken(secret) ? () => this.#readToken(id, secret) : () => this.#readKey(id, hash))
   }
 
   /** Makes a key. The secret is not kept. */
   async create(key: NewKey): Promise<{ readonly key: KeyRecord; readonly secret: string }> {
     const secret = createSecret()
     return { key: await this.#add(key, secret), secret }
+  }
+
+  /** Makes a token. It is not kept: the tenant's secret is all it takes to check it. */
+  async createToken(claims: TokenClaims): Promise<string> {
+    return signToken(claims, (await this.#tokenSecret(claims.tenant, randomBytes(32)))!)
   }
 
   /** Makes a key of a secret chosen elsewhere, unless there is one. */
@@ -77,31 +86,28 @@ export class Keyring {
     return this.#store.list(tenant)
   }
 
-  /** Ends a key and whatever is open under it, at once. Undefined when the tenant has no such key. */
+  /** Ends a key, its tokens and whatever is open under them, at once. Undefined when the tenant has no such key. */
   async revoke(tenant: TenantId, seq: Seq): Promise<KeyRecord | undefined> {
     const key = await this.#store.revoke(tenant, seq, this.#clock.now())
     if (!key) return undefined
     this.#revocations++
-    this.#ready.delete(Buffer.from(key.hash).toString('base64'))
+    for (const [id, principal] of this.#ready) if (idOf(principal.key) === idOf(key)) this.#ready.delete(id)
     for (const end of [...(this.#open.get(idOf(key)) ?? [])]) end()
     return key
   }
 
   /**
-   * Calls `end` when the key is revoked or expires.
+   * Calls `end` when the key is revoked, or the key or token expires.
    *
    * @returns what to call when it is no longer of interest.
    */
   onEnd(principal: Principal, end: () => void): () => void {
-    const { key } = principal
-    const id = idOf(key)
+    const id = idOf(principal.key)
     const set = this.#open.get(id) ?? new Set()
     this.#open.set(id, set.add(end))
-    const cancelTimer = this.#onExpiry(key, end)
-    const hash = Buffer.from(key.hash)
-    const cacheId = hash.toString('base64')
+    const cancelTimer = this.#onExpiry(principal, end)
     // Revoked (or merely forgotten) between the check of the call and now: look again.
-    if (this.#ready.get(cacheId) !== principal) this.#find(hash, cacheId).catch(end)
+    if (this.#ready.get(principal.id) !== principal) this.#recheck(principal.key).catch(end)
     return () => {
       cancelTimer()
       set.delete(end)
@@ -109,7 +115,7 @@ export class Keyring {
     }
   }
 
-  #onExpiry({ expiresAt }: KeyRecord, end: () => void): () => void {
+  #onExpiry({ expiresAt }: Principal, end: () => void): () => void {
     if (expiresAt === undefined) return () => {}
     let cancel = () => {}
     const wait = () => {
@@ -125,28 +131,59 @@ export class Keyring {
     return this.#store.create({ ...key, hash: hashSecret(secret), hint: hintOf(secret), createdAt: this.#clock.now() })
   }
 
-  async #find(hash: Buffer, id: string): Promise<Principal> {
+  async #find(id: string, read: () => Promise<Principal>): Promise<Principal> {
     for (;;) {
       const revocations = this.#revocations
-      const key = await this.#store.findByHash(hash)
-      if (!key) throw new MillraceError('UNAUTHENTICATED', 'The API key is not known. Check that it was copied whole.')
+      const principal = this.#current(await read())
       if (revocations !== this.#revocations) continue
-      const principal = this.#current(new Principal(key))
       if (this.#ready.size >= cacheSize) this.#ready.delete(this.#ready.keys().next().value!)
       this.#ready.set(id, principal)
       return principal
     }
   }
 
-  /** Refuses a key that has ended. */
+  async #readKey(id: string, hash: Buffer): Promise<Principal> {
+    const key = await this.#store.findByHash(hash)
+    if (!key) throw new MillraceError('UNAUTHENTICATED', 'The API key is not known. Check that it was copied whole.')
+    return new Principal(id, key)
+  }
+
+  async #readToken(id: string, text: string): Promise<Principal> {
+    const token = readToken(text)
+    const secret = token && (await this.#tokenSecret(token.tenant))
+    const claims = secret && token.claims(secret)
+    const key = claims && (await this.#store.find(claims.tenant, claims.key))
+    if (!key) throw new MillraceError('UNAUTHENTICATED', 'The token is not one of this server. Check that it was copied whole.')
+    return new Principal(id, key, claims)
+  }
+
+  async #tokenSecret(tenant: TenantId, fresh?: Uint8Array): Promise<Uint8Array | undefined> {
+    const known = this.#tokenSecrets.get(tenant)
+    if (known) return known
+    const secret = await this.#store.tokenSecret(tenant, fresh)
+    if (this.#tokenSecrets.size >= cacheSize) this.#tokenSecrets.clear()
+    if (secret) this.#tokenSecrets.set(tenant, secret)
+    return secret
+  }
+
+  async #recheck({ tenant, seq }: KeyRecord): Promise<void> {
+    const key = await this.#store.find(tenant, seq)
+    if (key?.revokedAt !== undefined) throw revoked(key)
+  }
+
+  /** Refuses what has ended. */
   #current(principal: Principal): Principal {
-    const { revokedAt, expiresAt, hint } = principal.key
-    if (revokedAt !== undefined) throw new MillraceError('UNAUTHENTICATED', `The API key ${hint}… was revoked.`)
+    const { key, expiresAt, isToken, name } = principal
+    if (key.revokedAt !== undefined) throw revoked(key)
     if (expiresAt !== undefined && expiresAt <= this.#clock.now()) {
-      throw new MillraceError('UNAUTHENTICATED', `The API key ${hint}… has expired.`)
+      throw new MillraceError(isToken ? 'TOKEN_EXPIRED' : 'UNAUTHENTICATED', `The ${isToken ? name : `API ${name}`} has expired.`)
     }
     return principal
   }
+}
+
+function revoked({ hint }: KeyRecord): MillraceError {
+  return new MillraceError('UNAUTHENTICATED', `The API key ${hint}… was revoked.`)
 }
 
 function idOf(key: KeyRecord): string {

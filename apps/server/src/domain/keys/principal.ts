@@ -1,22 +1,48 @@
 import { MillraceError } from '../../errors.ts'
 import type { KeyRecord, Scope } from '../../store/ports.ts'
 import { type ApiScope, impliedScopes } from './api-scopes.ts'
+import { LimitedScope, type Resources } from './limited-scope.ts'
+import type { TokenClaims } from './token.ts'
 
 /** Namespaces whose objects a key keeps. */
 const mostNamespaces = 100
 
-/** Who calls: a key, and what it may do. */
+/** Who calls: a key, or a token made from it, and what it may do. */
 export class Principal {
+  /** Hash of the secret that was shown. */
+  readonly id: string
   /** The key. */
   readonly key: KeyRecord
+  /** When it ends by itself, in milliseconds since 1970. */
+  readonly expiresAt: number | undefined
+  /** Namespaces it may use; empty means all. */
+  readonly namespaces: readonly string[]
+  /** True for a token. */
+  readonly isToken: boolean
+  readonly #resources: Resources | undefined
   readonly #scopes: ReadonlySet<ApiScope>
   /** One object for each namespace in use, so that a call does not make one. */
-  readonly #namespaces = new Map<string, Scope>()
+  readonly #scopeOf = new Map<string, Scope>()
 
-  /** @param key - the key. */
-  constructor(key: KeyRecord) {
+  /**
+   * @param id - hash of the secret that was shown.
+   * @param key - the key.
+   * @param token - what the token says, when it is one; it never may more than its key.
+   */
+  constructor(id: string, key: KeyRecord, token?: TokenClaims) {
+    const scopes = impliedScopes(key.scopes)
+    this.id = id
     this.key = key
-    this.#scopes = impliedScopes(key.scopes)
+    this.isToken = token !== undefined
+    this.expiresAt = token ? Math.min(token.exp * 1000, key.expiresAt ?? Infinity) : key.expiresAt
+    this.namespaces = token?.namespaces ?? key.namespaces
+    this.#resources = token?.resources
+    this.#scopes = token ? new Set([...impliedScopes(token.scopes)].filter((scope) => scopes.has(scope))) : scopes
+  }
+
+  /** How messages call it. */
+  get name(): string {
+    return `${this.isToken ? 'token of the key' : 'key'} ${this.key.hint}…`
   }
 
   /** True when the key may do what the scope names. */
@@ -31,8 +57,8 @@ export class Principal {
    */
   require(scope: ApiScope): void {
     if (this.may(scope)) return
-    const message = `The key ${this.key.hint}… lacks the scope '${scope}'. Use a key that has it, or make one with: millrace keys create`
-    throw new MillraceError('PERMISSION_DENIED', message, { requiredScope: scope })
+    const remedy = this.isToken ? 'Make the token with it.' : 'Use a key that has it, or make one with: millrace keys create'
+    throw new MillraceError('PERMISSION_DENIED', `The ${this.name} lacks the scope '${scope}'. ${remedy}`, { requiredScope: scope })
   }
 
   /**
@@ -42,15 +68,16 @@ export class Principal {
    * @throws PERMISSION_DENIED when the key is limited to other namespaces.
    */
   in(namespace: string): Scope {
-    const known = this.#namespaces.get(namespace)
+    const known = this.#scopeOf.get(namespace)
     if (known) return known
-    const { namespaces, hint, tenant } = this.key
-    if (namespaces.length > 0 && !namespaces.includes(namespace)) {
-      const message = `The key ${hint}… may not use the namespace '${namespace}', only ${namespaces.join(', ')}.`
-      throw new MillraceError('PERMISSION_DENIED', message)
+    const { key, namespaces } = this
+    // The key's own list counts too: a token never reaches further.
+    for (const list of [namespaces, key.namespaces]) {
+      if (list.length === 0 || list.includes(namespace)) continue
+      throw new MillraceError('PERMISSION_DENIED', `The ${this.name} may not use the namespace '${namespace}', only ${list.join(', ')}.`)
     }
-    const scope = { tenant, namespace }
-    if (this.#namespaces.size < mostNamespaces) this.#namespaces.set(namespace, scope)
+    const scope = this.#resources ? new LimitedScope(key.tenant, namespace, this.#resources) : { tenant: key.tenant, namespace }
+    if (this.#scopeOf.size < mostNamespaces) this.#scopeOf.set(namespace, scope)
     return scope
   }
 }

@@ -37,4 +37,39 @@ export const keyCases: readonly Case[] = [
       expect(await t.store.keys.revoke(t.scope.tenant, created.seq, 12)).toMatchObject({ revokedAt: 11 })
     },
   },
+  {
+    name: 'finds keys by number within their tenant',
+    async run(t) {
+      const key = {
+        tenant: t.scope.tenant,
+        name: 'k',
+        hash: new Uint8Array(32).fill(8),
+        hint: 'mr_',
+        scopes: [],
+        namespaces: [],
+        createdAt: 5,
+      }
+      const created = await t.store.keys.create(key)
+      expect(await t.store.keys.find(t.scope.tenant, created.seq)).toEqual(created)
+      expect(await t.store.keys.find(t.otherTenant.tenant, created.seq)).toBeUndefined()
+      expect(await t.store.keys.find(t.scope.tenant, created.seq + 1)).toBeUndefined()
+    },
+  },
+  {
+    name: 'keeps the first secret for tokens that a tenant is given',
+    async run(t) {
+      const { tenant } = t.scope
+      const fresh = (byte: number) => new Uint8Array(32).fill(byte)
+      expect(await t.store.keys.tokenSecret(tenant)).toBeUndefined()
+      const given = await Promise.all([1, 2, 3].map((byte) => t.store.keys.tokenSecret(tenant, fresh(byte))))
+      const secret = Buffer.from(given[0]!)
+      expect(secret).toHaveLength(32)
+      expect(given.map((each) => Buffer.from(each!))).toEqual([secret, secret, secret])
+      await t.reopen()
+      expect(Buffer.from((await t.store.keys.tokenSecret(tenant))!)).toEqual(secret)
+      expect(Buffer.from((await t.store.keys.tokenSecret(tenant, fresh(4)))!)).toEqual(secret)
+      expect(await t.store.keys.tokenSecret(t.otherTenant.tenant)).toBeUndefined()
+      expect(await t.store.keys.tokenSecret(2 ** 31 - 1, fresh(5))).toBeUndefined()
+    },
+  },
 ]

@@ -28,6 +28,16 @@ const revoke: Statement = {
   repeatable: true,
   text: 'UPDATE millrace.keys SET revoked_at = $3 WHERE tenant = $1 AND seq = $2 AND revoked_at IS NULL',
 }
+const tokenSecret: Statement = {
+  name: 'token_secret',
+  repeatable: true,
+  text: 'SELECT token_secret FROM millrace.tenants WHERE tenant = $1',
+}
+const setTokenSecret: Statement = {
+  name: 'token_secret_set',
+  repeatable: true,
+  text: 'UPDATE millrace.tenants SET token_secret = $2 WHERE tenant = $1 AND token_secret IS NULL',
+}
 
 interface KeyRow {
   readonly tenant: number
@@ -78,6 +88,10 @@ export class PostgresKeys implements KeyStore {
     return row && keyRecord(row)
   }
 
+  find(tenant: TenantId, seq: Seq): Promise<KeyRecord | undefined> {
+    return this.#find(tenant, seq)
+  }
+
   async list(tenant: TenantId): Promise<readonly KeyRecord[]> {
     return (await this.#context.db.objects<KeyRow>(list, [tenant])).map(keyRecord)
   }
@@ -85,6 +99,13 @@ export class PostgresKeys implements KeyStore {
   async revoke(tenant: TenantId, seq: Seq, now: number): Promise<KeyRecord | undefined> {
     await this.#context.db.run(revoke, [tenant, seq, now])
     return this.#find(tenant, seq)
+  }
+
+  async tokenSecret(tenant: TenantId, fresh?: Uint8Array): Promise<Uint8Array | undefined> {
+    const { db } = this.#context
+    if (fresh) await db.run(setTokenSecret, [tenant, fresh])
+    const [row] = await db.run<[Uint8Array | null]>(tokenSecret, [tenant])
+    return row?.[0] ?? undefined
   }
 
   async #find(tenant: TenantId, seq: Seq): Promise<KeyRecord | undefined> {

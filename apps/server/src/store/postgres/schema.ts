@@ -120,6 +120,7 @@ export const migrations: readonly Migration[] = [
   INSERT INTO millrace.meta (key, value) VALUES ('horizon', 0);
   `,
   },
+  { worksWith: 1, sql: 'ALTER TABLE millrace.tenants ADD COLUMN token_secret bytea' },
 ]
 
 /** What is there before the first step. */

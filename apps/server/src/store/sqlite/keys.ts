@@ -15,6 +15,8 @@ export class SqliteKeys implements KeyStore {
   readonly #bySeq: StatementSync
   readonly #list: StatementSync
   readonly #revoke: StatementSync
+  readonly #tokenSecret: StatementSync
+  readonly #setTokenSecret: StatementSync
 
   constructor(context: Context) {
     this.#context = context
@@ -28,6 +30,8 @@ export class SqliteKeys implements KeyStore {
     this.#bySeq = db.prepare(`SELECT ${columns} WHERE keys.tenant = ? AND seq = ?`)
     this.#list = db.prepare(`SELECT ${columns} WHERE keys.tenant = ? ORDER BY seq`)
     this.#revoke = db.prepare('UPDATE keys SET revoked_at = ? WHERE tenant = ? AND seq = ? AND revoked_at IS NULL')
+    this.#tokenSecret = db.prepare('SELECT token_secret FROM tenants WHERE tenant = ?')
+    this.#setTokenSecret = db.prepare('UPDATE tenants SET token_secret = ? WHERE tenant = ? AND token_secret IS NULL')
   }
 
   tenant(name: string, now: number): Promise<TenantId> {
@@ -67,6 +71,10 @@ export class SqliteKeys implements KeyStore {
     })
   }
 
+  find(tenant: TenantId, seq: Seq): Promise<KeyRecord | undefined> {
+    return this.#context.read(() => this.#find(tenant, seq))
+  }
+
   list(tenant: TenantId): Promise<readonly KeyRecord[]> {
     return this.#context.read(() => this.#list.all(tenant).map(keyRecord))
   }
@@ -75,6 +83,15 @@ export class SqliteKeys implements KeyStore {
     return this.#context.writer.mutate(() => {
       this.#revoke.run(now, tenant, seq)
       return this.#find(tenant, seq)
+    })
+  }
+
+  tokenSecret(tenant: TenantId, fresh?: Uint8Array): Promise<Uint8Array | undefined> {
+    const read = () => (this.#tokenSecret.get(tenant)?.token_secret as Uint8Array | null | undefined) ?? undefined
+    if (!fresh) return this.#context.read(read)
+    return this.#context.writer.mutate(() => {
+      this.#setTokenSecret.run(fresh, tenant)
+      return read()
     })
   }
 

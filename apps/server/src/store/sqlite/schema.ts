@@ -77,6 +77,7 @@ export const migrations: readonly string[] = [
   ) WITHOUT ROWID;
   CREATE INDEX requests_created ON requests (created_at);
   `,
+  'ALTER TABLE tenants ADD COLUMN token_secret BLOB',
 ]
 
 /** The database's version of the schema; 0 when it has none. */
