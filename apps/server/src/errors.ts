@@ -28,6 +28,13 @@ export class MillraceError extends Error implements ErrorDetails {
   }
 }
 
+/** Ends long calls when the server stops. Streams of jobs end well then, so that what was sent before is read by the worker. */
+export class ServerStopping extends MillraceError {
+  constructor() {
+    super('UNAVAILABLE', 'The server is stopping. Connect again.')
+  }
+}
+
 /** There is no `resource` with this `id` (or it belongs to somebody else, which looks the same). */
 export function notFound(resource: string, id: string): MillraceError {
   return new MillraceError('NOT_FOUND', `There is no ${resource} '${id}' in this namespace.`, { resource, id })

@@ -1,6 +1,6 @@
 import type { EnqueueResult, GetQueueStatsResponse, JobInfo, QueueServiceDefinition, Settlement } from '@millrace/protocol'
 import { jobId, parseJobId } from '../domain/jobs/ids.ts'
-import { invalid, notFound } from '../errors.ts'
+import { invalid, notFound, ServerStopping } from '../errors.ts'
 import type { JobRecord, NewJob, QueueStats, Scope, Seq } from '../store/ports.ts'
 import type { ServiceOf } from './call.ts'
 import { Checks } from './checks.ts'
@@ -89,6 +89,8 @@ export function createQueueService(context: ServiceContext): ServiceOf<typeof Qu
       }
       try {
         yield* pump(take, wakeup, call.signal)
+      } catch (error) {
+        if (!(error instanceof ServerStopping)) throw error
       } finally {
         await deliveries.close()
       }

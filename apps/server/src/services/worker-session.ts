@@ -6,7 +6,7 @@ import {
   RevocationReason,
 } from '@millrace/protocol'
 import { jobId } from '../domain/jobs/ids.ts'
-import { invalid } from '../errors.ts'
+import { invalid, ServerStopping } from '../errors.ts'
 import type { ChangeCause } from '../store/ports.ts'
 import type { Call } from './call.ts'
 import { Checks } from './checks.ts'
@@ -97,8 +97,9 @@ export class WorkerSession {
     // What was accepted is finished and answered, however the stream ends.
     const { signal } = this.#call
     if (signal.aborted) {
-      if (this.#unanswered === 0) throw signal.reason
-      return undefined
+      if (this.#unanswered > 0) return undefined
+      if (signal.reason instanceof ServerStopping) return 'end'
+      throw signal.reason
     }
     if (this.#revoked.length > 0) {
       const jobs = this.#revoked.map(({ lease, cause }) => ({

@@ -1,6 +1,6 @@
 import type { Keyring } from '../domain/keys/keyring.ts'
 import type { Principal } from '../domain/keys/principal.ts'
-import { MillraceError } from '../errors.ts'
+import { MillraceError, ServerStopping } from '../errors.ts'
 
 /** Ends long calls when their time is over: the caller has gone, the key has ended, or the server stops. */
 export class CallLifetimes {
@@ -26,7 +26,7 @@ export class CallLifetimes {
     caller.addEventListener('abort', gone)
     if (caller.aborted) gone()
     this.#open.add(end)
-    if (this.#draining) end(stopping())
+    if (this.#draining) end(new ServerStopping())
     const forget = this.#keyring.onEnd(principal, () => {
       const reason = principal.isToken ? 'TOKEN_EXPIRED' : 'UNAUTHENTICATED'
       end(new MillraceError(reason, `The ${principal.name} was revoked or has expired.`))
@@ -44,10 +44,6 @@ export class CallLifetimes {
   /** Ends all long calls, and those to come: their callers connect again, to another server or to this one's successor. */
   drain(): void {
     this.#draining = true
-    for (const end of [...this.#open]) end(stopping())
+    for (const end of [...this.#open]) end(new ServerStopping())
   }
-}
-
-function stopping(): MillraceError {
-  return new MillraceError('UNAVAILABLE', 'The server is stopping. Connect again.')
 }

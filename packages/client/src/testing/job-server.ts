@@ -53,6 +53,8 @@ export class JobSession {
   readonly metadata: CallContext['metadata']
   /** False: settlements are not answered. */
   answers = true
+  /** Jobs that were sent before the server noticed that the worker had ended its side. */
+  onTheirWay: Job[] = []
   /** Why a settlement is refused; undefined: it is not. */
   refuse: (settlement: Settlement) => SettleResult['error'] = () => undefined
   #out: ProcessJobsResponse[] = []
@@ -63,7 +65,14 @@ export class JobSession {
 
   constructor(requests: AsyncIterable<ProcessJobsRequest>, context: CallContext) {
     this.metadata = context.metadata
-    this.ended = this.#read(requests).catch(() => undefined)
+    // As the real one: when the worker ends its side, what was sent before goes out, and nothing more.
+    this.ended = this.#read(requests).then(
+      () => {
+        if (this.onTheirWay.length > 0) this.deliver(...this.onTheirWay)
+        this.break()
+      },
+      () => undefined,
+    )
     context.signal.addEventListener('abort', () => this.break())
   }
 

@@ -277,3 +277,15 @@ test('errors that nobody listens for are logged', async () => {
   expect(lines).toEqual(['Worker: The lease is not current.'])
   await worker.stop()
 })
+
+test('jobs that come when the worker has ended its side go back over another stream', async () => {
+  const { worker, server, session } = await started((job) => job.id)
+  session.onTheirWay = [wireJob('job_1'), wireJob('job_2')]
+  const stopped = worker.stop()
+  const second = await server.sessions.next()
+  expect((await second.subscriptions.next()).maxInFlight).toBe(0)
+  await stopped
+  expect(session.settled('release')).toEqual([])
+  expect(second.settled('release')).toEqual(['job_1', 'job_2'])
+  expect(server.sessions.all).toHaveLength(2)
+})

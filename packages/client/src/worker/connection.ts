@@ -42,6 +42,7 @@ export class Connection {
   #askedAt = 0
   #heartbeats = 0
   #cancelTimer: (() => void) | undefined
+  #onFinished: (() => void) | undefined
 
   constructor(transport: Transport, options: CompiledOptions, clock: Clock, handlers: ConnectionHandlers) {
     this.#transport = transport
@@ -63,7 +64,9 @@ export class Connection {
         if (this.#call === call) this.#onMessage(message)
       },
       end: (error) => {
-        if (this.#call === call) this.#onBreak(error ? errorFrom(error) : ended())
+        if (this.#call !== call) return
+        if (this.#onFinished) this.#finished()
+        else this.#onBreak(error ? errorFrom(error) : ended())
       },
     })
     this.#call = call
@@ -75,6 +78,26 @@ export class Connection {
     if (!this.#call || !this.#subscribed) return false
     this.#call.send({ message })
     return true
+  }
+
+  /** Opens the stream again after `finish`. */
+  reopen(): void {
+    if (!this.#call && !this.#cancelTimer) this.open()
+  }
+
+  /**
+   * Ends this side of the stream, after what was sent. What the server sent before it noticed still comes.
+   *
+   * @returns resolves when the server has ended its side too, or no stream stands.
+   */
+  async finish(): Promise<void> {
+    if (!this.#call) return
+    this.#subscribed = false
+    const ended = new Promise<void>((resolve) => {
+      this.#onFinished = resolve
+    })
+    this.#call.finish()
+    await ended
   }
 
   /** Ends the stream for good. */
@@ -119,6 +142,12 @@ export class Connection {
         this.#handlers.connected(message.value.workerId)
         break
     }
+  }
+
+  #finished(): void {
+    this.#call = undefined
+    this.#onFinished?.()
+    this.#onFinished = undefined
   }
 
   #onBreak(error: MillraceError): void {

@@ -156,14 +156,24 @@ export class Worker {
       this.#settler.release(job)
       job.revoke('stopping')
     }
-    const lastAnswers = new Promise<void>((resolve) => this.#cleanUp.add(clock.timer(lastAnswersMs, resolve)))
-    await Promise.race([outbox.empty(), lastAnswers])
+    const lastAnswers = new Promise<'late'>((resolve) => this.#cleanUp.add(clock.timer(lastAnswersMs, () => resolve('late'))))
+    while ((await Promise.race([this.#finish(), lastAnswers])) === 'more');
     if (outbox.size > 0) {
       const message = 'The worker stopped before the server had answered everything; those jobs run again when their leases end'
       client.logger.warn(message, { settlements: outbox.size })
     }
     this.#end()
     this.#events.emit('disconnected', {})
+  }
+
+  /** Waits for the server's answers and its end of the stream. Jobs that were still on their way go back over another one. */
+  async #finish(): Promise<'done' | 'more'> {
+    const { outbox } = this.#settler
+    await outbox.empty()
+    await this.#connection.finish()
+    if (outbox.size === 0) return 'done'
+    this.#connection.reopen()
+    return 'more'
   }
 
   #end(): void {
