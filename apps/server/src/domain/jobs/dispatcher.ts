@@ -142,6 +142,22 @@ export class Dispatcher {
     }
   }
 
+  /** Changes may have gone unseen: jobs that are ready, and jobs taken from their holders. */
+  async lookAgain(): Promise<void> {
+    for (const demands of this.#queues.values()) this.#claim(demands)
+    for (const { options, held } of [...this.subscribers()]) {
+      const records = await this.#store.jobs.getMany(options.scope, [...held.keys()])
+      this.changed(
+        records.map(({ seq, state }) => ({
+          tenant: options.scope.tenant,
+          seq,
+          state,
+          cause: state === JobState.cancelled ? 'cancelled' : 'lease-expired',
+        })),
+      )
+    }
+  }
+
   *subscribers(): Iterable<Subscriber> {
     for (const demands of this.#queues.values()) yield* demands.subscribers
   }

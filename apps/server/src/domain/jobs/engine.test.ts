@@ -1,5 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type ChangeCause, type ClaimedJob, type JobRecord, JobState, type NewJob, type Scope, type Store } from '../../store/ports.ts'
+import {
+  type ChangeCause,
+  type ClaimedJob,
+  type JobRecord,
+  JobState,
+  type NewJob,
+  type Scope,
+  type Store,
+  type StoreListener,
+} from '../../store/ports.ts'
 import { openSqliteStore } from '../../store/sqlite/open.ts'
 import { ManualClock } from '../../testing/manual-clock.ts'
 import { createJobEngine } from './engine.ts'
@@ -274,5 +283,33 @@ describe('follow', () => {
     expect(await follower.add(1)).toBe(false)
     await engine.cancel(scope, seq!, '')
     await clock.advance(0)
+  })
+})
+
+describe('changes that went unseen', () => {
+  it('are found when the store says so: ready jobs, jobs taken away, and what is followed', async () => {
+    let listener: StoreListener | undefined
+    const deaf: Store = { ...store, listen: (heard) => (listener = heard) }
+    await engine.close()
+    store.listen({ ready() {}, changed() {} })
+    engine = createJobEngine({ store: deaf, clock, retention, onError: (error) => errors.push(error) })
+    const { jobs, revoked } = worker(1)
+    const [first, second] = await enqueue(2)
+    await clock.advance(0)
+    expect(jobs).toEqual([])
+    listener!.missed!()
+    await clock.advance(0)
+    expect(jobs.map(({ seq }) => seq)).toEqual([first])
+
+    const seen: number[] = []
+    await engine.follow(scope, (records) => seen.push(...records.map(({ state }) => state))).add(first!)
+    await store.jobs.cancel(scope, first!, '', clock.now())
+    await clock.advance(0)
+    expect([seen, revoked]).toEqual([[JobState.running], []])
+    listener!.missed!()
+    await clock.advance(0)
+    expect(seen).toEqual([JobState.running, JobState.cancelled])
+    expect(revoked).toMatchObject([{ lease: { seq: first }, cause: 'cancelled' }])
+    expect(jobs.map(({ seq }) => seq)).toEqual([first, second])
   })
 })

@@ -43,7 +43,12 @@ export function createJobEngine({ store, clock, retention, onError }: JobEngineO
       followers.changed(changes)
       views.changed(changes)
     },
-    missed: () => views.touchAll(),
+    missed() {
+      upkeep.dueAt(clock.now())
+      dispatcher.lookAgain().catch(onError)
+      followers.lookAgain()
+      views.touchAll()
+    },
   })
   upkeep.start()
 

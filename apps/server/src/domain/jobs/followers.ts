@@ -69,9 +69,18 @@ export class Followers {
         else concerned.set(watch.follower, new Set([seq]))
       }
     }
-    for (const [follower, seqs] of concerned) {
-      this.#store.jobs.getMany(follower.scope, [...seqs]).then((records) => this.#tell(follower, records), this.#onError)
-    }
+    for (const [follower, seqs] of concerned) this.#read(follower, [...seqs])
+  }
+
+  /** Changes may have gone unseen. */
+  lookAgain(): void {
+    const followers = new Set<FollowerState>()
+    for (const watches of this.#watches.values()) for (const { follower } of watches) followers.add(follower)
+    for (const follower of followers) this.#read(follower, [...follower.watches.keys()])
+  }
+
+  #read(follower: FollowerState, seqs: readonly Seq[]): void {
+    this.#store.jobs.getMany(follower.scope, seqs).then((records) => this.#tell(follower, records), this.#onError)
   }
 
   #tell(follower: FollowerState, records: readonly JobRecord[]): void {

@@ -3,6 +3,7 @@ import type { ChangeCause, JobState, Scope, Seq, StoreOptions, TenantId } from '
 import { Blobs } from './blobs.ts'
 import { storageError } from './errors.ts'
 import { type LaneEntry, Lanes } from './lanes.ts'
+import type { Log } from './log.ts'
 import { Sequence } from './sequence.ts'
 import { Writer } from './writer.ts'
 
@@ -15,8 +16,8 @@ export class Context {
   readonly blobs: Blobs
   readonly writer: Writer
 
-  /** @param sync - brings all that was committed until now to the disk. */
-  constructor(db: DatabaseSync, options: StoreOptions, sync: () => Promise<void>) {
+  /** @param log - of the database; absent when that is in memory. */
+  constructor(db: DatabaseSync, options: StoreOptions, log: Log | undefined) {
     this.db = db
     this.options = options
     this.lanes = new Lanes(db, () => this.writer)
@@ -24,7 +25,8 @@ export class Context {
     this.blobs = new Blobs(db)
     this.writer = new Writer({
       db,
-      sync,
+      sync: async () => log?.sync(),
+      resync: () => log?.resync(),
       beforeCommit: () => {
         this.lanes.write()
         this.sequence.write()

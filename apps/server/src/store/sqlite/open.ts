@@ -1,13 +1,13 @@
-import { closeSync, fdatasync, mkdirSync, openSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { promisify } from 'node:util'
 import { MillraceError } from '../../errors.ts'
 import type { Store, StoreListener, StoreOptions } from '../ports.ts'
 import { Context } from './context.ts'
 import { storageError } from './errors.ts'
 import { SqliteJobs } from './jobs.ts'
 import { SqliteKeys } from './keys.ts'
+import { Log, resyncLog } from './log.ts'
 import { SqliteQueues } from './queues.ts'
 import { migrate } from './schema.ts'
 
@@ -35,8 +35,6 @@ const pragmas = `
   PRAGMA temp_store = MEMORY;
 `
 
-const datasync = promisify(fdatasync)
-
 /**
  * Opens the store of one server.
  *
@@ -47,7 +45,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   try {
     db = openDatabase(options.path)
     admitServer(db)
-    return sqliteStore(db, options, options.path === ':memory:' ? undefined : `${options.path}/millrace.db-wal`)
+    return sqliteStore(db, options, options.path === ':memory:' ? undefined : new Log(`${options.path}/millrace.db-wal`))
   } catch (error) {
     db?.close()
     throw openError(error, options.path)
@@ -60,6 +58,8 @@ export function openDatabase(path: string, prepare: (db: DatabaseSync) => void =
   const db = new DatabaseSync(path === ':memory:' ? path : join(path, 'millrace.db'))
   try {
     db.exec(pragmas)
+    // It is ours alone now, and nothing is written yet.
+    if (path !== ':memory:') resyncLog(join(path, 'millrace.db-wal'))
     prepare(db)
     return db
   } catch (error) {
@@ -94,13 +94,8 @@ export function openError(error: unknown, path: string): unknown {
   return error
 }
 
-function sqliteStore(db: DatabaseSync, options: StoreOptions, log: string | undefined): Store {
-  let file: number | undefined
-  const context = new Context(db, options, async () => {
-    if (file !== undefined) await datasync(file)
-  })
-  // SQLite has made the log by now, and keeps the same file for as long as the database is open.
-  if (log) file = openSync(log, 'r')
+function sqliteStore(db: DatabaseSync, options: StoreOptions, log: Log | undefined): Store {
+  const context = new Context(db, options, log)
   const { writer } = context
   return {
     jobs: new SqliteJobs(context),
@@ -116,7 +111,7 @@ function sqliteStore(db: DatabaseSync, options: StoreOptions, log: string | unde
     async close() {
       await writer.close()
       db.close()
-      if (file !== undefined) closeSync(file)
+      log?.close()
     },
   }
 }

@@ -25,6 +25,8 @@ export interface WriterOptions {
   beforeCommit(): void
   /** Brings all that was committed until now to the disk. */
   sync(): Promise<void>
+  /** Writes the log anew and brings it to the disk, after a sync failed. */
+  resync(): void
 }
 
 /**
@@ -115,7 +117,8 @@ export class Writer {
     }
     const outcomes: Outcome[] = []
     try {
-      if (this.#suspect) this.#rescue()
+      // Before SQLite writes pages of what may be lost to their places.
+      if (this.#suspect) this.#resync()
       this.#begin.run()
       // By index: a mutation may add others, which join.
       for (let i = 0; i < mutations.length; i++) outcomes.push(this.#runOne(mutations[i]!))
@@ -167,21 +170,29 @@ export class Writer {
       const committed = this.#unsynced
       this.#unsynced = []
       try {
-        await this.#options.sync()
-        for (const { finish } of committed) finish()
+        // What came while a sync failed lies behind what that one lost.
+        if (this.#suspect) this.#resync()
+        else await this.#options.sync()
       } catch (cause) {
         this.#suspect = true
-        const error = notDurable(cause)
+        const error = cause instanceof MillraceError ? cause : notDurable(cause)
         for (const { fail } of committed) fail(error)
+        // It is committed all the same.
+        this.listener.missed?.()
+        continue
       }
+      for (const { finish } of committed) finish()
     }
     this.#syncing = undefined
   }
 
-  /** After a failed sync: writes everything in the log to its place in the database and syncs that instead. */
-  #rescue(): void {
-    const { busy } = this.#db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get() as { busy: number }
-    if (busy !== 0) throw notDurable(undefined)
+  /** After a failed sync. */
+  #resync(): void {
+    try {
+      this.#options.resync()
+    } catch (cause) {
+      throw notDurable(cause)
+    }
     this.#suspect = false
   }
 
