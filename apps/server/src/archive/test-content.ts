@@ -34,6 +34,7 @@ export async function fill(store: Store, more = 0): Promise<Content> {
   const made = await store.keys.create({ ...key, hash: new Uint8Array(32).fill(7) })
   await store.keys.create({ ...key, tenant: other.tenant, hash: new Uint8Array(32).fill(8), expiresAt: undefined })
   await store.keys.revoke(scope.tenant, made.seq, now + 5)
+  await store.keys.tokenSecret(scope.tenant, new Uint8Array(32).fill(9))
   await store.queues.update(other, 'paused', { paused: true, maxDepth: 5, retry: { ...retry, strategy: 'linear', jitter: 0.5 } }, now)
 
   const job = {
@@ -150,6 +151,9 @@ export async function expectContent(store: Store, { scope, other, seqs, token, r
   expect(await store.jobs.logs(scope, seqs.completed!, { limit: 10, after: 0 })).toMatchObject([{ sequence: 1 }, { sequence: 2 }])
   expect(await store.queues.settings(other, 'paused')).toMatchObject({ paused: true, maxDepth: 5, retry: { strategy: 'linear' } })
   expect(await store.keys.findByHash(new Uint8Array(32).fill(7))).toMatchObject({ tenantName: 'one', revokedAt: testNow + 5 })
+
+  expect([...(await store.keys.tokenSecret(scope.tenant))!]).toEqual(Array(32).fill(9))
+  expect(await store.keys.tokenSecret(other.tenant)).toBeUndefined()
 
   // Where it goes on: repeats are answered, leases hold, numbers grow, time goes by.
   expect(await store.jobs.enqueue(request)).toEqual(answer)

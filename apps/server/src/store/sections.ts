@@ -23,7 +23,7 @@ export interface Section {
  * the places of payloads) is not in it.
  */
 export const sections: readonly Section[] = [
-  section('tenants', 'tenant', 'tenant name:text created_at'),
+  section('tenants', 'tenant', 'tenant name:text created_at token_secret:bytes'),
   section('keys', 'tenant seq', 'tenant seq name:text hash:bytes hint:text scopes:text namespaces:text created_at expires_at revoked_at'),
   section('queues', 'tenant queue', 'tenant queue namespace:text name:text retry:text max_depth paused:boolean created_at'),
   section('lanes', 'tenant lane', 'tenant lane queue function:text scheduled pending running completed failed cancelled dead total'),
