@@ -288,6 +288,21 @@ describe('following tasks', () => {
     expect(missing.sort()).toEqual(['nonsense', 'task_00000000001'])
     expect(states).toEqual({ [ids[0]!]: [JobState.PENDING, JobState.CANCELLED], [ids[1]!]: [JobState.CANCELLED] })
   })
+
+  it('are followed as a set by callers that cannot stream, until all have ended', async () => {
+    const { admin } = await startTestServer()
+    const ids = await Promise.all([0, 1].map(async () => (await admin.tasks.submitTask({ task: newTask(), requestId: '' })).taskId))
+    const states: Record<string, number[]> = {}
+    const missing: string[] = []
+    for await (const response of admin.tasks.followTaskSet({ taskIds: [ids[0]!, 'nonsense'], terminalTaskIds: [ids[1]!] })) {
+      missing.push(...response.missing)
+      for (const { taskId, state } of response.updates) states[taskId] = [...(states[taskId] ?? []), state]
+      if (states[ids[0]!]?.length === 1 && missing.length === 1)
+        for (const taskId of ids) await admin.tasks.cancelTask({ taskId, reason: '' })
+    }
+    expect(missing).toEqual(['nonsense'])
+    expect(states).toEqual({ [ids[0]!]: [JobState.PENDING, JobState.CANCELLED], [ids[1]!]: [JobState.CANCELLED] })
+  })
 })
 
 describe("a task's log", () => {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { createCredentials } from './credentials.ts'
 import { AuthenticationError, UnavailableError } from './errors/errors.ts'
 import { ManualClock, turn } from './testing/manual-clock.ts'
-import { collect, setUp, taskUpdate } from './testing/setup.ts'
+import { collect, setUp } from './testing/setup.ts'
 
 const minutes = 60_000
 
@@ -108,23 +108,18 @@ test('calls made together with a token that has ended fetch one other between th
 
 test('many streams that end with one token go on with one other', async () => {
   let fetches = 0
-  const { clock, transport, mr } = setUp({ token: () => tokenFor(15 * minutes, ++fetches) }, { duplex: false })
-  let current = ''
-  let revoked = ''
-  transport.onStream('TaskService/WatchTask', async function* ({ taskId }) {
-    current = await transport.credentials!.get()!
-    if (current === revoked) throw new AuthenticationError({ reason: 'TOKEN_EXPIRED', message: 'expired' })
-    yield { update: taskUpdate({ taskId, state: 4, revision: fetches }) }
+  const { clock, transport, mr } = setUp({ token: () => tokenFor(15 * minutes, ++fetches) })
+  let ended = ''
+  transport.onStream('TaskService/TailTaskLogs', async function* () {
+    const token = (await transport.credentials!.get())!
     await new Promise((resolve) => clock.timer(1000, () => resolve(undefined)))
-    if (fetches === 1) {
-      revoked = current
-      throw new AuthenticationError({ reason: 'TOKEN_EXPIRED', message: 'expired' })
-    }
-    yield { update: taskUpdate({ taskId, state: 5, revision: 10 }) }
+    ended ||= token
+    if (token === ended) throw new AuthenticationError({ reason: 'TOKEN_EXPIRED', message: 'expired' })
+    yield { entries: [{ timestamp: undefined, level: 2, message: 'line', fieldsJson: '', sequence: 1 }] }
   })
-  const all = Promise.all(Array.from({ length: 20 }, (_, i) => collect(mr.tasks.watch(`task_${i}`))))
+  const all = Promise.all(Array.from({ length: 20 }, (_, i) => collect(mr.tasks.logs(`task_${i}`, { follow: true }))))
   await clock.advance(10_000)
-  expect((await all).map((updates) => updates.at(-1)!.status)).toEqual(Array.from({ length: 20 }, () => 'completed'))
+  expect((await all).map((lines) => lines.length)).toEqual(Array.from({ length: 20 }, () => 1))
   expect(fetches).toBe(2)
 })
 
@@ -139,7 +134,7 @@ test('a source whose every token is refused is asked twice, not for ever', async
   await expect(mr.health()).rejects.toThrow(AuthenticationError)
   expect(fetches).toBe(2)
   // biome-ignore lint/correctness/useYield: it fails before the first one.
-  transport.onStream('TaskService/WatchTask', async function* () {
+  transport.onStream('TaskService/FollowTaskSet', async function* () {
     await refuse()
   })
   const watched = expect(collect(mr.tasks.watch('task_1'))).rejects.toThrow(AuthenticationError)

@@ -6,6 +6,8 @@ import type {
   TokenServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
+import type { Clock } from './clock.ts'
+import type { FollowEvents, FollowSource } from './follow/follow-source.ts'
 
 type MessageOf<C> = C extends { decode(input: never, length?: number): infer T } ? T : never
 
@@ -93,6 +95,8 @@ export interface Transport {
   unary<P extends UnaryMethod>(method: P, request: RequestOf<P>, call: TransportCall): Promise<ResponseOf<P>>
   /** Makes a call with many answers. They are read as fast as they are asked for; `return()` breaks the call off. */
   serverStream<P extends ServerStreamMethod>(method: P, request: RequestOf<P>, call: TransportCall): AsyncIterable<ResponseOf<P>>
+  /** Follows tasks in the way that suits the transport: a `DuplexSource` where there are duplex calls, else a `SetSource`. */
+  follow(events: FollowEvents, clock: Clock): FollowSource
   /** Opens a call with many messages both ways. Absent when the transport has none. */
   duplex?<P extends DuplexMethod>(method: P, handlers: DuplexHandlers<ResponseOf<P>>): DuplexCall<RequestOf<P>>
   /** Resolves when a connection stands; rejects with `UnavailableError` when none does in time. */

@@ -89,6 +89,7 @@ export const attempts: Readonly<Record<string, Attempt>> = {
   'TaskService/WatchTask': { scope: 'tasks:read', request: taskOf, stranger: 'NOT_FOUND' },
   'TaskService/WatchTasks': { scope: 'tasks:read', request: () => ({}), stranger: { tasks: [], more: false } },
   'TaskService/FollowTasks': { scope: 'tasks:read', request: ({ taskId }) => ({ add: [taskId] }), stranger: { updates: [] } },
+  'TaskService/FollowTaskSet': { scope: 'tasks:read', request: ({ taskId }) => ({ taskIds: [taskId] }), stranger: { updates: [] } },
   'TaskService/ListTaskLogs': { scope: 'tasks:read', request: taskOf, stranger: 'NOT_FOUND' },
   'TaskService/TailTaskLogs': { scope: 'tasks:read', request: taskOf, stranger: 'NOT_FOUND' },
   'WorkerService/ProcessJobs': {

@@ -24,6 +24,7 @@ const taskService: Rows<typeof TaskServiceDefinition> = {
   watchTask: 'tasks:read',
   watchTasks: 'tasks:read',
   followTasks: 'tasks:read',
+  followTaskSet: 'tasks:read',
   listTaskLogs: 'tasks:read',
   tailTaskLogs: 'tasks:read',
 }

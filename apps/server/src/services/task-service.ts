@@ -1,4 +1,12 @@
-import type { ListTasksRequest, NewTask, SubmitTaskResult, Task, TaskServiceDefinition, WatchTasksRequest } from '@millrace/protocol'
+import type {
+  FollowTasksRequest,
+  ListTasksRequest,
+  NewTask,
+  SubmitTaskResult,
+  Task,
+  TaskServiceDefinition,
+  WatchTasksRequest,
+} from '@millrace/protocol'
 import { formatId, parseId } from '../domain/jobs/ids.ts'
 import { MillraceError, notFound } from '../errors.ts'
 import type { JobFilter, JobRecord, Scope, Seq } from '../store/ports.ts'
@@ -137,6 +145,14 @@ export function createTaskService(context: ServiceContext): ServiceOf<typeof Tas
     },
 
     followTasks: (requests, call) => new FollowSession(context, call).run(requests),
+
+    async *followTaskSet({ taskIds, terminalTaskIds }, call) {
+      async function* requests(): AsyncGenerator<FollowTasksRequest> {
+        yield { add: taskIds, remove: [], terminalOnly: false }
+        yield { add: terminalTaskIds, remove: [], terminalOnly: true }
+      }
+      yield* new FollowSession(context, call).run(requests())
+    },
 
     async listTaskLogs({ taskId, afterSequence, limit: asked }, call) {
       const checks = checkPosition('afterSequence', afterSequence)

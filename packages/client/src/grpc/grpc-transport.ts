@@ -1,11 +1,15 @@
 import { type ClientReadableStream, type ClientUnaryCall, Metadata, type ServiceError } from '@grpc/grpc-js'
 import { AbortError, type MillraceError, UnavailableError } from '@millrace/core'
 import {
+  type Clock,
   type CompiledOptions,
   type DuplexCall,
   type DuplexHandlers,
   type DuplexMethod,
+  DuplexSource,
   errorFrom,
+  type FollowEvents,
+  type FollowSource,
   type RequestOf,
   type ResponseOf,
   type ServerStreamMethod,
@@ -121,6 +125,10 @@ export class GrpcTransport implements Transport {
       duplex.open(client.makeBidiStreamRequest(path, serialize, deserialize, metadata), (error) => this.#failure(error, index))
     this.#prepare(undefined, start, (error) => duplex.fail(error))
     return duplex
+  }
+
+  follow(events: FollowEvents, clock: Clock): FollowSource {
+    return new DuplexSource(this, events, clock)
   }
 
   async ready({ signal, timeoutMs }: TransportCall): Promise<void> {

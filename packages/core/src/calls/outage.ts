@@ -6,12 +6,17 @@ import { type Backoff, backoffDelay } from './backoff.ts'
 /** How streams are opened again after a break. */
 const reconnectBackoff: Backoff = { initialMs: 100, maxMs: 3000, multiplier: 2, jitter: 0.3 }
 
+/** What counts at most of the time from one try to the next. */
+const longestTryMs = 5000
+
 /** Says when a broken stream is opened again. One for each stream, or for streams that break together. */
 export class Outage {
   readonly #clock: Clock
   readonly #credentials: Credentials
   #failures = 0
-  #since: number | undefined
+  /** How long it has lasted up to the last failure, and when that was. */
+  #lasted = 0
+  #failedAt: number | undefined
   #renewed = false
 
   constructor(clock: Clock, credentials: Credentials) {
@@ -19,15 +24,19 @@ export class Outage {
     this.#credentials = credentials
   }
 
-  /** How long the stream has been broken, in milliseconds; 0 when it is not. */
+  /**
+   * How long the stream has been broken, in milliseconds; 0 when it is not. Between two tries no more than some seconds
+   * count: a machine that slept, or a page that was offline, did not try.
+   */
   get lastsMs(): number {
-    return this.#since === undefined ? 0 : this.#clock.now() - this.#since
+    return this.#failedAt === undefined ? 0 : this.#lasted + Math.min(this.#clock.now() - this.#failedAt, longestTryMs)
   }
 
   /** The stream works. */
   over(): void {
     this.#failures = 0
-    this.#since = undefined
+    this.#lasted = 0
+    this.#failedAt = undefined
     this.#renewed = false
   }
 
@@ -38,12 +47,13 @@ export class Outage {
    * @returns the wait before it is opened again, in milliseconds.
    */
   next(error: MillraceError, version: number): number {
-    this.#since ??= this.#clock.now()
+    this.#lasted = this.lastsMs
+    this.#failedAt = this.#clock.now()
     if (error instanceof AuthenticationError && version === this.#credentials.version) {
       this.#renewed = true
       this.#credentials.renew(version)
     }
-    return backoffDelay(reconnectBackoff, ++this.#failures)
+    return Math.max(backoffDelay(reconnectBackoff, ++this.#failures), error.details.retryAfterMs ?? 0)
   }
 
   /** False for an error that does not mend by itself: of refused tokens the second in a row. Ask before `next`. */

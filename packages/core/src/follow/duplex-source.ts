@@ -22,8 +22,9 @@ export class DuplexSource implements FollowSource {
   readonly #removed = new Set<string>()
   readonly #added = new Map<string, boolean>()
 
-  constructor(open: NonNullable<Transport['duplex']>, events: FollowEvents, clock: Clock) {
-    this.#open = open
+  /** @param transport - has duplex calls. */
+  constructor(transport: Transport, events: FollowEvents, clock: Clock) {
+    this.#open = transport.duplex!.bind(transport)
     this.#events = events
     this.#clock = clock
   }

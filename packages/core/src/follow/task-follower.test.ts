@@ -1,9 +1,8 @@
-import type { TaskUpdate } from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
-import { AuthenticationError, TaskNotFoundError, TaskTimeoutError, UnavailableError } from '../errors/errors.ts'
+import { AuthenticationError, TaskTimeoutError, UnavailableError } from '../errors/errors.ts'
 import { added, completed, down, running, setUpFollow } from '../testing/follow.ts'
 import { turn } from '../testing/manual-clock.ts'
-import { collect, setUp, taskUpdate } from '../testing/setup.ts'
+import { collect } from '../testing/setup.ts'
 
 describe('a break', () => {
   test('is mended: everything is followed again, and the end is not lost', async () => {
@@ -133,52 +132,4 @@ test('a closed client ends waits and watches', async () => {
   await watch
   expect(stream().over).toBe(true)
   await expect(tasks.wait('task_3')).rejects.toThrow(UnavailableError)
-})
-
-describe('a transport without duplex calls', () => {
-  /** Answers WatchTask by what the test says for each opening. */
-  function setUpWatch(...openings: ((afterRevision: number) => AsyncIterable<TaskUpdate>)[]) {
-    const { clock, transport, mr } = setUp({}, { duplex: false })
-    let opened = 0
-    transport.onStream('TaskService/WatchTask', async function* ({ afterRevision }) {
-      for await (const update of openings[opened++]!(afterRevision)) yield { update }
-    })
-    return { clock, transport, tasks: mr.tasks, requests: () => transport.requests('TaskService/WatchTask') }
-  }
-
-  test('follows each task over a stream of its own, shared by all who follow it', async () => {
-    const { tasks, requests } = setUpWatch(async function* () {
-      yield taskUpdate({ taskId: 'task_1', state: running, revision: 1 })
-      yield taskUpdate({ taskId: 'task_1', state: completed, revision: 2 })
-    })
-    const [all, end] = await Promise.all([collect(tasks.watch('task_1')), tasks.wait('task_1')])
-    expect(all.map((update) => update.status)).toEqual(['running', 'completed'])
-    expect(end).toMatchObject({ status: 'completed' })
-    expect(requests()).toHaveLength(1)
-  })
-
-  test('goes on after a break with the last state', async () => {
-    const { clock, tasks, requests } = setUpWatch(
-      async function* () {
-        yield taskUpdate({ taskId: 'task_1', state: running, revision: 3 })
-        throw down()
-      },
-      async function* () {},
-      async function* () {
-        yield taskUpdate({ taskId: 'task_1', state: completed, revision: 8 })
-      },
-    )
-    const all = collect(tasks.watch('task_1'))
-    await clock.advance(5000)
-    expect((await all).map((update) => update.status)).toEqual(['running', 'completed'])
-    expect(requests().map((request) => request.afterRevision)).toEqual([0, 2, 2])
-  })
-
-  test('says when there is no such task', async () => {
-    // biome-ignore lint/correctness/useYield: it fails before the first one.
-    const { tasks } = setUpWatch(async function* () {
-      throw new TaskNotFoundError({ reason: 'NOT_FOUND', message: 'no', resource: 'task', id: 'task_1' })
-    })
-    await expect(tasks.wait('task_1')).rejects.toThrow(TaskNotFoundError)
-  })
 })

@@ -6,9 +6,7 @@ import { notFound } from '../errors/to-error.ts'
 import type { CompiledOptions } from '../options.ts'
 import type { Transport } from '../transport.ts'
 import { isTerminalState } from '../wire.ts'
-import { DuplexSource } from './duplex-source.ts'
 import type { FollowedTask, FollowSource } from './follow-source.ts'
-import { WatchSource } from './watch-source.ts'
 
 /** Somebody who follows a task. Must not throw. */
 export interface FollowListener {
@@ -54,9 +52,7 @@ export class TaskFollower {
       broken: (error: MillraceError, opened: number) => this.#broken(error, opened),
       followed: () => this.#entries.values(),
     }
-    this.#source = transport.duplex
-      ? new DuplexSource(transport.duplex.bind(transport), events, clock)
-      : new WatchSource(transport, events, clock)
+    this.#source = transport.follow(events, clock)
   }
 
   /** Why the server cannot be asked at the moment. */

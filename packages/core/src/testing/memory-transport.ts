@@ -1,6 +1,9 @@
 import type { Clock } from '../clock.ts'
 import type { Credentials } from '../credentials.ts'
 import { AbortError, TimeoutError } from '../errors/errors.ts'
+import { DuplexSource } from '../follow/duplex-source.ts'
+import type { FollowEvents, FollowSource } from '../follow/follow-source.ts'
+import { SetSource } from '../follow/set-source.ts'
 import type {
   DuplexCall,
   DuplexHandlers,
@@ -119,6 +122,10 @@ export class MemoryTransport implements Transport {
     const handler = this.#streams.get(method)
     if (!handler) throw new Error(`The test does not answer ${method}.`)
     return handler(request as RequestOf<ServerStreamMethod>, call) as AsyncIterable<ResponseOf<P>>
+  }
+
+  follow(events: FollowEvents, clock: Clock): FollowSource {
+    return this.duplex ? new DuplexSource(this, events, clock) : new SetSource(this, events, clock)
   }
 
   async ready(): Promise<void> {}
