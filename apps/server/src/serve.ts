@@ -184,7 +184,7 @@ async function openStore(config: ServerConfig, clock: Clock): Promise<Store> {
     if (config.store.startsWith('postgres')) {
       // The driver is loaded for those alone who use it.
       const { openPostgresStore } = await import('./store/postgres/open.ts')
-      return await openPostgresStore({ ...options, url: config.store })
+      return await openPostgresStore({ ...options, url: config.store, completedMs: config.retentionCompleted })
     }
     await mkdir(config.data, { recursive: true })
     return await openSqliteStore({ ...options, path: sqlitePath(config) })

@@ -136,6 +136,19 @@ export const enqueueCases: readonly Case[] = [
     },
   },
   {
+    name: 'answers a request that is repeated as before, though the queue is full by now',
+    async run(t) {
+      await t.store.queues.update(t.scope, 'q', { maxDepth: 2 }, t.clock.now())
+      const request = { scope: t.scope, jobs: [t.job(), t.job()], requestId: 'r1', partial: false, batch: true, now: t.clock.now() }
+      const first = await t.store.jobs.enqueue(request)
+      const refused = { ...request, requestId: 'r2' }
+      const [again, other] = await Promise.allSettled([t.store.jobs.enqueue(request), t.store.jobs.enqueue(refused)])
+      expect(again).toEqual({ status: 'fulfilled', value: first })
+      expect(other).toMatchObject({ status: 'rejected', reason: { reason: 'QUOTA_EXCEEDED' } })
+      expect((await t.store.queues.stats(t.scope, 'q')).total).toBe(2)
+    },
+  },
+  {
     name: 'tells of lanes that became ready, and of none that did not',
     async run(t) {
       await t.enqueue({ function: 'f' }, { queue: 'later', runAt: t.clock.now() + 1000 })

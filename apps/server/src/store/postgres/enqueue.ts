@@ -77,16 +77,19 @@ export class Enqueue {
 
   async #run(batch: readonly Waiting[], lane: number): Promise<void> {
     const requests = batch.map(({ request }) => request)
-    // A number for each job, a token if it begins at once, and one for the batch.
-    await this.#context.nodes.reserve(requests.reduce((count, { jobs }) => count + 2 * jobs.length + 1, 0))
-    let riders: readonly Rider[] = []
+    let riders: readonly Rider[] | undefined
     try {
       for (let attempt = 1; ; attempt++) {
-        const { sequence, lanes, options, handoff } = this.#context
-        const plan = new EnqueuePlan(await this.#read(requests), lanes, () => sequence.next(), options)
+        const { sequence, lanes, nodes, options, handoff } = this.#context
+        // A number for each job, a token if it begins at once, and one for the batch.
+        await nodes.reserve(requests.reduce((count, { jobs }) => count + 2 * jobs.length + 1, 0))
+        // That a request was carried out before is rare: it is looked for when the database says so, or when it would be refused.
+        const repeated = attempt > 1
+        const plan = new EnqueuePlan(await this.#read(requests, repeated), lanes, () => sequence.next(), options)
         const outcomes = requests.map((request) => attemptOf(() => plan.add(request)))
+        if (!repeated && plan.requests.size < requests.filter(({ requestId }) => requestId !== '').length) continue
         await lanes.store([...new Set(plan.jobs.map((job) => job.lane))], requests[0]!.now)
-        if (attempt === 1) riders = handoff.offer(plan.jobs)
+        riders ??= handoff.offer(plan.jobs)
         handoff.assign(riders, plan.jobs)
         if (!(await this.#write(plan, lane))) {
           if (attempt < attempts) continue
@@ -102,12 +105,12 @@ export class Enqueue {
         return
       }
     } catch (error) {
-      for (const rider of riders) rider.reject(error)
+      for (const rider of riders ?? []) rider.reject(error)
       throw error
     }
   }
 
-  async #read(requests: readonly EnqueueRequest[]): Promise<Known> {
+  async #read(requests: readonly EnqueueRequest[], repeated: boolean): Promise<Known> {
     const names: (readonly [EnqueueRequest['scope'], string])[] = []
     const asked = new Map<string, number>()
     for (const { scope, jobs } of requests) {
@@ -121,7 +124,7 @@ export class Enqueue {
     const queues = await this.#context.lanes.load(names)
     const [keys, remembered] = await Promise.all([
       this.#readKeys(requests, queues),
-      this.#readRequests(requests),
+      repeated ? this.#readRequests(requests) : new Map<string, string>(),
       this.#readDepths(queues, asked),
     ])
     return { queues, keys, requests: remembered }

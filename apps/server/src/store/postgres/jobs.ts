@@ -108,8 +108,8 @@ export class PostgresJobs implements JobStore {
   }
 
   /** Makes room for the jobs to come. */
-  prepare(now: number): Promise<void> {
-    return this.#maintenance.prepare(now)
+  prepare(now: number, completedMs: number): Promise<void> {
+    return this.#maintenance.prepare(now, completedMs)
   }
 
   /** Resolves when no change is under way; none is taken any more. */

@@ -114,7 +114,7 @@ export class Maintenance {
   }
 
   /** Makes room for the jobs to come. */
-  prepare(now: number): Promise<void> {
-    return this.#partitions.prepare(now)
+  prepare(now: number, completedMs: number): Promise<void> {
+    return this.#partitions.prepare(now, completedMs)
   }
 }

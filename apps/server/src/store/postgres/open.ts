@@ -9,10 +9,14 @@ import type { NodeInfo } from './nodes.ts'
 import { PostgresQueues } from './queues.ts'
 import { migrate } from './schema.ts'
 
+const day = 86_400_000
+
 /** How to open a Postgres store. */
 export interface PostgresStoreOptions extends StoreOptions {
   /** `postgres://user:password@host:port/database`; what more it may say is in `connection.ts`. */
   readonly url: string
+  /** How long completed jobs are kept, in milliseconds: it decides how much time a partition of them covers. Default: a day. */
+  readonly completedMs?: number
 }
 
 /** A store that many servers share. */
@@ -45,10 +49,10 @@ async function refuseHalfCopy(db: Database): Promise<void> {
   throw new MillraceError('UNAVAILABLE', what)
 }
 
-async function postgresStore(db: Database, options: StoreOptions): Promise<PostgresStore> {
+async function postgresStore(db: Database, options: PostgresStoreOptions): Promise<PostgresStore> {
   const context = new Context(db, options)
   const jobs = new PostgresJobs(context)
-  await jobs.prepare(options.now())
+  await jobs.prepare(options.now(), options.completedMs ?? day)
   await context.start()
   return {
     jobs,

@@ -12,10 +12,8 @@ const hour = 60 * minute
 const day = 24 * hour
 /** A partition's share of the retention: about so much longer than it must does a job stay on disk. */
 const perRetention = 8
-/** Before the retention is known. */
-const firstWidth = 3 * hour
-/** There are partitions for this many widths after the present. */
-const ahead = 1
+/** There are partitions for this many widths after the present; maintenance comes once a minute. */
+const ahead = 2
 /** Ranges dropped at a time at most. */
 const mostDrops = 8
 /** The few rows of a partition that must stay are moved out of it, so that it can be dropped; if they are more, it waits. */
@@ -64,7 +62,8 @@ export class Partitions {
   }
 
   /** Sees to it that the jobs of the near future have partitions. Without one, they go to the table's rest, which works too. */
-  async prepare(now: number, width = firstWidth): Promise<void> {
+  async prepare(now: number, completedMs: number): Promise<void> {
+    const width = Math.min(Math.max(Math.floor(completedMs / perRetention), minute), day)
     const needed = seqAt(now + ahead * width)
     if (endOf(await this.#ranges()) > needed) return
     // The rest may hold jobs of the present already: then the next range is the first.
@@ -85,7 +84,7 @@ export class Partitions {
 
   /** Makes what is needed and drops what is not. */
   async maintain(now: number, completedMs: number): Promise<void> {
-    await this.prepare(now, Math.min(Math.max(Math.floor(completedMs / perRetention), 10 * minute), day))
+    await this.prepare(now, completedMs)
     const old = (await this.#ranges()).filter(({ to }) => to < seqAt(now - completedMs)).slice(0, mostDrops)
     let dropped = false
     for (const range of old) if (await this.#drop(range)) dropped = true
