@@ -5,6 +5,8 @@ const arrows = {
   'packages/protocol': [],
   'packages/core': ['packages/protocol'],
   'packages/client': ['packages/core', 'packages/protocol'],
+  'packages/react': ['packages/core'],
+  'packages/vue': ['packages/core'],
   'apps/server': ['packages/protocol'],
 }
 
@@ -56,14 +58,14 @@ module.exports = {
     forbid('no-unresolved', 'Every import leads somewhere.', {}, { couldNotResolve: true }),
     forbid(
       'no-dev-dependencies',
-      'What ships imports what its package.json lists as a dependency.',
+      'What ships imports what its package.json lists as a dependency, or asks its users for.',
       { path: '^(packages|apps)/[^/]+/src/', pathNot: tests },
-      { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'] },
+      { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'], dependencyTypesNot: ['npm-peer'] },
     ),
     forbid(
       'core-runs-anywhere',
-      'The core runs in browsers too: no Node built-ins.',
-      { path: '^packages/core/src/', pathNot: tests },
+      'The core and the adapters of user interfaces run in browsers: no Node built-ins.',
+      { path: '^packages/(core|react|vue)/src/', pathNot: tests },
       { dependencyTypes: ['core'] },
     ),
     forbid('server-services', 'Services know nothing of transports.', { path: `${server}/services/` }, { path: `${server}/transport/` }),

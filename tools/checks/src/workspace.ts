@@ -12,7 +12,6 @@ export interface Manifest {
   readonly scripts?: Readonly<Record<string, string>>
   readonly dependencies?: Readonly<Record<string, string>>
   readonly devDependencies?: Readonly<Record<string, string>>
-  readonly peerDependencies?: Readonly<Record<string, string>>
   readonly optionalDependencies?: Readonly<Record<string, string>>
 }
 
@@ -31,10 +30,10 @@ export function readWorkspace(): WorkspacePackage[] {
     .map((folder) => ({ folder, manifest: JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8')) as Manifest }))
 }
 
-/** What a package takes from elsewhere: names and versions, without the workspace's own. */
+/** What a package takes from elsewhere: names and versions, without the workspace's own, and without what its users bring. */
 export function externalDependencies({ manifest }: WorkspacePackage): [name: string, version: string][] {
-  const { dependencies, devDependencies, peerDependencies, optionalDependencies } = manifest
-  return Object.entries({ ...dependencies, ...devDependencies, ...peerDependencies, ...optionalDependencies }).filter(
+  const { dependencies, devDependencies, optionalDependencies } = manifest
+  return Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies }).filter(
     ([, version]) => !version.startsWith('workspace:'),
   )
 }

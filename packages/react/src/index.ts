@@ -1,0 +1,8 @@
+export type { LiveState, LiveTasksOptions } from '@millrace/core/live'
+export { MillraceProvider, type MillraceProviderProps, useMillrace } from './provider.ts'
+export { type UseClusterHealth, useClusterHealth, useSuspenseClusterHealth } from './use-cluster-health.ts'
+export { type Live, type LiveData, retryAfter } from './use-observer.ts'
+export { type UseQueueStats, useQueueStats, useSuspenseQueueStats } from './use-queue-stats.ts'
+export { type UseTask, useTask } from './use-task.ts'
+export { type UseTaskStatus, useSuspenseTaskStatus, useTaskStatus } from './use-task-status.ts'
+export { type UseTasks, useSuspenseTasks, useTasks } from './use-tasks.ts'
