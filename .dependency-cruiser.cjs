@@ -89,9 +89,9 @@ module.exports = {
     ),
     forbid(
       'server-adapters',
-      'No adapter knows another.',
+      'No adapter knows another. What they share is in store/flow.',
       { path: `${server}/store/([^/]+)/`, pathNot: tests },
-      { path: `${server}/store/[^/]+/`, pathNot: `${server}/store/$1/` },
+      { path: `${server}/store/[^/]+/`, pathNot: [`${server}/store/$1/`, `${server}/store/flow/`] },
     ),
     forbid(
       'server-sql',

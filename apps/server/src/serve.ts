@@ -5,6 +5,7 @@ import {
   ClusterServiceDefinition,
   KeyServiceDefinition,
   QueueServiceDefinition,
+  StateServiceDefinition,
   TaskServiceDefinition,
   TokenServiceDefinition,
   WorkerServiceDefinition,
@@ -25,6 +26,7 @@ import { createClusterService } from './services/cluster-service.ts'
 import { createHealth } from './services/health.ts'
 import { createKeyService } from './services/key-service.ts'
 import { createQueueService } from './services/queue-service.ts'
+import { createStateService } from './services/state-service.ts'
 import { createTaskService } from './services/task-service.ts'
 import { createTokenService } from './services/token-service.ts'
 import { createWorkerService } from './services/worker-service.ts'
@@ -113,6 +115,7 @@ export async function startServer(settings: ServerSettings = {}, options: StartO
       services: [
         { definition: TaskServiceDefinition, implementation: createTaskService(context) },
         { definition: QueueServiceDefinition, implementation: createQueueService(context) },
+        { definition: StateServiceDefinition, implementation: createStateService({ states: store.states, clock }) },
         { definition: WorkerServiceDefinition, implementation: createWorkerService(context) },
         {
           definition: ClusterServiceDefinition,

@@ -58,7 +58,14 @@ async function work(client: Clients, count: number): Promise<void> {
         { jobId, leaseToken, action: { $case: 'log', value: { entries } } },
         { jobId, leaseToken, action: { $case: 'progress', value: { percent: 50, message: 'half' } } },
         name === 'good'
-          ? { jobId, leaseToken, action: { $case: 'complete', value: { result: Buffer.from('{"ok":true}'), contentType: '' } } }
+          ? {
+              jobId,
+              leaseToken,
+              action: {
+                $case: 'complete',
+                value: { result: Buffer.from('{"ok":true}'), contentType: '', state: undefined, deleteState: false },
+              },
+            }
           : { jobId, leaseToken, action: { $case: 'fail', value: { error, noRetry: true, delayMs: undefined } } },
       ]
       send({ message: { $case: 'settle', value: { sequence, settlements } } })

@@ -7,6 +7,7 @@ import {
   type NewJob,
   type NewTask,
   QueueServiceDefinition,
+  StateServiceDefinition,
   TaskServiceDefinition,
   TokenServiceDefinition,
   WorkerServiceDefinition,
@@ -76,6 +77,7 @@ export function connectTo(server: Pick<RunningServer, 'grpc'>, key: string | und
     channel,
     tasks: factory.create(grpcDefinition(TaskServiceDefinition), channel, options),
     queues: factory.create(grpcDefinition(QueueServiceDefinition), channel, options),
+    states: factory.create(grpcDefinition(StateServiceDefinition), channel, options),
     workers: factory.create(grpcDefinition(WorkerServiceDefinition), channel, options),
     cluster: factory.create(grpcDefinition(ClusterServiceDefinition), channel, options),
     keys: factory.create(grpcDefinition(KeyServiceDefinition), channel, options),
@@ -112,6 +114,9 @@ export function newTask(task: Partial<NewTask> = {}): NewTask {
     delayMs: 0,
     runAt: undefined,
     retry: undefined,
+    stateKey: '',
+    initialState: undefined,
+    stateTtlMs: 0,
     ...task,
   }
 }

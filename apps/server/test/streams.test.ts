@@ -46,7 +46,7 @@ function openWorker(client: Clients, subscribe: { queue?: string; functions?: st
 const complete = (job: { jobId: string; leaseToken: string }, result = 'null'): Settlement => ({
   jobId: job.jobId,
   leaseToken: job.leaseToken,
-  action: { $case: 'complete', value: { result: Buffer.from(result), contentType: '' } },
+  action: { $case: 'complete', value: { result: Buffer.from(result), contentType: '', state: undefined, deleteState: false } },
 })
 
 describe('ProcessJobs', () => {

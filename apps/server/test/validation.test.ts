@@ -210,11 +210,14 @@ describe('settling', () => {
     await admin.queues.enqueueJobs({ queue: 'q', jobs: [newJob(), newJob()], requestId: '', allowPartial: false })
     const { jobs } = await admin.queues.receiveJobs({ queue: 'q', maxJobs: 2, leaseMs: 0, waitMs: 0, workerId: '' })
     const [first, second] = jobs
-    const complete: Settlement['action'] = { $case: 'complete', value: { result: Buffer.from('1'), contentType: '' } }
+    const complete: Settlement['action'] = {
+      $case: 'complete',
+      value: { result: Buffer.from('1'), contentType: '', state: undefined, deleteState: false },
+    }
     const of = (job: { jobId: string; leaseToken: string }, action: Settlement['action']) => ({ ...job, action })
     const { results } = await admin.queues.settleJobs({
       settlements: [
-        of(first!, { $case: 'complete', value: { result: Buffer.alloc(2049), contentType: '' } }),
+        of(first!, { $case: 'complete', value: { result: Buffer.alloc(2049), contentType: '', state: undefined, deleteState: false } }),
         of(first!, { $case: 'progress', value: { percent: Number.NaN, message: '' } }),
         of(first!, { $case: 'renew', value: { leaseMs: 5 } }),
         of(first!, { $case: 'fail', value: { error: undefined, noRetry: false, delayMs: -1 } }),

@@ -7,6 +7,7 @@ export type {
   JobLog,
   QueueWorkerOptions,
   StopOptions,
+  TaskHandler,
   TaskWorkerOptions,
   WorkerBaseOptions,
   WorkerEvents,

@@ -12,6 +12,7 @@ export { SetSource } from './follow/set-source.ts'
 export { MillraceBase } from './millrace-base.ts'
 export { type CompiledOptions, compileOptions, type Environment } from './options.ts'
 export { decodePayload, type EncodedPayload, encodePayload } from './payload.ts'
+export { toStateValue } from './tasks/convert.ts'
 export type {
   DuplexCall,
   DuplexHandlers,

@@ -45,6 +45,7 @@ export type {
   ReceiveOptions,
   UpdateQueueOptions,
 } from './queues/types.ts'
+export type { ListStatesOptions, State, StateInfo, States } from './states.ts'
 export type { TaskWatch, TaskWatchEvents } from './tasks/task-watch.ts'
 export type { Tasks } from './tasks/tasks.ts'
 export type {
@@ -60,6 +61,7 @@ export type {
   TaskPriority,
   TaskResult,
   TaskStatus,
+  TaskType,
   TaskUpdate,
   WaitBatchOptions,
   WaitOptions,

@@ -7,6 +7,7 @@ import { Keys } from './keys.ts'
 import type { CallOptions, CompiledOptions } from './options.ts'
 import { Queue } from './queues/queue.ts'
 import { Queues } from './queues/queues.ts'
+import { States } from './states.ts'
 import { Tasks } from './tasks/tasks.ts'
 import { Tokens } from './tokens.ts'
 import type { Transport } from './transport.ts'
@@ -22,6 +23,8 @@ export class MillraceBase {
   readonly #context: ClientContext
   /** Submits units of work by function name and follows them to their end. */
   readonly tasks: Tasks
+  /** What stateful tasks keep between executions. */
+  readonly states: States
   /** The queues of the namespace. */
   readonly queues: Queues
   /** API keys. */
@@ -38,6 +41,7 @@ export class MillraceBase {
   constructor(transport: Transport, options: CompiledOptions, clock: Clock = systemClock) {
     this.#context = createContext(transport, options, clock)
     this.tasks = new Tasks(this.#context)
+    this.states = new States(this.#context)
     this.queues = new Queues(this.#context)
     this.keys = new Keys(this.#context)
     this.tokens = new Tokens(this.#context)

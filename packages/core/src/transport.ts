@@ -2,6 +2,7 @@ import type {
   ClusterServiceDefinition,
   KeyServiceDefinition,
   QueueServiceDefinition,
+  StateServiceDefinition,
   TaskServiceDefinition,
   TokenServiceDefinition,
   WorkerServiceDefinition,
@@ -37,6 +38,7 @@ export interface MethodMap
   extends MethodsOf<ClusterServiceDefinition>,
     MethodsOf<KeyServiceDefinition>,
     MethodsOf<QueueServiceDefinition>,
+    MethodsOf<StateServiceDefinition>,
     MethodsOf<TaskServiceDefinition>,
     MethodsOf<TokenServiceDefinition>,
     MethodsOf<WorkerServiceDefinition> {}

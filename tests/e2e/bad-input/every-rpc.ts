@@ -12,6 +12,8 @@ export interface Loot {
   readonly deadJobId: string
   /** A task that waits. */
   readonly taskId: string
+  /** A state. */
+  readonly stateKey: string
   readonly keyId: string
 }
 
@@ -30,6 +32,7 @@ export interface Attempt {
 const zeros = {
   pending: '0',
   scheduled: '0',
+  blocked: '0',
   processing: '0',
   completed: '0',
   failed: '0',
@@ -92,6 +95,9 @@ export const attempts: Readonly<Record<string, Attempt>> = {
   'TaskService/FollowTaskSet': { scope: 'tasks:read', request: ({ taskId }) => ({ taskIds: [taskId] }), stranger: { updates: [] } },
   'TaskService/ListTaskLogs': { scope: 'tasks:read', request: taskOf, stranger: 'NOT_FOUND' },
   'TaskService/TailTaskLogs': { scope: 'tasks:read', request: taskOf, stranger: 'NOT_FOUND' },
+  'StateService/GetState': { scope: 'tasks:read', request: ({ stateKey: key }) => ({ key }), stranger: 'NOT_FOUND' },
+  'StateService/ListStates': { scope: 'tasks:read', request: () => ({}), stranger: { states: [], nextCursor: '' } },
+  'StateService/DeleteState': { scope: 'tasks:write', request: ({ stateKey: key }) => ({ key }), stranger: { deleted: false } },
   'WorkerService/ProcessJobs': {
     scope: 'workers',
     request: ({ queue }) => ({ subscribe: { queue, functions: ['theirs'], maxInFlight: 10 } }),

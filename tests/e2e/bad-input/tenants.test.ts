@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream'
 import * as grpc from '@grpc/grpc-js'
+import { type Logger, Millrace } from '@millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { useServer } from '../harness/fixture.ts'
 import { until } from '../harness/until.ts'
@@ -8,6 +9,7 @@ import { type Attempt, attempts, type Loot } from './every-rpc.ts'
 
 const fixture = useServer()
 const namespace = 'default'
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 const clients: RawClient[] = []
 afterAll(() => {
   for (const client of clients) client[Symbol.dispose]()
@@ -60,8 +62,13 @@ beforeAll(async () => {
     leaseToken: held!.leaseToken,
     deadJobId: dead!.jobId,
     taskId,
+    stateKey: 'session',
     keyId: owner.keyId,
   }
+  await using mr = new Millrace({ endpoint: fixture.server.endpoint, apiKey: owner.secret, namespace, logger: silent })
+  await mr.worker({ tasks: { keep: () => null }, signals: false }).start()
+  const stateful = { function: 'keep', stateKey: loot.stateKey, initialState: secretWord }
+  await (await mr.tasks.submit(stateful)).wait()
 })
 
 const rpcs = everyRpc.map((rpc) => ({ ...rpc, path: `${rpc.service}/${rpc.method}` }))
@@ -101,6 +108,7 @@ async function snapshot(): Promise<unknown> {
     queues: await queues.call('ListQueues'),
     task: await clientOf('TaskService', owner.secret).call('GetTask', { taskId: loot.taskId }),
     keys: await clientOf('KeyService', owner.secret).call('ListKeys'),
+    state: await clientOf('StateService', owner.secret).call('GetState', { key: loot.stateKey }),
   }
 }
 

@@ -9,6 +9,7 @@ import { readFinals } from './finals.ts'
 import { type Journal, openJournal, readJournals } from './journal.ts'
 import type { ProducerSettings, WorkerMode, WorkerSettings } from './settings.ts'
 import { drained, median, pause, printReport, setRetryPolicy, story } from './stage.ts'
+import { readStates, statesOf } from './states.ts'
 
 const long = process.env.MILLRACE_LONG === '1'
 const kills = Number(process.env.MILLRACE_KILLS ?? (long ? 300 : 30))
@@ -66,11 +67,13 @@ test(`${kills} kills: nothing acknowledged is lost, nothing is done twice`, { ti
 
   const facts = readJournals(folder)
   const ids = new Set(facts.flatMap((fact) => ('id' in fact ? [fact.id] : [])))
-  const report = check(facts, await readFinals([...ids], { endpoint, key, namespace }), { leaseMs })
+  const finals = await readFinals([...ids], { endpoint, key, namespace })
+  const report = check(facts, finals, { leaseMs })
   console.log(`${kills} kills and pauses`)
   printReport(report, leaseMs)
   for (const { id } of report.violations) console.log(story(facts, id))
   expect(report.violations).toEqual([])
+  expect(await readStates({ endpoint, key, namespace })).toEqual(statesOf(facts, finals))
   // The run was worth its name: there was work, some of it was in the hands of those that were lost, some came too late.
   expect(report.jobs).toBeGreaterThan(kills * 20)
   expect(report.readyMs.length).toBeGreaterThan(kills / 4)

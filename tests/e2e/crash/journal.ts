@@ -21,6 +21,8 @@ export interface Payload {
   /** Names the submission; no two have the same. */
   readonly n: string
   readonly plan: Plan
+  /** Of a stateful task: the state that it adds its name to. */
+  readonly key?: string
 }
 
 /** Result of a job of the crash test: who completed it, under which lease, and proof of the work. */
@@ -44,7 +46,7 @@ interface Delivery {
 
 /** A fact that a process saw. */
 export type Fact = { readonly at: number } & (
-  | { readonly type: 'submitted'; readonly id: string; readonly n: string; readonly plan: Plan }
+  | { readonly type: 'submitted'; readonly id: string; readonly n: string; readonly plan: Plan; readonly key?: string }
   | { readonly type: 'cancelled'; readonly id: string }
   | ({ readonly type: 'effect'; readonly n: string } & Delivery)
   | ({ readonly type: 'acknowledged'; readonly action: 'complete' | 'fail' | 'renew' } & Delivery)

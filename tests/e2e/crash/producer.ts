@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { ConflictError, Millrace, UnavailableError } from '@millrace/client'
 import { createRandom } from '../harness/random.ts'
 import { deadAttempts, openJournal, type Payload, type Plan } from './journal.ts'
-import { functionName, obeyParent, type ProducerSettings, queueName, readSettings, stubborn } from './settings.ts'
+import { functionName, obeyParent, type ProducerSettings, queueName, readSettings, statefulName, stateKeys, stubborn } from './settings.ts'
 
 const { endpoint, key, namespace, name, folder, seed, rate } = readSettings<ProducerSettings>()
 const journal = openJournal(folder, name)
@@ -26,8 +26,8 @@ function nextPayload(): Payload {
   return { n: `${name}.${++submissions}`, plan: random.pick(plans) }
 }
 
-function submitted(id: string, { n, plan }: Payload): void {
-  journal.write({ type: 'submitted', id, n, plan })
+function submitted(id: string, { n, plan, key }: Payload): void {
+  journal.write({ type: 'submitted', id, n, plan, key })
 }
 
 async function enqueueOne(): Promise<void> {
@@ -51,6 +51,7 @@ async function enqueueBatch(): Promise<void> {
 
 async function submitOne(): Promise<void> {
   const payload = nextPayload()
+  if (random.next() < 0.5) return submitStateful(payload)
   const retry = { maxAttempts: optionsOf(payload.plan), initialBackoff: 50, strategy: 'fixed' as const }
   const { taskId } = await mr.tasks.submit({ function: functionName, payload, retry })
   submitted(taskId, payload)
@@ -60,6 +61,15 @@ async function submitOne(): Promise<void> {
     const { attempts } = await mr.tasks.get(taskId)
     journal.write({ type: 'terminal', id: taskId, state: status, attempts })
   }
+}
+
+/** Short work alone: the tasks of a state wait for each other. */
+async function submitStateful({ n, plan }: Payload): Promise<void> {
+  const payload: Payload = { n, plan: plan === 'slow' ? 'ok' : plan, key: random.pick(stateKeys) }
+  const retry = { maxAttempts: optionsOf(payload.plan), initialBackoff: 50, strategy: 'fixed' as const }
+  const { taskId } = await mr.tasks.submit({ function: statefulName, payload, retry, stateKey: payload.key, initialState: [] })
+  submitted(taskId, payload)
+  if (payload.plan === 'cancel') await cancel(taskId, () => mr.tasks.cancel(taskId))
 }
 
 async function cancel(id: string, call: () => Promise<unknown>): Promise<void> {

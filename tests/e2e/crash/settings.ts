@@ -40,6 +40,9 @@ export interface ProducerSettings extends ProcessSettings {
 
 /** The queue of the test's plain jobs; its tasks use the default queue. */
 export const queueName = 'crash'
+/** The function of the test's stateful tasks, and the states they work on. */
+export const statefulName = 'crash-state'
+export const stateKeys: readonly string[] = ['a', 'b', 'c', 'd']
 /** The function of the test's tasks. */
 export const functionName = 'crash'
 

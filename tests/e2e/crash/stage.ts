@@ -27,7 +27,7 @@ export async function drained(server: RawOptions): Promise<void> {
   using queues = rawClient('QueueService', server)
   const left = async (queue: string) => {
     const stats = await queues.call<Record<string, string>>('GetQueueStats', { queue })
-    return Number(stats.pending) + Number(stats.scheduled) + Number(stats.processing)
+    return Number(stats.pending) + Number(stats.blocked) + Number(stats.scheduled) + Number(stats.processing)
   }
   await until('every job ends', async () => (await left(queueName)) + (await left('default')) === 0, { within: 60_000, every: 200 })
 }

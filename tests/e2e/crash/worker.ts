@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Millrace, type ReceivedJob, UnavailableError } from '@millrace/client'
 import { openJournal, type Payload, type Result } from './journal.ts'
 import { runRawWorker } from './raw-worker.ts'
-import { functionName, obeyParent, queueName, readSettings, stubborn, type WorkerSettings } from './settings.ts'
+import { functionName, obeyParent, queueName, readSettings, statefulName, stubborn, type WorkerSettings } from './settings.ts'
 import { attemptCall, delivery, type Held, PlannedFailure, perform } from './work.ts'
 
 const settings = readSettings<WorkerSettings>()
@@ -74,6 +74,11 @@ async function runWorkers(): Promise<() => Promise<void>> {
     mr.worker({
       tasks: {
         [functionName]: (payload, ctx) => handle({ id: ctx.id, attempt: ctx.attempt, token: '', payload: payload as Payload }, ctx.signal),
+        // Changes the state before it may fail: a failed attempt must leave no trace of it.
+        [statefulName]: (payload, ctx) => {
+          ctx.state = [...(ctx.state as string[]), (payload as Payload).n]
+          return handle({ id: ctx.id, attempt: ctx.attempt, token: '', payload: payload as Payload }, ctx.signal)
+        },
       },
       concurrency,
       lease: leaseMs,

@@ -11,10 +11,17 @@ const loaderOptions = { keepCase: false, longs: String, enums: String, defaults:
 export const protoFolder = join(dirname(fileURLToPath(import.meta.resolve('@millrace/protocol/package.json'))), 'proto')
 
 /** The services of the contract by name. */
-export type ServiceName = 'QueueService' | 'TaskService' | 'WorkerService' | 'KeyService' | 'TokenService' | 'ClusterService'
+export type ServiceName =
+  | 'QueueService'
+  | 'StateService'
+  | 'TaskService'
+  | 'WorkerService'
+  | 'KeyService'
+  | 'TokenService'
+  | 'ClusterService'
 
 const definition = protoLoader.loadSync(
-  ['queue', 'task', 'worker', 'key', 'token', 'cluster'].map((name) => `millrace/v1/${name}_service.proto`),
+  ['queue', 'state', 'task', 'worker', 'key', 'token', 'cluster'].map((name) => `millrace/v1/${name}_service.proto`),
   { ...loaderOptions, includeDirs: [protoFolder] },
 )
 

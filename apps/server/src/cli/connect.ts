@@ -1,5 +1,11 @@
 import { readFileSync } from 'node:fs'
-import { ClusterServiceDefinition, KeyServiceDefinition, QueueServiceDefinition, TaskServiceDefinition } from '@millrace/protocol'
+import {
+  ClusterServiceDefinition,
+  KeyServiceDefinition,
+  QueueServiceDefinition,
+  StateServiceDefinition,
+  TaskServiceDefinition,
+} from '@millrace/protocol'
 import { decodeErrorDetails, grpcDefinition, statusDetailsTrailer } from '@millrace/protocol/grpc'
 import { ChannelCredentials, ClientError, type ClientMiddleware, createChannel, createClientFactory, Metadata } from 'nice-grpc'
 import { CallError, type Invocation, UsageError } from './command.ts'
@@ -27,6 +33,7 @@ export function connect({ flags, env }: Pick<Invocation, 'flags' | 'env'>) {
   return {
     tasks: factory.create(grpcDefinition(TaskServiceDefinition), channel),
     queues: factory.create(grpcDefinition(QueueServiceDefinition), channel),
+    states: factory.create(grpcDefinition(StateServiceDefinition), channel),
     cluster: factory.create(grpcDefinition(ClusterServiceDefinition), channel),
     keys: factory.create(grpcDefinition(KeyServiceDefinition), channel),
     [Symbol.dispose]: () => channel.close(),

@@ -7,6 +7,7 @@ import { health } from './commands/health.ts'
 import { keys } from './commands/keys.ts'
 import { queues } from './commands/queues.ts'
 import { serve } from './commands/serve.ts'
+import { states } from './commands/states.ts'
 import { tasks } from './commands/tasks.ts'
 import { version } from './commands/version.ts'
 import { printCommandHelp, printOverview } from './help.ts'
@@ -14,7 +15,7 @@ import { Output } from './output.ts'
 import { parseCommandLine } from './parse.ts'
 
 /** Every command, in the order of the help. */
-export const commands: readonly Command[] = [serve, ...keys, ...tasks, ...queues, ...db, ...archive, health, version]
+export const commands: readonly Command[] = [serve, ...keys, ...tasks, ...states, ...queues, ...db, ...archive, health, version]
 
 /** What the CLI runs in. */
 export interface Surroundings {

@@ -72,11 +72,15 @@ export function pairsFlag(flags: Flags, name: string): Record<string, string> {
  * @throws {@link UsageError} when it is not JSON.
  */
 export async function readPayload(word: string | undefined, stdin: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const text = word === '-' ? await readAll(stdin) : (word ?? 'null')
+  return readJson('PAYLOAD', word === '-' ? await readAll(stdin) : (word ?? 'null'))
+}
+
+/** Text that must be JSON. @param name - what it is, for the error. */
+export function readJson(name: string, text: string): Uint8Array {
   try {
     JSON.parse(text)
   } catch (error) {
-    throw new UsageError(`PAYLOAD is not JSON (${(error as Error).message}); a text needs quotes of its own: '"text"'`)
+    throw new UsageError(`${name} is not JSON (${(error as Error).message}); a text needs quotes of its own: '"text"'`)
   }
   return Buffer.from(text)
 }

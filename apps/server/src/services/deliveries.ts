@@ -125,5 +125,5 @@ export class Deliveries {
 
 /** Bytes a job takes in a message, roughly. */
 function weight(job: ClaimedJob): number {
-  return job.payload.length + 128
+  return job.payload.length + (job.state?.data.length ?? 0) + 128
 }

@@ -27,6 +27,9 @@ const task: NewTask = {
   delayMs: 0,
   runAt: undefined,
   retry: undefined,
+  stateKey: '',
+  initialState: undefined,
+  stateTtlMs: 0,
 }
 const everything: WatchTasksRequest = { labels: {}, states: [], function: '', queue: '', batchId: '', limit: 0 }
 

@@ -2,6 +2,7 @@ import type {
   ClusterServiceDefinition,
   KeyServiceDefinition,
   QueueServiceDefinition,
+  StateServiceDefinition,
   TaskServiceDefinition,
   TokenServiceDefinition,
   WorkerServiceDefinition,
@@ -51,6 +52,12 @@ const queueService: Rows<typeof QueueServiceDefinition> = {
   purgeDeadLetters: 'queues:write',
 }
 
+const stateService: Rows<typeof StateServiceDefinition> = {
+  getState: 'tasks:read',
+  listStates: 'tasks:read',
+  deleteState: 'tasks:write',
+}
+
 const workerService: Rows<typeof WorkerServiceDefinition> = { processJobs: 'workers' }
 
 const clusterService: Rows<typeof ClusterServiceDefinition> = {
@@ -67,6 +74,7 @@ const tokenService: Rows<typeof TokenServiceDefinition> = { createToken: 'any ke
 export const methodScopes: Readonly<Record<string, Readonly<Record<string, RequiredScope>>>> = {
   'millrace.v1.TaskService': taskService,
   'millrace.v1.QueueService': queueService,
+  'millrace.v1.StateService': stateService,
   'millrace.v1.WorkerService': workerService,
   'millrace.v1.ClusterService': clusterService,
   'millrace.v1.KeyService': keyService,

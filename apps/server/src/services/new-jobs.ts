@@ -1,5 +1,5 @@
 import { BackoffStrategy, type NewJob as NewJobMessage, type NewTask, type RetryPolicy as RetryPolicyMessage } from '@millrace/protocol'
-import type { NewJob, RetryPolicy } from '../store/ports.ts'
+import type { NewJob, RetryPolicy, Stateful } from '../store/ports.ts'
 import type { Checks } from './checks.ts'
 import { limits } from './limits.ts'
 
@@ -54,7 +54,24 @@ export function readNewTask(checks: Checks, task: NewTask, now: number, payloadL
     function: checks.nameOr('function', task.function, defaultName),
     labels: task.labels,
     retry: task.retry && readRetryPolicy(checks, 'retry', task.retry),
+    stateful: readStateful(checks, task, payloadLimit),
   }
+}
+
+/** What makes a task stateful; undefined when it is not. */
+function readStateful(checks: Checks, { stateKey, initialState, stateTtlMs }: NewTask, payloadLimit: number): Stateful | undefined {
+  if (stateKey === '') {
+    if (initialState) checks.fail('initialState', 'needs a stateKey')
+    if (stateTtlMs !== 0) checks.fail('stateTtlMs', 'needs a stateKey')
+    return undefined
+  }
+  checks.text('stateKey', stateKey, limits.text)
+  checks.integer('stateTtlMs', stateTtlMs, 0, limits.delay)
+  if (initialState) {
+    checks.payload('initialState.data', initialState.data, payloadLimit)
+    checks.text('initialState.contentType', initialState.contentType, limits.text)
+  }
+  return { key: stateKey, initial: initialState, ttlMs: stateTtlMs }
 }
 
 type Common = Pick<NewJob, 'payload' | 'contentType' | 'headers' | 'priority' | 'timeoutMs' | 'idempotencyKey' | 'runAt'>

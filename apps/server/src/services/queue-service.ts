@@ -98,7 +98,7 @@ export function createQueueService(context: ServiceContext): ServiceOf<typeof Qu
 
     async completeJob(request, call) {
       const { result, contentType } = request
-      await settle(call.scope, request, { $case: 'complete', value: { result, contentType } })
+      await settle(call.scope, request, { $case: 'complete', value: { result, contentType, state: undefined, deleteState: false } })
       return {}
     },
 

@@ -73,10 +73,16 @@ function readSettlement(checks: Checks, settlement: Settlement, context: Service
 function readAction(checks: Checks, action: Settlement['action'], { clock, payloadLimit }: ServiceContext): SettleAction | undefined {
   switch (action?.$case) {
     case 'complete': {
-      const { result, contentType } = action.value
+      const { result, contentType, state, deleteState } = action.value
       checks.payload('complete.result', result, payloadLimit)
       checks.text('complete.contentType', contentType, limits.text)
-      return { type: 'complete', result, contentType }
+      if (!state && !deleteState) return { type: 'complete', result, contentType }
+      if (state && deleteState) checks.fail('complete.deleteState', 'cannot stand together with state; give one of them')
+      if (state) {
+        checks.payload('complete.state.data', state.data, payloadLimit)
+        checks.text('complete.state.contentType', state.contentType, limits.text)
+      }
+      return { type: 'complete', result, contentType, state: state ?? null }
     }
     case 'fail': {
       const { error, noRetry, delayMs } = action.value

@@ -8,13 +8,14 @@ import {
   type LogEntry as LogEntryMessage,
   type Queue,
   type RetryPolicy as RetryPolicyMessage,
+  type State,
   type Task,
   type TaskUpdate,
 } from '@millrace/protocol'
 import { isTerminal } from '../domain/jobs/followers.ts'
 import { formatId, jobId } from '../domain/jobs/ids.ts'
 import type { MillraceError } from '../errors.ts'
-import type { ClaimedJob, JobError, JobRecord, KeyRecord, LogEntry, QueueSettings, RetryPolicy } from '../store/ports.ts'
+import type { ClaimedJob, JobError, JobRecord, KeyRecord, LogEntry, QueueSettings, RetryPolicy, StateRecord } from '../store/ports.ts'
 
 const noBytes = new Uint8Array(0)
 
@@ -35,6 +36,8 @@ export function toJob(job: ClaimedJob): Job {
     leaseToken: String(job.token),
     leaseExpiresAt: new Date(job.leaseExpiresAt),
     deadline: toDate(job.deadline),
+    stateKey: job.stateKey ?? '',
+    state: job.state,
   }
 }
 
@@ -91,6 +94,7 @@ export function toTask(job: JobRecord, withPayload = false): Task {
     batchId: job.batch === undefined ? '' : formatId('batch', job.batch),
     payload: withPayload ? (job.payload ?? noBytes) : noBytes,
     contentType: job.contentType,
+    stateKey: job.stateKey ?? '',
   }
 }
 
@@ -118,6 +122,19 @@ export function toLogEntry(entry: LogEntry): LogEntryMessage {
     message: entry.message,
     fieldsJson: entry.fields,
     sequence: entry.sequence,
+  }
+}
+
+/** What stateful tasks keep. */
+export function toState(state: StateRecord): State {
+  return {
+    key: state.key,
+    data: state.content?.data ?? noBytes,
+    contentType: state.content?.contentType ?? '',
+    revision: state.revision,
+    size: state.size,
+    updatedAt: new Date(state.updatedAt),
+    expiresAt: toDate(state.expiresAt),
   }
 }
 

@@ -1,4 +1,7 @@
 import type { MillraceError } from '../errors.ts'
+import type { Content, Stateful, StateStore } from './flow/ports.ts'
+
+export type { Content, Stateful, StateRecord, StateStore } from './flow/ports.ts'
 
 /** A tenant's number. Every key of every table begins with it. */
 export type TenantId = number
@@ -60,6 +63,7 @@ export interface NewJob {
   readonly idempotencyKey: string
   /** When it may first run; absent or past means now. */
   readonly runAt?: number
+  readonly stateful?: Stateful
 }
 
 export interface EnqueueRequest {
@@ -116,10 +120,20 @@ export interface ClaimedJob {
   readonly leaseExpiresAt: number
   /** When the attempt's timeout ends it; absent when there is none. */
   readonly deadline?: number
+  /** Of a stateful job. */
+  readonly stateKey?: string
+  /** The state as it stands, or the job's initial one; absent when there is none. */
+  readonly state?: Content
 }
 
 export type SettleAction =
-  | { readonly type: 'complete'; readonly result: Uint8Array; readonly contentType: string }
+  | {
+      readonly type: 'complete'
+      readonly result: Uint8Array
+      readonly contentType: string
+      /** Of a stateful job: the new state; null forgets it; absent leaves it, or keeps the initial one. */
+      readonly state?: Content | null
+    }
   | { readonly type: 'fail'; readonly error: JobError; readonly noRetry: boolean; readonly delayMs?: number }
   | { readonly type: 'renew' /** 0: as long as it was taken for. */; readonly leaseMs: number }
   | { readonly type: 'release' }
@@ -184,6 +198,8 @@ export interface JobRecord {
   /** Grows with each change. */
   readonly revision: number
   readonly batch?: Seq
+  /** Of a stateful job. */
+  readonly stateKey?: string
 }
 
 export interface JobFilter {
@@ -205,6 +221,8 @@ export interface Page<T> {
 export interface QueueStats {
   readonly pending: number
   readonly scheduled: number
+  /** Waiting for other jobs to end. */
+  readonly blocked: number
   readonly processing: number
   readonly completed: number
   readonly failed: number
@@ -290,7 +308,7 @@ export interface JobStore {
   expireDue(now: number, limit: number): Promise<number>
   /** When the next scheduled job, lease or deadline is due. */
   nextDueAt(): Promise<number | undefined>
-  /** Deletes ended jobs and remembered requests past their retention; returns how many, at most `limit`. */
+  /** Deletes ended jobs and remembered requests past their retention, and states past their time; returns how many, at most `limit`. */
   sweep(retention: Retention, now: number, limit: number): Promise<number>
 }
 
@@ -305,7 +323,7 @@ export interface QueueStore {
   /** By name, those after `after`. */
   list(scope: Scope, page: { readonly limit: number; readonly after: string }): Promise<readonly QueueSettings[]>
   stats(scope: Scope, queue: string): Promise<QueueStats>
-  /** Jobs of the tenant that wait: pending and scheduled. */
+  /** Jobs of the tenant that wait: pending, scheduled and blocked. */
   depth(tenant: TenantId): Promise<number>
 }
 
@@ -344,6 +362,7 @@ export interface KeyStore {
 export interface Store {
   readonly jobs: JobStore
   readonly queues: QueueStore
+  readonly states: StateStore
   readonly keys: KeyStore
   /** Sets the one listener. */
   listen(listener: StoreListener): void

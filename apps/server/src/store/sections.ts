@@ -26,7 +26,11 @@ export const sections: readonly Section[] = [
   section('tenants', 'tenant', 'tenant name:text created_at token_secret:bytes'),
   section('keys', 'tenant seq', 'tenant seq name:text hash:bytes hint:text scopes:text namespaces:text created_at expires_at revoked_at'),
   section('queues', 'tenant queue', 'tenant queue namespace:text name:text retry:text max_depth paused:boolean created_at'),
-  section('lanes', 'tenant lane', 'tenant lane queue function:text scheduled pending running completed failed cancelled dead total'),
+  section(
+    'lanes',
+    'tenant lane',
+    'tenant lane queue function:text scheduled pending blocked running completed failed cancelled dead total',
+  ),
   // A completed job has no timeout, retry policy, progress or time of its last change but its end: nothing asks for them.
   // `token` is that of a lease which its holder may still name. `lease_ms`, `lease_until` and `deadline` are a running job's.
   section(
@@ -34,8 +38,11 @@ export const sections: readonly Section[] = [
     'tenant seq',
     `tenant seq lane state priority attempts max_attempts revision timeout_ms token lease_ms lease_until deadline created_at
      updated_at run_at started_at finished_at batch progress:real worker:text message:text idempotency_key:text retry:text
-     content_type:text headers:text labels:text result_type:text error:text payload:bytes result:bytes`,
+     content_type:text headers:text labels:text result_type:text error:text payload:bytes result:bytes flow`,
   ),
+  section('flows', 'tenant seq', 'tenant seq gate:text line state_key:text initial:bytes initial_type:text state_ttl'),
+  section('gates', 'tenant gate', 'tenant gate:text inside'),
+  section('states', 'tenant namespace key', 'tenant namespace:text key:text data:bytes content_type:text revision updated_at expires_at'),
   section('logs', 'tenant seq line', 'tenant seq line timestamp level message:text fields:text'),
   section('idempotency', 'tenant queue key', 'tenant queue key:text seq hash:bytes'),
   // `outcome` is what `spellOutcome` writes.

@@ -202,6 +202,8 @@ export function wireJob(id: string, job: Partial<Job> = {}): Job {
     leaseToken: `token of ${id}`,
     leaseExpiresAt: new Date(30_000),
     deadline: undefined,
+    stateKey: '',
+    state: undefined,
     ...job,
   }
 }

@@ -46,7 +46,10 @@ describe('a break', () => {
     const second = await server.sessions.next()
     expect((await second.subscriptions.next()).maxInFlight).toBe(3)
     end.open()
-    expect((await second.settlements.next()).action).toEqual({ $case: 'complete', value: { result: json(false), contentType: '' } })
+    expect((await second.settlements.next()).action).toEqual({
+      $case: 'complete',
+      value: { result: json(false), contentType: '', state: undefined, deleteState: false },
+    })
     clock.advance(1000)
     expect((await second.subscriptions.next()).maxInFlight).toBe(4)
     await worker.stop()

@@ -1,6 +1,7 @@
 import { decodePayload, errorFrom } from '@millrace/core/adapter'
 import type { Job, LogEntry, LogLevel, Settlement } from '@millrace/protocol'
 import { JobRevokedError, NonRetryableError, type RevokedReason } from './job-errors.ts'
+import { JobState, type StateChange, unchanged } from './job-state.ts'
 import type { JobContext, JobLog } from './types.ts'
 
 /** What a job needs of its worker. */
@@ -25,6 +26,7 @@ export class HeldJob {
   readonly wire: Job
   readonly #holder: JobHolder
   #context: JobContext | undefined
+  #state: JobState | undefined
   #controller: AbortController | undefined
   /** Why the job is this worker's no longer. */
   revoked: RevokedReason | undefined
@@ -68,6 +70,17 @@ export class HeldJob {
   get context(): JobContext {
     this.#context ??= createContext(this, this.#holder)
     return this.#context
+  }
+
+  /** The state of a stateful task. */
+  get state(): JobState {
+    this.#state ??= new JobState(this.wire)
+    return this.#state
+  }
+
+  /** What completing the job says of its state. */
+  stateChange(): StateChange {
+    return this.#state ? this.#state.change() : unchanged
   }
 
   /** Aborts when the job is revoked. */
@@ -133,6 +146,12 @@ function createContext(job: HeldJob, holder: JobHolder): JobContext {
     deadline: job.deadline === undefined ? undefined : new Date(job.deadline),
     get signal() {
       return job.signal
+    },
+    get state() {
+      return job.state.get()
+    },
+    set state(value) {
+      job.state.set(value)
     },
     get log() {
       log ??= createLog(job)

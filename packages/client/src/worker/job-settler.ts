@@ -56,7 +56,7 @@ export class JobSettler implements JobHolder {
           `The result has ${payload.length} bytes; ${maxResultBytes} is the most. Store it elsewhere and return where.`,
         )
       }
-      this.#settle(job, { $case: 'complete', value: { result: payload, contentType } }, result)
+      this.#settle(job, { $case: 'complete', value: { result: payload, contentType, ...job.stateChange() } }, result)
     } catch (thrown) {
       this.fail(job, thrown)
     }
@@ -151,7 +151,7 @@ function failure(thrown: unknown): Action {
 function sizeOf(action: Action): number {
   switch (action.$case) {
     case 'complete':
-      return action.value.result.length
+      return action.value.result.length + (action.value.state?.data.length ?? 0)
     case 'fail':
       return (action.value.error?.message.length ?? 0) + (action.value.error?.stack.length ?? 0)
     case 'log':

@@ -13,13 +13,24 @@ export interface WorkerBaseOptions {
 }
 
 /**
+ * Handles the tasks of a function; what it returns becomes the task's result. It may say what the state is:
+ * `(payload, ctx: JobContext<Counter>) => …`.
+ *
+ * @typeParam P - the payload.
+ */
+export type TaskHandler<P = unknown> = {
+  /** Its parameters are compared both ways, so that a handler may know more of its context than the worker does. */
+  handle(payload: P, ctx: JobContext): unknown
+}['handle']
+
+/**
  * A worker for tasks.
  *
  * @typeParam T - the payload of each function.
  */
 export interface TaskWorkerOptions<T extends object> extends WorkerBaseOptions {
   /** What handles each function; what it returns becomes the task's result. */
-  readonly tasks: { readonly [K in keyof T]: (payload: T[K], ctx: JobContext) => unknown }
+  readonly tasks: { readonly [K in keyof T]: TaskHandler<T[K]> }
   /** The queue that carries the tasks. Default `default`. */
   readonly queue?: string
 }
@@ -68,8 +79,12 @@ export interface JobLog {
   error(message: string, fields?: Readonly<Record<string, unknown>>): void
 }
 
-/** What a handler knows of its job and can say about it. */
-export interface JobContext {
+/**
+ * What a handler knows of its job and can say about it.
+ *
+ * @typeParam S - the state of a stateful task.
+ */
+export interface JobContext<S = unknown> {
   /** `task_…` or `job_…`. */
   readonly id: string
   /** The number of this attempt, from 1. */
@@ -82,6 +97,12 @@ export interface JobContext {
   readonly deadline: Date | undefined
   /** Aborts when the handler shall stop; its `reason` is a `JobRevokedError` that says why. */
   readonly signal: AbortSignal
+  /**
+   * The state of a stateful task: what the latest completed task with its key left, or else this task's initial state.
+   * Assign it, or change what is in it: the new state is stored in the transaction that completes the task, and a failed
+   * attempt leaves it as it was. `undefined` forgets it. Of other jobs it is undefined, and assigning it throws.
+   */
+  state: S
   /** Says how far the work is, 0 to 100. Sent with the next batch; an older one not sent yet is replaced. */
   progress(percent: number, message?: string): void
   /** Writes to the job's log. */

@@ -42,12 +42,18 @@ describe('jobs', () => {
     const results = new Map(
       [await session.settlements.next(), await session.settlements.next(), await session.settlements.next()].map((s) => [s.jobId, s]),
     )
-    expect(results.get('task_1')?.action).toEqual({ $case: 'complete', value: { result: json(42), contentType: '' } })
+    expect(results.get('task_1')?.action).toEqual({
+      $case: 'complete',
+      value: { result: json(42), contentType: '', state: undefined, deleteState: false },
+    })
     expect(results.get('task_2')?.action).toEqual({
       $case: 'complete',
-      value: { result: new Uint8Array([1, 2]), contentType: 'application/octet-stream' },
+      value: { result: new Uint8Array([1, 2]), contentType: 'application/octet-stream', state: undefined, deleteState: false },
     })
-    expect(results.get('task_3')?.action).toEqual({ $case: 'complete', value: { result: new Uint8Array(0), contentType: '' } })
+    expect(results.get('task_3')?.action).toEqual({
+      $case: 'complete',
+      value: { result: new Uint8Array(0), contentType: '', state: undefined, deleteState: false },
+    })
     await worker.stop()
   })
 

@@ -324,7 +324,18 @@ describe('the first value', () => {
 
 test('counts of a queue and health follow their streams', async () => {
   const { transport, mr } = setUp()
-  const counts = { pending: 1, scheduled: 0, processing: 2, completed: 3, failed: 0, cancelled: 0, dead: 0, total: 6, oldestAgeMs: 5 }
+  const counts = {
+    pending: 1,
+    scheduled: 0,
+    blocked: 0,
+    processing: 2,
+    completed: 3,
+    failed: 0,
+    cancelled: 0,
+    dead: 0,
+    total: 6,
+    oldestAgeMs: 5,
+  }
   const health: GetHealthResponse = {
     healthy: false,
     detail: 'The disk is full.',

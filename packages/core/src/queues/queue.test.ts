@@ -21,6 +21,8 @@ function wireJob(n: number): Job {
     leaseToken: `token_${n}`,
     leaseExpiresAt: new Date(30_000),
     deadline: undefined,
+    stateKey: '',
+    state: undefined,
   }
 }
 
@@ -218,7 +220,18 @@ describe('deliveries', () => {
 describe('administration', () => {
   test('stats, get, cancel', async () => {
     const { transport, queue } = setUpQueue()
-    const counts = { pending: 1, scheduled: 2, processing: 3, completed: 4, failed: 5, cancelled: 6, dead: 7, total: 8, oldestAgeMs: 9 }
+    const counts = {
+      pending: 1,
+      scheduled: 2,
+      blocked: 0,
+      processing: 3,
+      completed: 4,
+      failed: 5,
+      cancelled: 6,
+      dead: 7,
+      total: 8,
+      oldestAgeMs: 9,
+    }
     transport
       .on('QueueService/GetQueueStats', ({ queue: name }) => ({ queue: name, ...counts }))
       .on('QueueService/GetJob', () => ({ job: info }))

@@ -77,7 +77,11 @@ export class ReceivedJob<T = unknown> {
    */
   async complete(result?: unknown, call?: CallOptions): Promise<void> {
     const { payload, contentType } = encodePayload('result', result)
-    await this.#settle({ $case: 'complete', value: { result: payload, contentType } }, payload.length, call)
+    await this.#settle(
+      { $case: 'complete', value: { result: payload, contentType, state: undefined, deleteState: false } },
+      payload.length,
+      call,
+    )
   }
 
   /**

@@ -111,6 +111,8 @@ export interface QueueStats {
   /** Wait for their time. */
   readonly scheduled: number
   /** Under a lease now. */
+  /** Jobs that wait for other jobs to end. */
+  readonly blocked: number
   readonly processing: number
   /** Completed since the queue's first use. */
   readonly completed: number

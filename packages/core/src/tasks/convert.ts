@@ -10,7 +10,6 @@ const levels: readonly TaskLogEntry['level'][] = ['info', 'debug', 'info', 'warn
 
 /** A task as it is submitted. Complete by hand: this is the hot path. */
 export function toNewTask(options: SubmitTaskOptions): wire.NewTask {
-  if (options.type !== undefined && options.type !== 'stateless') throw invalid('type', `'${String(options.type)}' is not 'stateless'.`)
   const { payload, contentType } = encodePayload('payload', options.payload)
   return {
     function: functionOf(options),
@@ -25,7 +24,25 @@ export function toNewTask(options: SubmitTaskOptions): wire.NewTask {
     delayMs: options.delay === undefined ? 0 : toMs('delay', options.delay),
     runAt: toDate('runAt', options.runAt),
     retry: options.retry && toRetryPolicy('retry', options.retry),
+    stateKey: toStateKey(options),
+    initialState: options.initialState === undefined ? undefined : toStateValue('initialState', options.initialState),
+    stateTtlMs: options.stateTtl === undefined ? 0 : toMs('stateTtl', options.stateTtl),
   }
+}
+
+function toStateKey({ type, stateKey }: SubmitTaskOptions): string {
+  if (type !== undefined && type !== 'stateless' && type !== 'stateful') {
+    throw invalid('type', `'${String(type)}' is not 'stateless' or 'stateful'.`)
+  }
+  if (type === 'stateful' && !stateKey) throw invalid('stateKey', 'is missing: a stateful task says which state it works on.')
+  if (type === 'stateless' && stateKey) throw invalid('stateKey', 'is given, but a stateless task works on no state.')
+  return toText('stateKey', stateKey)
+}
+
+/** A state as it travels. */
+export function toStateValue(path: string, value: unknown): wire.StateValue {
+  const { payload, contentType } = encodePayload(path, value)
+  return { data: payload, contentType }
 }
 
 function functionOf({ function: name, payload }: SubmitTaskOptions): string {
@@ -78,7 +95,8 @@ export function fromTask<R>(task: wire.Task): TaskInfo<R> {
   return {
     ...fromTaskState<R>(task),
     function: task.function,
-    type: 'stateless',
+    type: task.stateKey === '' ? 'stateless' : 'stateful',
+    ...(task.stateKey !== '' && { stateKey: task.stateKey }),
     queue: task.queue,
     priority: task.priority,
     ...(task.payload.length > 0 && { payload: decodePayload('payload', task.payload, task.contentType) }),

@@ -43,7 +43,10 @@ describe('submit', () => {
     await tasks.submit({
       function: 'resize',
       payload: { a: 1 },
-      type: 'stateless',
+      type: 'stateful',
+      stateKey: 'session',
+      initialState: { n: 0 },
+      stateTtl: '1h',
       priority: 'high',
       timeout: '5m',
       idempotencyKey: 'once',
@@ -68,6 +71,9 @@ describe('submit', () => {
         runAt,
         retry: { maxAttempts: 5, initialBackoffMs: 1000, maxBackoffMs: 300_000, multiplier: 2, strategy: 2, jitter: 0.2 },
         queue: 'media',
+        stateKey: 'session',
+        initialState: { data: json({ n: 0 }), contentType: '' },
+        stateTtlMs: 3_600_000,
       },
     ])
   })
@@ -99,7 +105,11 @@ describe('submit', () => {
   })
 
   test.each<[string, SubmitTaskOptions]>([
-    ['type', { type: 'stateful' as 'stateless' }],
+    ['type', { type: 'eternal' as 'stateless' }],
+    ['stateKey', { type: 'stateful' }],
+    ['stateKey', { type: 'stateless', stateKey: 'x' }],
+    ['stateTtl', { stateKey: 'x', stateTtl: -1 }],
+    ['initialState', { stateKey: 'x', initialState: 1n }],
     ['priority', { priority: 'urgent' as 'high' }],
     ['payload', { payload: 1n }],
     ['function', { function: 7 as unknown as string }],

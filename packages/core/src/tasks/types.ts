@@ -6,14 +6,26 @@ import type { TaskWatch } from './task-watch.ts'
 /** How urgent a task is: -10, 0, 10 or 100, or a number from -100 to 100. A higher one runs first. */
 export type TaskPriority = 'low' | 'normal' | 'high' | 'critical' | number
 
+/** Whether a task works on a state that it shares with others. */
+export type TaskType = 'stateless' | 'stateful'
+
 /** A task to submit. */
 export interface SubmitTaskOptions {
   /** What handles it. Default: `payload.function` when that is text, else `default`. */
   readonly function?: string
   /** Any JSON value or a `Uint8Array`. At most the server's limit, 4 MiB by default. */
   readonly payload?: unknown
-  /** A stateless task depends on its payload alone. The default, and the only kind so far. */
-  readonly type?: 'stateless'
+  /** A stateless task depends on its payload alone; a stateful one works on a state too. Default: stateful when there is a `stateKey`. */
+  readonly type?: TaskType
+  /**
+   * The state that a stateful task works on, by name within the namespace. Tasks with the same key run one at a time, in
+   * order of submission, whatever their function; others beside them. At most 255 characters.
+   */
+  readonly stateKey?: string
+  /** The state to begin with when there is none: any JSON value or a `Uint8Array`. */
+  readonly initialState?: unknown
+  /** How long the state is kept after the latest completed task. At most 366 days. Default: for ever. */
+  readonly stateTtl?: Duration
   /** Default `normal`. */
   readonly priority?: TaskPriority
   /** Longest time of one attempt. At most 7 days. Default: no limit. */
@@ -94,8 +106,10 @@ export interface TaskUpdate<R = unknown> extends TaskStatus<R> {
 export interface TaskInfo<R = unknown> extends TaskStatus<R> {
   /** What handles it. */
   readonly function: string
-  /** The kind of task. */
-  readonly type: 'stateless'
+  /** Whether it works on a state. */
+  readonly type: TaskType
+  /** The state that it works on; absent for a stateless task. */
+  readonly stateKey?: string
   /** The queue that carries it. */
   readonly queue: string
   /** -100 to 100. */

@@ -48,6 +48,7 @@ export function wireTask(task: Partial<Task> & Pick<Task, 'taskId' | 'state'>): 
     batchId: '',
     payload: new Uint8Array(0),
     contentType: '',
+    stateKey: '',
     ...task,
   }
 }

@@ -9,6 +9,7 @@ import {
   integerFlag,
   pairsFlag,
   priorityFlag,
+  readJson,
   readPayload,
   showPayload,
   showTime,
@@ -34,6 +35,9 @@ const submit: Command = {
     { name: 'label', placeholder: 'NAME=VALUE', help: 'A label to find it by.', multiple: true },
     { name: 'header', placeholder: 'NAME=VALUE', help: 'A header for the handler.', multiple: true },
     { name: 'idempotency-key', placeholder: 'KEY', help: 'The same key again returns the first task.' },
+    { name: 'state-key', placeholder: 'KEY', help: 'Makes it stateful: tasks with one key run one at a time, in order.' },
+    { name: 'initial-state', placeholder: 'JSON', help: 'The state to begin with when there is none; with --state-key.' },
+    { name: 'state-ttl', placeholder: 'TIME', help: 'How long the state is kept after the latest task; with --state-key.' },
     { name: 'wait', help: 'Wait for its end and show the result; exit code 1 unless it completed.' },
     ...clientOptions,
   ],
@@ -45,6 +49,7 @@ const submit: Command = {
     const { connect } = await import('../connect.ts')
     const [name = '', payload] = words
     const maxAttempts = integerFlag(flags, 'max-attempts')
+    const initialState = textFlag(flags, 'initial-state')
     const task = {
       function: name,
       payload: await readPayload(payload, stdin),
@@ -57,6 +62,9 @@ const submit: Command = {
       idempotencyKey: textFlag(flags, 'idempotency-key') ?? '',
       labels: pairsFlag(flags, 'label'),
       headers: pairsFlag(flags, 'header'),
+      stateKey: textFlag(flags, 'state-key') ?? '',
+      initialState: initialState === undefined ? undefined : { data: readJson('--initial-state', initialState), contentType: '' },
+      stateTtlMs: durationFlag(flags, 'state-ttl'),
       retry:
         maxAttempts === 0
           ? undefined
@@ -220,6 +228,7 @@ function printTask(output: Output, task: Task): void {
       .map(([name, value]) => `${name}=${value}`)
       .join(' '),
     batch: task.batchId,
+    state: task.stateKey,
     created: showTime(task.createdAt),
     'runs at': showTime(task.runAt),
     started: showTime(task.startedAt),

@@ -6,6 +6,8 @@ import { lifeCases } from './life.ts'
 import { modelCases } from './model.ts'
 import { queueCases } from './queues.ts'
 import { settleCases } from './settle.ts'
+import { statefulCases } from './stateful.ts'
+import { statefulModelCases } from './stateful-model.ts'
 
 /** Every behaviour of a store, by its part. */
 export const conformanceCases: Readonly<Record<string, readonly Case[]>> = {
@@ -15,5 +17,6 @@ export const conformanceCases: Readonly<Record<string, readonly Case[]>> = {
   life: lifeCases,
   queues: queueCases,
   keys: keyCases,
-  model: modelCases,
+  stateful: statefulCases,
+  model: [...modelCases, ...statefulModelCases],
 }

@@ -8,7 +8,10 @@ const factories = { postgres: await postgresStores(), sqlite: sqliteStores }
 
 storeConformance(factories)
 
+// What the adapters share.
+const shared = ['conformance', 'flow']
+
 it('every adapter is put under test', () => {
   const folders = readdirSync(new URL('..', import.meta.url), { withFileTypes: true }).filter((entry) => entry.isDirectory())
-  expect(folders.map(({ name }) => name).sort()).toEqual(['conformance', ...Object.keys(factories)])
+  expect(folders.map(({ name }) => name).sort()).toEqual([...shared, ...Object.keys(factories)].sort())
 })

@@ -9,7 +9,7 @@ const sqlTypes: Readonly<Record<Kind, string>> = { number: 'bigint', real: 'real
 const there = `(EXISTS (SELECT FROM millrace.jobs j WHERE j.tenant = x.tenant AND j.seq = x.seq)
       OR EXISTS (SELECT FROM millrace.completed j WHERE j.tenant = x.tenant AND j.seq = x.seq AND j.${seen}))`
 
-const counts = ['scheduled', 'pending', 'running', 'completed', 'failed', 'cancelled', 'dead', 'total']
+const counts = ['scheduled', 'pending', 'blocked', 'running', 'completed', 'failed', 'cancelled', 'dead', 'total']
 
 /** SQL of the records of sections that are not a table of the same name, or not all of it. */
 const selects: Readonly<Record<string, string>> = {
@@ -19,10 +19,10 @@ const selects: Readonly<Record<string, string>> = {
   jobs: `SELECT tenant, seq, lane, state, priority, attempts, max_attempts, revision, timeout_ms, CASE WHEN token > 0 THEN token END AS token,
         CASE state WHEN ${running} THEN lease_ms END AS lease_ms, lease_until, deadline, created_at, updated_at, run_at, started_at,
         coalesce(failed_at, cancelled_at) AS finished_at, batch, progress, worker, message, idempotency_key, retry, content_type, headers, labels,
-        NULL::text AS result_type, error, payload, NULL::bytea AS result FROM millrace.jobs
+        NULL::text AS result_type, error, payload, NULL::bytea AS result, flow FROM millrace.jobs
       UNION ALL SELECT tenant, seq, lane, ${completed}::smallint, priority, attempts, max_attempts, revision, NULL::bigint, token, NULL::bigint, NULL::bigint,
         NULL::bigint, created_at, NULL::bigint, NULL::bigint, started_at, finished_at, batch, NULL::real, worker, message, idempotency_key, NULL::text,
-        content_type, headers, labels, result_type, NULL::text, payload, result FROM millrace.completed WHERE ${seen}`,
+        content_type, headers, labels, result_type, NULL::text, payload, result, flow FROM millrace.completed WHERE ${seen}`,
   logs: `SELECT * FROM millrace.logs x WHERE ${there}`,
   idempotency: `SELECT * FROM millrace.idempotency x WHERE ${there}`,
 }
@@ -59,7 +59,7 @@ export function writeOf({ name, columns }: Section): string {
 }
 
 const completedColumns = `tenant, seq, lane, priority, attempts, max_attempts, revision, token, created_at, started_at, finished_at, batch, worker, message,
-        idempotency_key, content_type, headers, labels, result_type, payload, result`
+        idempotency_key, content_type, headers, labels, result_type, payload, result, flow`
 
 const writes: Readonly<Record<string, string>> = {
   lanes: `, added AS (
@@ -73,12 +73,12 @@ const writes: Readonly<Record<string, string>> = {
     ), added AS (
       INSERT INTO millrace.jobs (tenant, lane, seq, rank, state, priority, attempts, max_attempts, revision, timeout_ms, token, lease_ms, lease_until,
         deadline, created_at, updated_at, run_at, started_at, failed_at, cancelled_at, batch, progress, namespace, worker, message, idempotency_key,
-        retry, content_type, headers, labels, error, payload)
+        retry, content_type, headers, labels, error, payload, flow)
       SELECT r.tenant, r.lane, r.seq, CASE WHEN r.state IN (${pending}, ${running}) THEN -r.priority END, r.state, r.priority, r.attempts, r.max_attempts,
         r.revision, r.timeout_ms, r.token, r.lease_ms, r.lease_until, r.deadline, r.created_at, r.updated_at,
         CASE r.state WHEN ${scheduled} THEN r.run_at END, r.started_at, CASE r.state WHEN ${failed} THEN r.finished_at END,
         CASE r.state WHEN ${cancelled} THEN r.finished_at END, r.batch, r.progress, l.namespace, r.worker, r.message, r.idempotency_key, r.retry,
-        r.content_type, r.headers, r.labels, r.error, r.payload
+        r.content_type, r.headers, r.labels, r.error, r.payload, r.flow
       FROM records r JOIN millrace.lanes l ON l.tenant = r.tenant AND l.lane = r.lane WHERE r.state <> ${completed}
     ), labelled AS (
       INSERT INTO millrace.labels (tenant, key, value, seq)

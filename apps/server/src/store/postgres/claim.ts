@@ -3,6 +3,7 @@ import { columns, numbers, texts } from './arrays.ts'
 import type { Context } from './context.ts'
 import { countMoves, Writer } from './counts.ts'
 import type { Statement } from './database.ts'
+import { withInputs } from './flow.ts'
 import type { Taker, WaitingClaim } from './handoff.ts'
 import type { Position } from './heads.ts'
 import { keyOf, type LaneEntry } from './lanes.ts'
@@ -56,14 +57,14 @@ const take: Statement = {
         lease_until = least($8 + ($7::bigint[])[c.n], CASE WHEN j.timeout_ms > 0 THEN $8 + j.timeout_ms END)
       FROM chosen c WHERE j.ctid = c.at AND c.n <= $3 AND c.before < ${mostBytes}
       RETURNING c.n, j.tenant, j.seq, j.lane, j.priority, j.attempts, j.max_attempts, j.created_at, j.token, j.lease_ms, j.lease_until, j.deadline,
-        j.content_type, j.headers, j.labels, j.payload
+        j.content_type, j.headers, j.labels, j.payload, j.flow
     ), tracked AS (
       INSERT INTO millrace.leases (tenant, id, due_at, seqs)
       SELECT $1, $4::bigint, min(lease_until), array_agg(seq) FROM taken HAVING count(*) > 0
     ), counted AS (
       ${countMoves(`SELECT tenant, lane, ${JobState.pending} AS from_state, ${JobState.running} AS into_state FROM taken`, '$13::int')}
     )
-    SELECT n, seq, lane, priority, attempts, max_attempts, created_at, token, lease_ms, deadline, content_type, headers, labels, payload
+    SELECT n, seq, lane, priority, attempts, max_attempts, created_at, token, lease_ms, deadline, content_type, headers, labels, payload, flow
     FROM taken ORDER BY n`,
 }
 
@@ -82,6 +83,7 @@ type TakenRow = readonly [
   headers: string | null,
   labels: string | null,
   payload: Uint8Array,
+  flow: number | null,
 ]
 
 /** Takes jobs under leases. */
@@ -168,11 +170,12 @@ export class Claim {
     for (const row of rows) {
       const [n, seq, number, priority] = row
       const lane = found.get(number)!
-      const job = claimedJob(row, lane.lane, now)
+      const plain = claimedJob(row, lane.lane, now)
+      const job = row[14] === null ? plain : await withInputs(this.#context, scope, plain, now)
       takers[slots[n - 1]!]!.jobs.push(job)
       lane.count++
       lane.last = { rank: -priority, seq }
-      bytes += job.payload.length
+      bytes += job.payload.length + (job.state?.data.length ?? 0)
       changes.push({ tenant: scope.tenant, seq, state: JobState.running, cause: 'other' })
     }
     for (const [number, { last }] of found) if (last) heads.took(scope.tenant, number, last)

@@ -7,13 +7,13 @@ export function writerOf(slot: number, writer: number): number {
 }
 
 /** Jobs of a lane by state. `completed`, `failed`, `cancelled` and `total` count from the lane's first use on; `dead` counts kept failed jobs. */
-const countNames = ['scheduled', 'pending', 'running', 'completed', 'failed', 'cancelled', 'dead', 'total'] as const
+const countNames = ['scheduled', 'pending', 'blocked', 'running', 'completed', 'failed', 'cancelled', 'dead', 'total'] as const
 type CountName = (typeof countNames)[number]
 
 /** In `moves`: the job was not there before, or is deleted. */
 export const Move = { new: 0, deleted: 9 } as const
 
-const states = { scheduled: 1, pending: 2, running: 4, completed: 5, failed: 6, cancelled: 7 } as const
+const states = { scheduled: 1, pending: 2, blocked: 3, running: 4, completed: 5, failed: 6, cancelled: 7 } as const
 
 function change(name: CountName): string {
   const into = (state: number) => `count(*) FILTER (WHERE into_state = ${state})`

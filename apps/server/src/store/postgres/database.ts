@@ -17,6 +17,9 @@ export type Value = string | number | boolean | Uint8Array | null
 
 /** What a transaction of several statements is given. */
 export interface Transaction {
+  /** Rows are tuples in the order of the statement's columns. */
+  run<Row extends readonly unknown[]>(statement: Statement, values: readonly Value[]): Promise<Row[]>
+  /** Rows are objects by the names of the columns. */
   query<Row>(text: string, values?: readonly Value[]): Promise<Row[]>
 }
 
@@ -113,6 +116,8 @@ export class Database {
       try {
         if (patient) await client.query('SET LOCAL statement_timeout = 0')
         const result = await work({
+          run: async <Row>(statement: Statement, values: readonly Value[]) =>
+            (await client.query({ ...this.#query(statement, values), rowMode: 'array' as const })).rows as unknown[] as Row[],
           query: async <Row>(text: string, values: readonly Value[] = []) =>
             (await client.query({ text, values: values as unknown[], types, query_timeout } as pg.QueryConfig)).rows as Row[],
         })

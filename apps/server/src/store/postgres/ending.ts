@@ -3,6 +3,7 @@ import { columns } from './arrays.ts'
 import type { Context } from './context.ts'
 import { countMoves, Writer } from './counts.ts'
 import type { Statement } from './database.ts'
+import { withFlow } from './flow.ts'
 import { type ReadyRow, readyOf } from './heads.ts'
 import { heldOf, inLockOrder, jobKey, type Lease, leaseColumns } from './held.ts'
 
@@ -16,6 +17,8 @@ export interface Ending extends Lease {
   readonly cause: ChangeCause
   /** Not its holder ended it: the lease is stale from now on. And only if it is due at `now`: a renewal comes first. */
   readonly overdue: boolean
+  /** It has to do with others. */
+  readonly flow?: boolean
 }
 
 /** What a failed attempt's next one depends on. */
@@ -27,6 +30,7 @@ interface Attempt {
   readonly maxAttempts: number
   readonly retry: string | null
   readonly deadline: number | null
+  readonly flow: boolean
 }
 
 type AttemptRow = readonly [
@@ -38,12 +42,13 @@ type AttemptRow = readonly [
   maxAttempts: number,
   retry: string | null,
   deadline: number | null,
+  flow: number | null,
 ]
 
 /** What looks after the leases of a claim. */
 type WatchRow = readonly [tenant: number, none: null, id: number, ...none: null[]]
 
-const attemptColumns = 'j.tenant, l.namespace, j.seq, j.token, j.attempts, j.max_attempts, coalesce(j.retry, q.retry), j.deadline'
+const attemptColumns = 'j.tenant, l.namespace, j.seq, j.token, j.attempts, j.max_attempts, coalesce(j.retry, q.retry), j.deadline, j.flow'
 const laneOfJob = `JOIN millrace.lanes l ON l.tenant = j.tenant AND l.lane = j.lane JOIN millrace.queues q ON q.tenant = l.tenant AND q.queue = l.queue`
 
 const leases = columns<Lease>(leaseColumns)
@@ -71,7 +76,7 @@ const readOverdue: Statement = {
         FROM (SELECT * FROM millrace.leases WHERE due_at <= $1 ORDER BY due_at LIMIT $2) AS first
       ) AS first WHERE jobs - cardinality(seqs) < ${mostLookedAt}
     )
-    SELECT tenant, NULL, id, NULL, NULL, NULL, NULL, NULL FROM due
+    SELECT tenant, NULL, id, NULL, NULL, NULL, NULL, NULL, NULL FROM due
     UNION ALL
     SELECT ${attemptColumns} FROM due d CROSS JOIN LATERAL unnest(d.seqs) AS s (seq)
     CROSS JOIN LATERAL (
@@ -150,6 +155,12 @@ export async function planFailures(context: Context, failures: readonly Failure[
 /** Ends attempts whose lease is current; returns their {@link jobKey}s. */
 export async function endAttempts(context: Context, endings: readonly Ending[], writer: number): Promise<ReadonlySet<string>> {
   if (endings.length === 0) return new Set()
+  const last = endings.filter(({ flow, state }) => flow && state === JobState.failed)
+  if (last.length > 0) {
+    const ended = await endFlows(context, last, writer)
+    const others = endings.filter((ending) => !last.includes(ending))
+    return new Set([...ended, ...(await endAttempts(context, others, writer))])
+  }
   const values = rows.values(inLockOrder(endings))
   const done = (await context.db.run<ReadyRow>(end, [context.writer(writer), ...values])).map(readyOf)
   const places = new Map(done.map((place) => [jobKey(place.tenant, place.seq), place]))
@@ -159,6 +170,20 @@ export async function endAttempts(context: Context, endings: readonly Ending[], 
     changes: ended.map(({ scope, seq, state, cause, dueAt }) => ({ tenant: scope.tenant, seq, state, cause, dueAt })),
   })
   return new Set(places.keys())
+}
+
+/** Ends jobs for good that others wait for, with all that follows. */
+function endFlows(context: Context, endings: readonly Ending[], writer: number): Promise<ReadonlySet<string>> {
+  return withFlow(context, async (flow) => {
+    await flow.lock(endings.map(({ scope, seq }) => ({ tenant: scope.tenant, seq })))
+    const done = await flow.change<ReadyRow>(end, [context.writer(writer), ...rows.values(inLockOrder(endings))])
+    const keys = new Set(done.map(readyOf).map(({ tenant, seq }) => jobKey(tenant, seq)))
+    for (const { scope, seq, state, cause, now } of endings.filter(({ scope, seq }) => keys.has(jobKey(scope.tenant, seq)))) {
+      flow.changes.push({ tenant: scope.tenant, seq, state, cause })
+      await flow.ended({ tenant: scope.tenant, seq }, now)
+    }
+    return keys
+  })
 }
 
 /**
@@ -190,17 +215,17 @@ function overdueEnding(context: Context, attempt: Attempt, now: number): Ending 
 /** The attempt failed: plans the next one, or the job's end. */
 function endingOf(
   { options }: Context,
-  { scope, seq, token, attempt, maxAttempts, retry }: Attempt,
+  { scope, seq, token, attempt, maxAttempts, retry, flow }: Attempt,
   { now, error, noRetry, runAt, cause }: { now: number; error: JobError; noRetry: boolean; runAt: number | undefined; cause: ChangeCause },
 ): Ending {
   const policy = retry === null ? options.defaultRetry : (JSON.parse(retry) as RetryPolicy)
   const planned = noRetry ? undefined : options.planRetry({ attempt, maxAttempts, policy, now })
-  const common = { scope, seq, token, now, error, uncounted: false, cause, overdue: cause !== 'settled' }
+  const common = { scope, seq, token, now, error, uncounted: false, cause, overdue: cause !== 'settled', flow }
   if (planned === undefined) return { ...common, state: JobState.failed }
   const next = runAt ?? planned
   return next > now ? { ...common, state: JobState.scheduled, dueAt: next } : { ...common, state: JobState.pending }
 }
 
-function attemptOf([tenant, namespace, seq, token, attempt, maxAttempts, retry, deadline]: AttemptRow): Attempt {
-  return { scope: { tenant, namespace }, seq, token, attempt, maxAttempts, retry, deadline }
+function attemptOf([tenant, namespace, seq, token, attempt, maxAttempts, retry, deadline, flow]: AttemptRow): Attempt {
+  return { scope: { tenant, namespace }, seq, token, attempt, maxAttempts, retry, deadline, flow: flow !== null }
 }

@@ -14,6 +14,8 @@ export interface PlannedJob {
   readonly maxAttempts: number
   readonly batch: Seq | undefined
   readonly now: number
+  /** It stands in line behind others. */
+  blocked?: boolean
   /** The lease under which it begins; absent when it waits. */
   taken?: {
     readonly token: number
@@ -163,6 +165,7 @@ export class EnqueuePlan {
   }
 }
 
-function hashOf(job: NewJob): string {
-  return createHash('sha256').update(`${job.function}\n${job.contentType}\n`).update(job.payload).digest('hex')
+function hashOf({ function: name, contentType, payload, stateful }: NewJob): string {
+  const state = stateful ? `${stateful.key}\n` : ''
+  return createHash('sha256').update(`${name}\n${contentType}\n${state}`).update(payload).digest('hex')
 }

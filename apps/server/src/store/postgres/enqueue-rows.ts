@@ -24,7 +24,7 @@ const waitingColumns = {
   priority: ['int', ({ job }) => job.priority],
   namespace: ['text', ({ lane }) => lane.queue.namespace],
   max_attempts: ['int', ({ maxAttempts }) => maxAttempts],
-  rank: ['int', ({ job, scheduled }) => (scheduled ? null : -job.priority)],
+  rank: ['int', ({ job, scheduled, blocked }) => (scheduled || blocked ? null : -job.priority)],
   run_at: ['bigint', ({ job, scheduled }) => (scheduled ? job.runAt : null)],
   timeout_ms: ['bigint', ({ job }) => job.timeoutMs],
   created_at: ['bigint', ({ now }) => now],
@@ -57,6 +57,7 @@ interface Added {
   readonly lane: LaneEntry
   scheduled: number
   pending: number
+  blocked: number
   running: number
 }
 const countRows = columns<Added>({
@@ -64,6 +65,7 @@ const countRows = columns<Added>({
   lane: ['int', ({ lane }) => lane.number],
   scheduled: ['int', ({ scheduled }) => scheduled],
   pending: ['int', ({ pending }) => pending],
+  blocked: ['int', ({ blocked }) => blocked],
   running: ['int', ({ running }) => running],
 })
 
@@ -124,7 +126,7 @@ function writeStatement(name: string, spec: ColumnSpec<NewRow>) {
       SELECT ${names}, substring($1::bytea FROM payload_at FOR payload_length) FROM ${jobRows.from('i', 3)}
     ), counted AS (
       ${addCounts(
-        `SELECT tenant, lane, scheduled, pending, running, 0, 0, 0, 0, scheduled + pending + running FROM ${countRows.from('i', counts)}`,
+        `SELECT tenant, lane, scheduled, pending, blocked, running, 0, 0, 0, 0, scheduled + pending + blocked + running FROM ${countRows.from('i', counts)}`,
         '$2::int',
       )}
     ), labelled AS (
@@ -150,8 +152,9 @@ export function writeOf(plan: EnqueuePlan, writer: number): { readonly statement
   return { statement, values: valuesOf(plan, jobRows, writer) }
 }
 
-function stateOf({ scheduled, taken }: PlannedJob): JobState {
+function stateOf({ scheduled, blocked, taken }: PlannedJob): JobState {
   if (scheduled) return JobState.scheduled
+  if (blocked) return JobState.blocked
   return taken ? JobState.running : JobState.pending
 }
 
@@ -162,12 +165,12 @@ function valuesOf({ jobs, keys, requests }: EnqueuePlan, jobRows: Columns<NewRow
   const watches = new Map<number, Watch>()
   const labels: Label[] = []
   for (const planned of jobs) {
-    const { job, seq, lane, scheduled, taken } = planned
+    const { job, seq, lane, scheduled, blocked, taken } = planned
     const { tenant } = lane.queue
     rows.push({ ...planned, start: payloads.add(job.payload) })
-    const count = counts.get(lane) ?? { lane, scheduled: 0, pending: 0, running: 0 }
+    const count = counts.get(lane) ?? { lane, scheduled: 0, pending: 0, blocked: 0, running: 0 }
     counts.set(lane, count)
-    count[scheduled ? 'scheduled' : taken ? 'running' : 'pending']++
+    count[scheduled ? 'scheduled' : blocked ? 'blocked' : taken ? 'running' : 'pending']++
     for (const key in job.labels) labels.push({ tenant, key, value: job.labels[key]!, seq })
     if (!taken) continue
     const watch = watches.get(tenant) ?? { tenant, id: taken.token, dueAt: taken.leaseUntil, seqs: [] }

@@ -4,9 +4,11 @@ import { columns } from './arrays.ts'
 import type { Context } from './context.ts'
 import { Writer } from './counts.ts'
 import type { Statement } from './database.ts'
+import { enterLines, markFlows } from './enqueue-flow.ts'
 import { EnqueuePlan, type FirstUse, idempotencyId, type Known, type PlannedJob, storedRequestId } from './enqueue-plan.ts'
 import { type KeyUse, writeOf } from './enqueue-rows.ts'
 import { isDisconnected, violatedConstraint } from './errors.ts'
+import { withFlow } from './flow.ts'
 import type { Rider } from './handoff.ts'
 import type { ReadyLane } from './heads.ts'
 import { keyOf, type QueueEntry } from './lanes.ts'
@@ -179,19 +181,34 @@ export class Enqueue {
     const { db } = this.#context
     const [first] = plan.jobs
     if (!first && plan.requests.size === 0) return true
-    const { statement, values } = writeOf(plan, this.#context.writer(Writer.enqueue + lane))
+    const write = () => this.#carryOut(plan, this.#context.writer(Writer.enqueue + lane))
     try {
-      await db.run(statement, values)
+      await write()
     } catch (error) {
       const violated = violatedConstraint(error)
       if (violated === 'idempotency_pkey' || violated === 'requests_pkey') return false
       if (!first || !isDisconnected((error as Error).cause)) throw error
       if ((await db.run(exists, [first.lane.queue.tenant, first.seq])).length > 0) return true
-      await db.run(statement, values).catch((again: unknown) => {
+      await write().catch((again: unknown) => {
         if (violatedConstraint(again) !== 'jobs_pkey') throw again
       })
     }
     return true
+  }
+
+  async #carryOut(plan: EnqueuePlan, writer: number): Promise<void> {
+    const flowing = plan.jobs.filter(({ job }) => job.stateful)
+    if (flowing.length === 0) {
+      const { statement, values } = writeOf(plan, writer)
+      await this.#context.db.run(statement, values)
+      return
+    }
+    await withFlow(this.#context, async (flow) => {
+      await enterLines(flow, flowing)
+      const { statement, values } = writeOf(plan, writer)
+      await flow.change(statement, values)
+      await markFlows(flow, flowing)
+    })
   }
 
   #announce({ jobs }: EnqueuePlan): Promise<void> {
@@ -202,6 +219,7 @@ export class Enqueue {
       const { tenant } = planned.lane.queue
       if (planned.taken) changes.push({ tenant, seq: planned.seq, state: JobState.running, cause: 'other' })
       else this.#context.lanes.added(planned.lane.queue)
+      if (planned.blocked) continue
       if (!planned.scheduled && !planned.taken) ready.push(positionOf(planned))
       else if (!planned.scheduled) continue
       else if (!due || planned.job.runAt! < due.job.runAt!) due = planned

@@ -69,9 +69,9 @@ export class Handoff {
     }
   }
 
-  /** No job of its lane waits. */
-  #isFirst({ scheduled, lane }: PlannedJob): boolean {
-    return !scheduled && !lane.queue.paused && this.#context.heads.isDry(lane.queue.tenant, lane.number)
+  /** No job of its lane waits, and it waits for no other. */
+  #isFirst({ job, scheduled, lane }: PlannedJob): boolean {
+    return !scheduled && !job.stateful && !lane.queue.paused && this.#context.heads.isDry(lane.queue.tenant, lane.number)
   }
 
   /** The demand is for this job, and no job of its other functions waits, which might come first. */

@@ -16,7 +16,7 @@ export interface QueueEntry extends Scope {
   readonly lanes: Map<string, LaneEntry>
   /** Queues of the tenant when it was read, for the limit. */
   readonly queuesOfTenant: number
-  /** Pending and scheduled jobs when last read, and those added here since. */
+  /** Pending, scheduled and blocked jobs when last read, and those added here since. */
   waiting: number
   waitingReadAt: number
 }
@@ -44,7 +44,7 @@ type QueueRow = readonly [
   lanes: string | null,
 ]
 
-const waitingOf = (queue: string) => `(SELECT coalesce(sum(c.pending + c.scheduled), 0)::bigint FROM millrace.lanes l
+const waitingOf = (queue: string) => `(SELECT coalesce(sum(c.pending + c.scheduled + c.blocked), 0)::bigint FROM millrace.lanes l
     JOIN millrace.lane_counts c ON c.tenant = l.tenant AND c.lane = l.lane WHERE l.tenant = ${queue}.tenant AND l.queue = ${queue}.queue)`
 
 const read: Statement = {

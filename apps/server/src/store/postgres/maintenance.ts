@@ -1,8 +1,11 @@
+import { arrive } from '../flow/flows.ts'
+import { sweepStates } from '../flow/states.ts'
 import { JobState, type Retention } from '../ports.ts'
 import { freeKeysOf } from './change.ts'
 import type { Context } from './context.ts'
 import { countMoves, Move, Writer } from './counts.ts'
 import type { Statement } from './database.ts'
+import { runAlone, withFlow } from './flow.ts'
 import { type ReadyRow, readyOf } from './heads.ts'
 import { Partitions } from './partitions.ts'
 
@@ -11,7 +14,8 @@ const promote: Statement = {
   repeatable: true,
   text: `
     WITH due AS MATERIALIZED (
-      SELECT ctid AS at FROM millrace.jobs WHERE run_at <= $1 ORDER BY run_at LIMIT $2 FOR UPDATE SKIP LOCKED
+      SELECT ctid AS at FROM millrace.jobs WHERE run_at <= $1 AND (flow IS NULL OR attempts > 0)
+      ORDER BY run_at LIMIT $2 FOR UPDATE SKIP LOCKED
     ), promoted AS (
       UPDATE millrace.jobs j SET state = ${JobState.pending}, rank = -j.priority, run_at = NULL, updated_at = $1::bigint, revision = j.revision + 1
       FROM due WHERE j.ctid = due.at RETURNING j.tenant, j.seq, j.lane, j.priority
@@ -19,6 +23,34 @@ const promote: Statement = {
       ${countMoves(`SELECT tenant, lane, ${JobState.scheduled} AS from_state, ${JobState.pending} AS into_state FROM promoted`, '$3::int')}
     )
     SELECT tenant, lane, -priority, seq FROM promoted`,
+}
+
+/** Jobs whose first time has come, and who may have to wait for others. */
+const dueFlows: Statement = {
+  name: 'promote_flows',
+  repeatable: true,
+  text: `SELECT tenant, seq FROM millrace.jobs WHERE run_at <= $1 AND flow IS NOT NULL AND attempts = 0 ORDER BY run_at LIMIT $2`,
+}
+const promoteFlow: Statement = {
+  name: 'promote_flow',
+  repeatable: false,
+  text: `
+    WITH due AS MATERIALIZED (
+      SELECT ctid AS at FROM millrace.jobs WHERE tenant = $1 AND seq = $2 AND run_at <= $3 AND attempts = 0 FOR UPDATE
+    ), promoted AS (
+      UPDATE millrace.jobs j SET state = $5::smallint, rank = CASE WHEN $5 = ${JobState.pending} THEN -j.priority END, run_at = NULL,
+        updated_at = $3::bigint, revision = j.revision + 1
+      FROM due WHERE j.ctid = due.at RETURNING j.tenant, j.seq, j.lane, j.priority
+    ), counted AS (
+      ${countMoves(`SELECT tenant, lane, ${JobState.scheduled} AS from_state, $5::int AS into_state FROM promoted`, '$4::int')}
+    )
+    SELECT tenant, lane, -priority, seq FROM promoted`,
+}
+/** Nobody else changes it until the end. */
+const holdDue: Statement = {
+  name: 'promote_flow_hold',
+  repeatable: false,
+  text: 'SELECT 1 FROM millrace.jobs WHERE tenant = $1 AND seq = $2 AND run_at <= $3 AND attempts = 0 FOR UPDATE',
 }
 
 const nextDue: Statement = {
@@ -93,7 +125,22 @@ export class Maintenance {
       ready,
       changes: ready.map(({ tenant, seq }) => ({ tenant, seq, state: JobState.pending, cause: 'other' })),
     })
-    return ready.length
+    return ready.length + (await this.#promoteFlows(now, limit))
+  }
+
+  async #promoteFlows(now: number, limit: number): Promise<number> {
+    const due = await this.#context.db.run<[number, number]>(dueFlows, [now, limit])
+    for (const [tenant, seq] of due) {
+      await withFlow(this.#context, async (flow) => {
+        await flow.lock([{ tenant, seq }])
+        if ((await flow.change(holdDue, [tenant, seq, now])).length === 0) return
+        const state = (await flow.run(arrive(tenant, seq))) ? JobState.pending : JobState.blocked
+        const done = await flow.change<ReadyRow>(promoteFlow, [tenant, seq, now, this.#context.writer(Writer.other), state])
+        if (state === JobState.pending) flow.ready.push(...done.map(readyOf))
+        flow.changes.push({ tenant, seq, state, cause: 'other' })
+      })
+    }
+    return due.length
   }
 
   async nextDueAt(): Promise<number | undefined> {
@@ -108,6 +155,7 @@ export class Maintenance {
     left -= (await db.run(deleteEnded, [...before, left, this.#context.writer(Writer.other)])).length
     if (left > 0) left -= (await db.run<[number]>(moveHorizon, [now - retention.completedMs, left]))[0]![0]
     if (left > 0) left -= (await db.run(forgetRequests, [now - retention.requestsMs, left])).length
+    if (left > 0) left -= await runAlone(this.#context, sweepStates(now, left))
     // When all that is old has been seen to.
     if (left > 0) await this.#partitions.maintain(now, retention.completedMs)
     return limit - left

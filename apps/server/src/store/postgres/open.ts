@@ -8,6 +8,7 @@ import { PostgresKeys } from './keys.ts'
 import type { NodeInfo } from './nodes.ts'
 import { PostgresQueues } from './queues.ts'
 import { migrate } from './schema.ts'
+import { PostgresStates } from './states.ts'
 
 const day = 86_400_000
 
@@ -57,6 +58,7 @@ async function postgresStore(db: Database, options: PostgresStoreOptions): Promi
   return {
     jobs,
     queues: new PostgresQueues(context),
+    states: new PostgresStates(context),
     keys: new PostgresKeys(context),
     listen(listener: StoreListener) {
       context.listener = listener

@@ -4,7 +4,7 @@ import { horizon } from './rows.ts'
 import { seqAt, seqsIn } from './sequence.ts'
 
 /** The tables that are partitioned by the numbers of jobs, that is by the time of their submission; all at the same bounds. */
-const tables = ['completed', 'labels', 'logs'] as const
+const tables = ['completed', 'labels', 'logs', 'flows'] as const
 type Table = (typeof tables)[number]
 
 const minute = 60_000
@@ -125,7 +125,7 @@ export class Partitions {
   #cleanRest(): Promise<boolean> {
     return this.#locked(async (transaction) => {
       await transaction.query(`DELETE FROM millrace.completed_rest WHERE finished_at < ${horizon}`)
-      for (const table of ['labels', 'logs']) {
+      for (const table of ['labels', 'logs', 'flows']) {
         await transaction.query(`DELETE FROM millrace.${table}_rest x
           WHERE NOT EXISTS (SELECT FROM millrace.jobs j WHERE j.tenant = x.tenant AND j.seq = x.seq)
             AND NOT EXISTS (SELECT FROM millrace.completed j WHERE j.tenant = x.tenant AND j.seq = x.seq)`)

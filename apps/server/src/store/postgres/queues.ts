@@ -30,7 +30,7 @@ const stats: Statement = {
   name: 'queue_stats',
   repeatable: true,
   text: `
-    SELECT coalesce(sum(c.pending), 0)::bigint, coalesce(sum(c.scheduled), 0)::bigint, coalesce(sum(c.running), 0)::bigint,
+    SELECT coalesce(sum(c.pending), 0)::bigint, coalesce(sum(c.scheduled), 0)::bigint, coalesce(sum(c.blocked), 0)::bigint, coalesce(sum(c.running), 0)::bigint,
       coalesce(sum(c.completed), 0)::bigint, coalesce(sum(c.failed), 0)::bigint, coalesce(sum(c.cancelled), 0)::bigint,
       coalesce(sum(c.dead), 0)::bigint, coalesce(sum(c.total), 0)::bigint,
       (SELECT min(o.created_at) FROM millrace.lanes l CROSS JOIN LATERAL (
@@ -52,7 +52,7 @@ const stats: Statement = {
 const depth: Statement = {
   name: 'tenant_depth',
   repeatable: true,
-  text: 'SELECT coalesce(sum(pending + scheduled), 0)::bigint FROM millrace.lane_counts WHERE tenant = $1',
+  text: 'SELECT coalesce(sum(pending + scheduled + blocked), 0)::bigint FROM millrace.lane_counts WHERE tenant = $1',
 }
 
 /** Queues: their settings and counts. */
@@ -105,8 +105,8 @@ export class PostgresQueues implements QueueStore {
   async stats(scope: Scope, name: string): Promise<QueueStats> {
     const queue = (await this.#context.lanes.load([[scope, name]])).get(keyOf(scope, name))!
     const [row] = await this.#context.db.run<StatsRow>(stats, [scope.tenant, queue.number])
-    const [pending, scheduled, processing, completed, failed, cancelled, dead, total, oldest] = row!
-    return { pending, scheduled, processing, completed, failed, cancelled, dead, total, oldestPendingAt: oldest ?? undefined }
+    const [pending, scheduled, blocked, processing, completed, failed, cancelled, dead, total, oldest] = row!
+    return { pending, scheduled, blocked, processing, completed, failed, cancelled, dead, total, oldestPendingAt: oldest ?? undefined }
   }
 
   async depth(tenant: TenantId): Promise<number> {
@@ -118,6 +118,7 @@ export class PostgresQueues implements QueueStore {
 type StatsRow = readonly [
   pending: number,
   scheduled: number,
+  blocked: number,
   processing: number,
   completed: number,
   failed: number,

@@ -33,10 +33,11 @@ export interface JobRow {
   readonly error: string | null
   readonly payload: Uint8Array | null
   readonly result: Uint8Array | null
+  readonly state_key: string | null
 }
 
 const shared =
-  'seq, lane, priority, attempts, max_attempts, created_at, started_at, revision, worker, batch, message, content_type, headers, labels'
+  'seq, lane, priority, attempts, max_attempts, created_at, started_at, revision, worker, batch, message, content_type, headers, labels, flow'
 
 /** SQL: jobs that have not completed, in the columns that {@link jobColumns} names. */
 export const jobsRead = `SELECT tenant, ${shared}, coalesce(failed_at, cancelled_at) AS finished_at, state, run_at, updated_at, progress, NULL::text AS result_type, error, payload, NULL::bytea AS result
@@ -50,7 +51,8 @@ export const completedRead = `SELECT tenant, ${shared}, finished_at, ${JobState.
 export function jobColumns(withPayload: boolean): string {
   return `j.seq, q.namespace, q.name AS queue, l.function, j.state, j.priority, j.attempts, j.max_attempts, j.run_at, j.created_at, j.started_at,
     j.finished_at, j.updated_at, j.revision, j.worker, j.batch, j.progress, j.message, j.content_type, j.headers, j.labels, j.result_type, j.error,
-    ${withPayload ? 'j.payload' : 'NULL::bytea AS payload'}, j.result`
+    ${withPayload ? 'j.payload' : 'NULL::bytea AS payload'}, j.result,
+    CASE WHEN j.flow IS NOT NULL THEN (SELECT f.state_key FROM millrace.flows f WHERE f.tenant = j.tenant AND f.seq = j.seq) END AS state_key`
 }
 
 /** SQL: the lane and queue of a job `j`, when they are in the namespace. */
@@ -100,5 +102,6 @@ export function jobRecord(row: JobRow): JobRecord {
     workerId: row.worker ?? '',
     revision: row.revision,
     batch: row.batch ?? undefined,
+    stateKey: row.state_key ?? undefined,
   }
 }

@@ -25,6 +25,7 @@ const hot = 'autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold 
  * - `token` is the fencing token of the latest lease; it only grows. It stays after the holder settled the job, so that a
  *   repeated settlement can be told from a stale one, and is made negative when anything else ended the lease.
  * - Other unique indexes do not begin with the tenant: an index that is not meant for a look-up must not serve it half.
+ * - `flow` is 1 for a job that has to do with others (`flows`), and NULL for all others, which are never looked up there.
  * - `lane_counts` has a row for each writer of each node, so that nobody waits for another; a count is the sum of them.
  */
 export const migrations: readonly Migration[] = [
@@ -121,6 +122,32 @@ export const migrations: readonly Migration[] = [
   `,
   },
   { worksWith: 1, sql: 'ALTER TABLE millrace.tenants ADD COLUMN token_secret bytea' },
+  {
+    worksWith: 2,
+    sql: `
+  ALTER TABLE millrace.lane_counts ADD COLUMN blocked bigint NOT NULL DEFAULT 0;
+  ALTER TABLE millrace.jobs ADD COLUMN flow smallint;
+  ALTER TABLE millrace.completed ADD COLUMN flow smallint;
+
+  CREATE TABLE millrace.flows (
+    tenant int NOT NULL, seq bigint NOT NULL, gate text NOT NULL, line bigint, state_key text NOT NULL,
+    initial bytea, initial_type text, state_ttl bigint NOT NULL,
+    PRIMARY KEY (tenant, seq)
+  ) PARTITION BY RANGE (seq);
+  CREATE INDEX flows_line ON millrace.flows (tenant, gate, line, seq) WHERE line IS NOT NULL;
+  CREATE TABLE millrace.flows_rest PARTITION OF millrace.flows DEFAULT;
+  CREATE TABLE millrace.gates (
+    tenant int NOT NULL, gate text NOT NULL, inside int NOT NULL,
+    PRIMARY KEY (tenant, gate)
+  ) WITH (fillfactor = 50, ${hot});
+  CREATE TABLE millrace.states (
+    tenant int NOT NULL, namespace text NOT NULL, key text COLLATE "C" NOT NULL, data bytea NOT NULL, content_type text,
+    revision int NOT NULL, updated_at bigint NOT NULL, expires_at bigint,
+    PRIMARY KEY (tenant, namespace, key)
+  ) WITH (fillfactor = 70, ${hot});
+  CREATE INDEX states_expiry ON millrace.states (expires_at) WHERE expires_at IS NOT NULL;
+  `,
+  },
 ]
 
 /** What is there before the first step. */

@@ -1,7 +1,7 @@
 import { MillraceError } from '../../errors.ts'
 import { JobState, type Scope, type SettleAction, type SettleItem, type SettleOutcome } from '../ports.ts'
 import { columns } from './arrays.ts'
-import { completeJobs } from './complete.ts'
+import { completeFlowJobs, completeJobs } from './complete.ts'
 import type { Context } from './context.ts'
 import { Writer } from './counts.ts'
 import type { Statement } from './database.ts'
@@ -20,6 +20,8 @@ interface Request {
 /** One of them. */
 interface Entry extends Lease {
   readonly action: SettleAction
+  /** It has to do with others; found out when the way of all others does not suit it. */
+  flow?: boolean
   outcome?: SettleOutcome
   /** The storage failed under it. */
   failed?: boolean
@@ -38,11 +40,11 @@ const look: Statement = {
   name: 'settle_look',
   repeatable: true,
   text: `
-    SELECT j.tenant, j.seq, j.token, j.state FROM ${leases.from('i', 1)}
+    SELECT j.tenant, j.seq, j.token, j.state, j.flow FROM ${leases.from('i', 1)}
     CROSS JOIN LATERAL (
-      SELECT tenant, seq, lane, token, state FROM millrace.jobs WHERE tenant = i.tenant AND seq = i.seq
+      SELECT tenant, seq, lane, token, state, flow FROM millrace.jobs WHERE tenant = i.tenant AND seq = i.seq
       UNION ALL
-      SELECT tenant, seq, lane, token, ${JobState.completed}::smallint FROM millrace.completed WHERE tenant = i.tenant AND seq = i.seq
+      SELECT tenant, seq, lane, token, ${JobState.completed}::smallint, flow FROM millrace.completed WHERE tenant = i.tenant AND seq = i.seq
     ) AS j
     JOIN millrace.lanes l ON l.tenant = j.tenant AND l.lane = j.lane AND l.namespace = i.namespace`,
 }
@@ -111,8 +113,13 @@ export class Settle {
   }
 
   async #complete(entries: readonly EntryOf<'complete'>[]): Promise<void> {
-    const completions = entries.map((entry) => ({ ...leaseOf(entry), result: entry.action.result, contentType: entry.action.contentType }))
-    markDone(entries, await completeJobs(this.#context, completions))
+    const completions = (flow: boolean) =>
+      entries
+        .filter((entry) => (entry.flow === true) === flow && (flow || entry.action.state === undefined))
+        .map((entry) => ({ ...leaseOf(entry), ...entry.action }))
+    const [plain, flowing] = [completions(false), completions(true)]
+    if (plain.length > 0) markDone(entries, await completeJobs(this.#context, plain))
+    if (flowing.length > 0) markDone(entries, await completeFlowJobs(this.#context, flowing))
   }
 
   async #end(entries: readonly (EntryOf<'fail'> | EntryOf<'release'>)[]): Promise<void> {
@@ -148,13 +155,15 @@ export class Settle {
 
   /** Says why entries were refused. One whose lease is current after all was in somebody's way; it stays without an outcome. */
   async #explain(entries: readonly Entry[]): Promise<void> {
-    const rows = await this.#context.db.run<[number, number, number | null, JobState]>(look, leases.values(entries))
-    const found = new Map(rows.map(([tenant, seq, token, state]) => [jobKey(tenant, seq), { token, state }]))
+    const rows = await this.#context.db.run<[number, number, number | null, JobState, number | null]>(look, leases.values(entries))
+    const found = new Map(rows.map(([tenant, seq, token, state, flow]) => [jobKey(tenant, seq), { token, state, flow: flow !== null }]))
     for (const entry of entries) {
       const job = found.get(keyOf(entry))
       if (!job) entry.outcome = unknownJob
       else if (job.token !== entry.token) entry.outcome = staleLease
       else if (job.state !== JobState.running) entry.outcome = repeats(entry.action.type, job.state) ? done : staleLease
+      else if (entry.action.type === 'complete' && entry.action.state !== undefined && !job.flow) entry.outcome = notStateful
+      else entry.flow = job.flow
     }
   }
 }
@@ -195,6 +204,11 @@ function markDone(entries: readonly Entry[], settled: ReadonlySet<string>): void
 
 const done: SettleOutcome = {}
 const unknownJob: SettleOutcome = { error: new MillraceError('NOT_FOUND', 'There is no such job in this namespace.', { resource: 'job' }) }
+const notStateful: SettleOutcome = {
+  error: new MillraceError('VALIDATION', 'state: the job is not stateful and has no state to change. Submit it with a state key.', {
+    fields: [{ path: 'state', message: 'the job is not stateful; submit it with a state key' }],
+  }),
+}
 const staleLease: SettleOutcome = {
   error: new MillraceError(
     'CONFLICT',

@@ -1,4 +1,5 @@
 import type { StatementSync } from 'node:sqlite'
+import { take } from '../flow/flows.ts'
 import { type ClaimedJob, type ClaimRequest, type Demand, JobState, type Scope } from '../ports.ts'
 import { BlobKind } from './blobs.ts'
 import type { Context } from './context.ts'
@@ -18,7 +19,7 @@ export class Claim {
     this.#context = context
     // The index gives the order: what it costs does not depend on how many jobs wait.
     this.#heads =
-      context.db.prepare(`SELECT seq, priority, attempts, max_attempts, created_at, timeout_ms, content_type, headers, labels, payload
+      context.db.prepare(`SELECT seq, priority, attempts, max_attempts, created_at, timeout_ms, content_type, headers, labels, payload, flow
       FROM jobs INDEXED BY jobs_ready WHERE tenant = ? AND lane = ? AND state = 2 ORDER BY priority DESC, seq LIMIT ?`)
     this.#heads.setReturnArrays(true)
     this.#take =
@@ -39,7 +40,7 @@ export class Claim {
     for (const head of this.#next(queue, demand)) {
       const job = this.#lease(scope, demand, head, now)
       claimed.push(job)
-      bytes += job.payload.length
+      bytes += job.payload.length + (job.state?.data.length ?? 0)
       if (bytes >= mostBytes) break
     }
     return claimed
@@ -65,7 +66,7 @@ export class Claim {
 
   #lease(scope: Scope, { leaseMs, workerId }: Demand, { row, lane }: Head, now: number): ClaimedJob {
     const { lanes, sequence, blobs } = this.#context
-    const [seq, priority, attempts, maxAttempts, createdAt, timeoutMs, contentType, headers, labels, payload] = row
+    const [seq, priority, attempts, maxAttempts, createdAt, timeoutMs, contentType, headers, labels, payload, flow] = row
     const token = sequence.next()
     const deadline = timeoutMs > 0 ? now + timeoutMs : undefined
     const leaseExpiresAt = now + leaseMs
@@ -73,7 +74,7 @@ export class Claim {
     this.#take.run(attempts + 1, token, leaseMs, workerId, now, now, deadline ?? null, dueAt, scope.tenant, seq)
     lanes.move(lane, 'pending', 'running')
     this.#context.changed(scope.tenant, seq, JobState.running, 'other')
-    return {
+    const job = {
       seq,
       queue: lane.queue.name,
       function: lane.function,
@@ -89,6 +90,7 @@ export class Claim {
       leaseExpiresAt,
       deadline,
     }
+    return flow === null ? job : { ...job, ...this.#context.flow.run(take({ ...scope, namespace: lane.queue.namespace }, seq, now)) }
   }
 }
 
@@ -104,6 +106,7 @@ type ReadyRow = readonly [
   headers: string | null,
   labels: string | null,
   payload: Uint8Array | null,
+  flow: number | null,
 ]
 
 interface Head {

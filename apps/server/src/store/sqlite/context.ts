@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { ChangeCause, JobState, Scope, Seq, StoreOptions, TenantId } from '../ports.ts'
 import { Blobs } from './blobs.ts'
 import { storageError } from './errors.ts'
+import { Flow } from './flow.ts'
 import { type LaneEntry, Lanes } from './lanes.ts'
 import type { Log } from './log.ts'
 import { Sequence } from './sequence.ts'
@@ -15,6 +16,7 @@ export class Context {
   readonly sequence: Sequence
   readonly blobs: Blobs
   readonly writer: Writer
+  readonly flow: Flow
 
   /** @param log - of the database; absent when that is in memory. */
   constructor(db: DatabaseSync, options: StoreOptions, log: Log | undefined) {
@@ -23,6 +25,7 @@ export class Context {
     this.lanes = new Lanes(db, () => this.writer)
     this.sequence = new Sequence(db, options.now)
     this.blobs = new Blobs(db)
+    this.flow = new Flow(db)
     this.writer = new Writer({
       db,
       sync: async () => log?.sync(),

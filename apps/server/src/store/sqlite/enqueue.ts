@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { MillraceError } from '../../errors.ts'
+import { addFlow, arrive } from '../flow/flows.ts'
 import { type EnqueueOutcome, type EnqueueRequest, type EnqueueResult, JobState, type NewJob, type Scope } from '../ports.ts'
 import { BlobKind } from './blobs.ts'
 import type { Context } from './context.ts'
-import type { LaneEntry, QueueEntry } from './lanes.ts'
+import { countOf, type LaneEntry, type QueueEntry } from './lanes.ts'
 import { recall, remember } from './remembered.ts'
 
 /** How long a caller should wait before it tries a full queue again. */
@@ -14,6 +15,7 @@ const fullRetryMs = 250
 export class Enqueue {
   readonly #context: Context
   readonly #insert: StatementSync
+  readonly #markFlow: StatementSync
   readonly #insertLabel: StatementSync
   readonly #findKey: StatementSync
   readonly #insertKey: StatementSync
@@ -26,6 +28,7 @@ export class Enqueue {
     this.#insert = db.prepare(`INSERT INTO jobs (tenant, seq, lane, state, priority, attempts, max_attempts, due_at, timeout_ms, created_at,
       updated_at, revision, batch, idempotency_key, retry, content_type, headers, labels, payload)
       VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#markFlow = db.prepare('UPDATE jobs SET flow = 1 WHERE tenant = ? AND seq = ?')
     this.#insertLabel = db.prepare('INSERT INTO labels (tenant, key, value, seq) VALUES (?, ?, ?, ?)')
     this.#findKey = db.prepare('SELECT seq, hash FROM idempotency WHERE tenant = ? AND queue = ? AND key = ?')
     this.#insertKey = db.prepare('INSERT INTO idempotency (tenant, queue, key, seq, hash) VALUES (?, ?, ?, ?, ?)')
@@ -54,7 +57,7 @@ export class Enqueue {
   }
 
   #one({ scope, partial, now }: EnqueueRequest, job: NewJob, batch: number | undefined, touched: Set<LaneEntry>): EnqueueOutcome {
-    const { lanes, sequence, blobs, options } = this.#context
+    const { lanes, sequence, blobs, flow, options } = this.#context
     try {
       const lane = lanes.ensureLane(scope, job.queue, job.function, now)
       const { queue } = lane
@@ -65,13 +68,16 @@ export class Enqueue {
 
       const seq = sequence.next()
       const scheduled = job.runAt !== undefined && job.runAt > now
+      if (job.stateful) flow.run(addFlow(scope, seq, job.stateful))
+      const free = scheduled || !job.stateful || flow.run(arrive(scope.tenant, seq))
+      const state = scheduled ? JobState.scheduled : free ? JobState.pending : JobState.blocked
       const maxAttempts = job.maxAttempts ?? (job.retry ?? queue.retry ?? options.defaultRetry).maxAttempts
       const payload = blobs.store(scope.tenant, seq, BlobKind.payload, job.payload)
       this.#insert.run(
         scope.tenant,
         seq,
         lane.number,
-        scheduled ? JobState.scheduled : JobState.pending,
+        state,
         job.priority,
         maxAttempts,
         scheduled ? job.runAt! : null,
@@ -86,9 +92,10 @@ export class Enqueue {
         textOfRecord(job.labels),
         payload,
       )
+      if (job.stateful) this.#markFlow.run(scope.tenant, seq)
       for (const key in job.labels) this.#insertLabel.run(scope.tenant, key, job.labels[key]!, seq)
       if (hash) this.#insertKey.run(scope.tenant, queue.number, job.idempotencyKey, seq, hash)
-      lanes.count(lane, scheduled ? 'scheduled' : 'pending', 1)
+      lanes.count(lane, countOf(state), 1)
       lanes.count(lane, 'total', 1)
       touched.add(lane)
       return { seq, created: true }
@@ -130,6 +137,7 @@ function requestKey(scope: Scope, requestId: string): string {
   return `${scope.namespace} ${requestId}`
 }
 
-function hashOf(job: NewJob): Uint8Array {
-  return createHash('sha256').update(`${job.function}\n${job.contentType}\n`).update(job.payload).digest()
+function hashOf({ function: name, contentType, payload, stateful }: NewJob): Uint8Array {
+  const state = stateful ? `${stateful.key}\n` : ''
+  return createHash('sha256').update(`${name}\n${contentType}\n${state}`).update(payload).digest()
 }

@@ -18,6 +18,7 @@ import { Change, JobRemoval } from './change.ts'
 import { Claim } from './claim.ts'
 import type { Context } from './context.ts'
 import { Enqueue } from './enqueue.ts'
+import { Admission } from './flow.ts'
 import { Maintenance } from './maintenance.ts'
 import { Read } from './read.ts'
 import { Settle } from './settle.ts'
@@ -34,12 +35,13 @@ export class SqliteJobs implements JobStore {
 
   constructor(context: Context) {
     const removal = new JobRemoval(context)
+    const admission = new Admission(context)
     this.#context = context
     this.#enqueue = new Enqueue(context)
     this.#claim = new Claim(context)
-    this.#settle = new Settle(context)
+    this.#settle = new Settle(context, admission)
     this.#read = new Read(context)
-    this.#change = new Change(context, this.#read, removal)
+    this.#change = new Change(context, admission, this.#read, removal)
     this.#maintenance = new Maintenance(context, removal)
   }
 

@@ -1,11 +1,18 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { MillraceError } from '../../errors.ts'
-import type { QueueSettings, RetryPolicy, Scope, TenantId } from '../ports.ts'
+import { JobState, type QueueSettings, type RetryPolicy, type Scope, type TenantId } from '../ports.ts'
 import type { Writer } from './writer.ts'
 
 /** Jobs of a lane by state. `completed`, `failed`, `cancelled` and `total` count from the lane's first use on; `dead` counts kept failed jobs. */
-export const countNames = ['scheduled', 'pending', 'running', 'completed', 'failed', 'cancelled', 'dead', 'total'] as const
+export const countNames = ['scheduled', 'pending', 'blocked', 'running', 'completed', 'failed', 'cancelled', 'dead', 'total'] as const
 export type CountName = (typeof countNames)[number]
+
+/** The count of a job that has not ended. */
+export function countOf(state: JobState): 'scheduled' | 'pending' | 'blocked' | 'running' {
+  if (state === JobState.scheduled) return 'scheduled'
+  if (state === JobState.pending) return 'pending'
+  return state === JobState.blocked ? 'blocked' : 'running'
+}
 
 /** A queue in memory. */
 export interface QueueEntry extends Scope {
@@ -16,7 +23,7 @@ export interface QueueEntry extends Scope {
   retry: RetryPolicy | undefined
   maxDepth: number
   paused: boolean
-  /** Pending and scheduled jobs of all its lanes. */
+  /** Pending, scheduled and blocked jobs of all its lanes. */
   waiting: number
 }
 
@@ -144,6 +151,7 @@ export class Lanes {
       this.#updateLane.run(
         c.scheduled,
         c.pending,
+        c.blocked,
         c.running,
         c.completed,
         c.failed,
@@ -159,7 +167,7 @@ export class Lanes {
 
   #apply(lane: LaneEntry, name: CountName, by: number): void {
     lane.counts[name] += by
-    if (name === 'pending' || name === 'scheduled') lane.queue.waiting += by
+    if (name === 'pending' || name === 'scheduled' || name === 'blocked') lane.queue.waiting += by
   }
 
   #add(lane: LaneEntry): void {
@@ -205,7 +213,7 @@ function newQueue({ tenant, namespace }: Scope, number: number, name: string, cr
 }
 
 function newLane(queue: QueueEntry, number: number, functionName: string): LaneEntry {
-  const counts = { scheduled: 0, pending: 0, running: 0, completed: 0, failed: 0, cancelled: 0, dead: 0, total: 0 }
+  const counts = { scheduled: 0, pending: 0, blocked: 0, running: 0, completed: 0, failed: 0, cancelled: 0, dead: 0, total: 0 }
   return { number, queue, function: functionName, counts }
 }
 

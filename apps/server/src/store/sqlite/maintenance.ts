@@ -1,8 +1,10 @@
 import type { StatementSync } from 'node:sqlite'
+import { arrive } from '../flow/flows.ts'
+import { sweepStates } from '../flow/states.ts'
 import { JobState, type Retention } from '../ports.ts'
 import type { JobRemoval } from './change.ts'
 import type { Context } from './context.ts'
-import type { LaneEntry } from './lanes.ts'
+import { countOf, type LaneEntry } from './lanes.ts'
 
 /** What time does to jobs: scheduled ones become ready, ended ones are forgotten. (Leases end in `Settle.expire`.) */
 export class Maintenance {
@@ -18,8 +20,10 @@ export class Maintenance {
     this.#context = context
     this.#remove = remove
     const { db } = context
-    this.#due = db.prepare(`SELECT tenant, seq, lane FROM jobs WHERE due_at <= ? AND state = ${JobState.scheduled} ORDER BY due_at LIMIT ?`)
-    this.#promote = db.prepare(`UPDATE jobs SET state = ${JobState.pending}, due_at = NULL, updated_at = ?1, revision = revision + 1
+    this.#due = db.prepare(
+      `SELECT tenant, seq, lane, attempts, flow FROM jobs WHERE due_at <= ? AND state = ${JobState.scheduled} ORDER BY due_at LIMIT ?`,
+    )
+    this.#promote = db.prepare(`UPDATE jobs SET state = ?4, due_at = NULL, updated_at = ?1, revision = revision + 1
       WHERE tenant = ?2 AND seq = ?3`)
     this.#next = db.prepare('SELECT min(due_at) AS due FROM jobs WHERE due_at IS NOT NULL')
     this.#ended = db.prepare('SELECT tenant, seq FROM jobs WHERE state = ? AND finished_at < ? ORDER BY finished_at LIMIT ?')
@@ -33,9 +37,13 @@ export class Maintenance {
       const touched = new Set<LaneEntry>()
       for (const row of rows) {
         const lane = this.#context.lanes.lane(Number(row.lane))
-        this.#promote.run(now, Number(row.tenant), Number(row.seq))
-        this.#context.lanes.move(lane, 'scheduled', 'pending')
-        this.#context.changed(Number(row.tenant), Number(row.seq), JobState.pending, 'other')
+        const [tenant, seq] = [Number(row.tenant), Number(row.seq)]
+        // Between attempts it has kept its place.
+        const blocked = row.flow !== null && row.attempts === 0 && !this.#context.flow.run(arrive(tenant, seq))
+        const state = blocked ? JobState.blocked : JobState.pending
+        this.#promote.run(now, tenant, seq, state)
+        this.#context.lanes.move(lane, 'scheduled', countOf(state))
+        this.#context.changed(tenant, seq, state, 'other')
         touched.add(lane)
       }
       for (const lane of touched) this.#context.ready(lane)
@@ -62,6 +70,7 @@ export class Maintenance {
         left -= rows.length
       }
       if (left > 0) left -= Number(this.#forgetRequests.run(now - retention.requestsMs, left).changes)
+      if (left > 0) left -= this.#context.flow.run(sweepStates(now, left))
       return limit - left
     })
   }

@@ -10,6 +10,7 @@ import { SqliteKeys } from './keys.ts'
 import { Log, resyncLog } from './log.ts'
 import { SqliteQueues } from './queues.ts'
 import { migrate } from './schema.ts'
+import { SqliteStates } from './states.ts'
 
 /** How to open a SQLite store. */
 export interface SqliteStoreOptions extends StoreOptions {
@@ -100,6 +101,7 @@ function sqliteStore(db: DatabaseSync, options: StoreOptions, log: Log | undefin
   return {
     jobs: new SqliteJobs(context),
     queues: new SqliteQueues(context),
+    states: new SqliteStates(context),
     keys: new SqliteKeys(context),
     listen(listener: StoreListener) {
       writer.listener = listener

@@ -68,6 +68,7 @@ export class SqliteQueues implements QueueStore {
     return {
       pending: sum('pending'),
       scheduled: sum('scheduled'),
+      blocked: sum('blocked'),
       processing: sum('running'),
       completed: sum('completed'),
       failed: sum('failed'),

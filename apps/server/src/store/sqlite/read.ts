@@ -97,7 +97,7 @@ export class Read {
   }
 
   #record(row: JobRow, withPayload: boolean): JobRecord {
-    return jobRecord(row, this.#context.lanes, this.#context.blobs, withPayload)
+    return jobRecord(row, this.#context, withPayload)
   }
 }
 

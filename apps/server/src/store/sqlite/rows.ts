@@ -1,6 +1,7 @@
+import { stateKeyOf } from '../flow/flows.ts'
 import type { JobError, JobRecord, JobState, TenantId } from '../ports.ts'
-import { BlobKind, type Blobs } from './blobs.ts'
-import type { Lanes } from './lanes.ts'
+import { BlobKind } from './blobs.ts'
+import type { Context } from './context.ts'
 
 /** A row of `jobs`, as far as a {@link JobRecord} needs it. */
 export interface JobRow {
@@ -28,11 +29,12 @@ export interface JobRow {
   readonly error: string | null
   readonly payload: Uint8Array | null
   readonly result: Uint8Array | null
+  readonly flow: number | null
 }
 
 /** The columns of {@link JobRow}. */
 export const jobColumns = `tenant, seq, lane, state, priority, attempts, max_attempts, due_at, created_at, started_at, finished_at,
-  updated_at, revision, worker, batch, progress, message, content_type, headers, labels, result_type, error, payload, result`
+  updated_at, revision, worker, batch, progress, message, content_type, headers, labels, result_type, error, payload, result, flow`
 
 const nothing: Readonly<Record<string, string>> = Object.freeze({})
 const completed = 5
@@ -43,7 +45,7 @@ export function recordOfText(text: string | null): Readonly<Record<string, strin
 }
 
 /** A job as the domain sees it, with its payload or without. */
-export function jobRecord(row: JobRow, lanes: Lanes, blobs: Blobs, withPayload: boolean): JobRecord {
+export function jobRecord(row: JobRow, { lanes, blobs, flow }: Context, withPayload: boolean): JobRecord {
   const lane = lanes.lane(row.lane)
   const tenant: TenantId = row.tenant
   return {
@@ -72,5 +74,6 @@ export function jobRecord(row: JobRow, lanes: Lanes, blobs: Blobs, withPayload: 
     workerId: row.worker ?? '',
     revision: row.revision,
     batch: row.batch ?? undefined,
+    stateKey: row.flow === null ? undefined : flow.run(stateKeyOf(tenant, row.seq)),
   }
 }

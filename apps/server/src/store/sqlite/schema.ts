@@ -8,6 +8,7 @@ import { MillraceError } from '../../errors.ts'
  * - A job's row holds all that is small; payloads and results over `inlineBytes` are in `blobs`, so that a change of
  *   state never rewrites them.
  * - `due_at` is when something happens by itself: a scheduled job runs, a lease or an attempt's time ends.
+ * - `flow` is 1 for a job that has to do with others (`flows`), and NULL for all others, which are never looked up there.
  * - `token` is the fencing token of the latest lease. It stays after the holder settled the job, so that a repeated
  *   settlement can be told from a stale one, and is NULL after anything else ended the lease.
  */
@@ -78,6 +79,27 @@ export const migrations: readonly string[] = [
   CREATE INDEX requests_created ON requests (created_at);
   `,
   'ALTER TABLE tenants ADD COLUMN token_secret BLOB',
+  `
+  ALTER TABLE lanes ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE jobs ADD COLUMN flow INTEGER;
+
+  CREATE TABLE flows (
+    tenant INTEGER NOT NULL, seq INTEGER NOT NULL, gate TEXT NOT NULL, line INTEGER, state_key TEXT NOT NULL,
+    initial BLOB, initial_type TEXT, state_ttl INTEGER NOT NULL,
+    PRIMARY KEY (tenant, seq)
+  ) WITHOUT ROWID;
+  CREATE INDEX flows_line ON flows (tenant, gate, line, seq) WHERE line IS NOT NULL;
+  CREATE TABLE gates (
+    tenant INTEGER NOT NULL, gate TEXT NOT NULL, inside INTEGER NOT NULL,
+    PRIMARY KEY (tenant, gate)
+  ) WITHOUT ROWID;
+  CREATE TABLE states (
+    tenant INTEGER NOT NULL, namespace TEXT NOT NULL, key TEXT NOT NULL, data BLOB NOT NULL, content_type TEXT,
+    revision INTEGER NOT NULL, updated_at INTEGER NOT NULL, expires_at INTEGER,
+    PRIMARY KEY (tenant, namespace, key)
+  );
+  CREATE INDEX states_expiry ON states (expires_at) WHERE expires_at IS NOT NULL;
+  `,
 ]
 
 /** The database's version of the schema; 0 when it has none. */

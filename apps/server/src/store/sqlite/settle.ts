@@ -1,5 +1,6 @@
 import type { StatementSync } from 'node:sqlite'
 import { MillraceError } from '../../errors.ts'
+import { finish } from '../flow/flows.ts'
 import {
   type ChangeCause,
   type JobError,
@@ -14,6 +15,7 @@ import {
 } from '../ports.ts'
 import { BlobKind } from './blobs.ts'
 import type { Context } from './context.ts'
+import type { Admission } from './flow.ts'
 import type { LaneEntry } from './lanes.ts'
 
 /** What ending an attempt needs to know of a job. */
@@ -26,6 +28,7 @@ type Held = readonly [
   leaseMs: number,
   deadline: number | null,
   retry: string | null,
+  flow: number | null,
 ]
 
 /** Lines kept of one job's log; the oldest go first. */
@@ -34,6 +37,7 @@ const mostLogLines = 1000
 /** Ends attempts, well or badly, and keeps leases alive. */
 export class Settle {
   readonly #context: Context
+  readonly #admission: Admission
   readonly #select: StatementSync
   readonly #complete: StatementSync
   readonly #again: StatementSync
@@ -46,11 +50,12 @@ export class Settle {
   readonly #trimLines: StatementSync
   readonly #due: StatementSync
 
-  constructor(context: Context) {
+  constructor(context: Context, admission: Admission) {
     this.#context = context
+    this.#admission = admission
     const { db } = context
     this.#select = db.prepare(
-      'SELECT lane, state, token, attempts, max_attempts, lease_ms, deadline, retry FROM jobs WHERE tenant = ? AND seq = ?',
+      'SELECT lane, state, token, attempts, max_attempts, lease_ms, deadline, retry, flow FROM jobs WHERE tenant = ? AND seq = ?',
     )
     this.#select.setReturnArrays(true)
     const change = 'updated_at = ?1, revision = revision + 1'
@@ -103,10 +108,15 @@ export class Settle {
     if (held[1] !== JobState.running) return repeats(action.type, held[1]) ? done : staleLease
     switch (action.type) {
       case 'complete': {
+        if (action.state !== undefined && held[8] === null) return notStateful
         const result = this.#context.blobs.store(tenant, seq, BlobKind.result, action.result)
         this.#complete.run(now, tenant, seq, result, action.contentType || null)
         this.#count(lane, 'completed')
         this.#context.changed(tenant, seq, JobState.completed, 'settled')
+        if (held[8] !== null) {
+          this.#context.flow.run(finish(scope, seq, action.state, now))
+          this.#admission.ended(tenant, seq, now, touched)
+        }
         return done
       }
       case 'fail': {
@@ -118,6 +128,7 @@ export class Settle {
           runAt: delay,
           token,
           cause: 'settled',
+          touched,
         })
         touched.add(lane)
         return done
@@ -150,11 +161,11 @@ export class Settle {
     touched.add(lane)
     if (held[6] !== null && held[6] <= now) {
       const error = { message: 'The attempt took longer than the timeout of the job.', code: 'timeout', stack: '' }
-      this.#endBadly(tenant, seq, held, lane, { now, error, noRetry: false, runAt: undefined, token: null, cause: 'timeout' })
+      this.#endBadly(tenant, seq, held, lane, { now, error, noRetry: false, runAt: undefined, token: null, cause: 'timeout', touched })
     } else {
       // The worker is gone or hangs, which is no fault of the job's: it goes to the next one without a wait.
       const error = { message: 'The worker did not renew its lease in time.', code: 'lease_expired', stack: '' }
-      this.#endBadly(tenant, seq, held, lane, { now, error, noRetry: false, runAt: now, token: null, cause: 'lease-expired' })
+      this.#endBadly(tenant, seq, held, lane, { now, error, noRetry: false, runAt: now, token: null, cause: 'lease-expired', touched })
     }
   }
 
@@ -164,7 +175,15 @@ export class Settle {
     seq: Seq,
     held: Held,
     lane: LaneEntry,
-    end: { now: number; error: JobError; noRetry: boolean; runAt: number | undefined; token: number | null; cause: ChangeCause },
+    end: {
+      now: number
+      error: JobError
+      noRetry: boolean
+      runAt: number | undefined
+      token: number | null
+      cause: ChangeCause
+      touched: Set<LaneEntry>
+    },
   ): void {
     const { now, token, cause } = end
     const error = JSON.stringify(end.error)
@@ -177,6 +196,7 @@ export class Settle {
       this.#count(lane, 'failed')
       lanes.count(lane, 'dead', 1)
       this.#context.changed(tenant, seq, JobState.failed, cause)
+      if (held[8] !== null) this.#admission.ended(tenant, seq, now, end.touched)
       return
     }
     const runAt = end.runAt ?? planned
@@ -202,6 +222,11 @@ export class Settle {
 
 const done: SettleOutcome = {}
 const unknownJob: SettleOutcome = { error: new MillraceError('NOT_FOUND', 'There is no such job in this namespace.', { resource: 'job' }) }
+const notStateful: SettleOutcome = {
+  error: new MillraceError('VALIDATION', 'state: the job is not stateful and has no state to change. Submit it with a state key.', {
+    fields: [{ path: 'state', message: 'the job is not stateful; submit it with a state key' }],
+  }),
+}
 const staleLease: SettleOutcome = {
   error: new MillraceError(
     'CONFLICT',
