@@ -66,7 +66,8 @@ export interface StartOptions {
 }
 
 /**
- * Starts a server in this process: configuration, then store, then domain, then services, then transport.
+ * Starts a server in this process: configuration, then store, then domain, then services, then transport. A database that is
+ * away is waited for: servers and databases are often started together.
  *
  * @param settings - what differs from the defaults.
  * @throws {@link ConfigError} when a setting is wrong, {@link StartError} when the server cannot start.
@@ -76,10 +77,39 @@ export async function startServer(settings: ServerSettings = {}, options: StartO
   const machine = options.clock ?? systemClock
   const own = options.logger ? undefined : createLogger({ level: config.logLevel, pretty: isPretty(config) })
   const logger = options.logger ?? own!.logger
-  const store = await openWhenReachable(config, machine, logger, options.signal).catch((error: unknown) => {
-    own?.close()
-    throw error
-  })
+  const closeLogger = () => own?.close()
+  for (let delay = firstWaitMs; ; delay = Math.min(delay * 2, longestWaitMs)) {
+    try {
+      return await start({ config, machine, logger, closeLogger })
+    } catch (error) {
+      const cause = error instanceof StartError ? error.cause : undefined
+      const mends = cause instanceof MillraceError && cause.retryAfterMs !== undefined
+      if (mends && !options.signal?.aborted) logger.error(`${cause.message} Trying again in ${delay} ms.`)
+      else {
+        closeLogger()
+        throw error
+      }
+    }
+    // Keeps the process alive, as nothing else does yet.
+    await sleep(delay, undefined, { signal: options.signal }).catch(() => {
+      closeLogger()
+      throw new StartError('Stopped before the database could be used.')
+    })
+  }
+}
+
+const firstWaitMs = 250
+const longestWaitMs = 4000
+
+interface Start {
+  readonly config: ServerConfig
+  readonly machine: Clock
+  readonly logger: Logger
+  readonly closeLogger: () => void
+}
+
+async function start({ config, machine, logger, closeLogger }: Start): Promise<RunningServer> {
+  const store = await openStore(config, machine)
   // All servers of one system go by one time.
   const clock: Clock = { now: () => store.now(), timer: (ms, fn) => machine.timer(ms, fn) }
   const engine = createJobEngine({
@@ -102,7 +132,6 @@ export async function startServer(settings: ServerSettings = {}, options: StartO
   const closeAll = async () => {
     await engine.close()
     await store.close()
-    own?.close()
   }
   let grpc: GrpcServer
   let first: Awaited<ReturnType<typeof bootstrapKeys>>
@@ -146,6 +175,7 @@ export async function startServer(settings: ServerSettings = {}, options: StartO
     await grpc.stop(config.shutdownGrace)
     logger.info('stopped')
     await closeAll()
+    closeLogger()
   }
   let stopped: Promise<void> | undefined
   const stop = () => {
@@ -154,27 +184,6 @@ export async function startServer(settings: ServerSettings = {}, options: StartO
   }
   return { grpc: address, key: first.secret, notice: first.notice, stop, [Symbol.asyncDispose]: stop }
 }
-
-/** Opens the store. A database that is away is waited for: servers and databases are often started together. */
-async function openWhenReachable(config: ServerConfig, clock: Clock, logger: Logger, signal: AbortSignal | undefined): Promise<Store> {
-  for (let delay = firstWaitMs; ; delay = Math.min(delay * 2, longestWaitMs)) {
-    try {
-      return await openStore(config, clock)
-    } catch (error) {
-      const cause = error instanceof StartError ? error.cause : undefined
-      const mends = cause instanceof MillraceError && cause.retryAfterMs !== undefined
-      if (!mends || signal?.aborted) throw error
-      logger.error(`${error instanceof Error ? error.message : ''} Trying again in ${delay} ms.`)
-    }
-    // Keeps the process alive, as nothing else does yet.
-    await sleep(delay, undefined, { signal }).catch(() => {
-      throw new StartError('Stopped before the database could be reached.')
-    })
-  }
-}
-
-const firstWaitMs = 250
-const longestWaitMs = 4000
 
 async function openStore(config: ServerConfig, clock: Clock): Promise<Store> {
   try {

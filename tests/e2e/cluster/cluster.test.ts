@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { expect, onTestFailed, test } from 'vitest'
 import { type Actor, createCast } from '../crash/cast.ts'
 import { check } from '../crash/checker.ts'
 import { readFinals } from '../crash/finals.ts'
@@ -50,15 +50,20 @@ test(`three servers over one Postgres, ${troubleMs / 1000} s of faults: nothing 
   }
   const submitters = await Promise.all(Array.from({ length: producers }, enterProducer))
 
+  onTestFailed(() => {
+    for (const { name, server } of nodes) for (const line of faultsIn(server.log)) console.log(`${name}: ${line}`)
+  })
   const struck = new Map<string, number>()
+  const failures: unknown[] = []
   const underWay = new Map<string, Promise<void>>()
   /** Lets a fault strike, unless its subject has not recovered from the last one. */
   const begin = (subject: string, name: string, work: () => Promise<void>) => {
     if (underWay.has(subject)) return
     struck.set(name, (struck.get(name) ?? 0) + 1)
+    const recorded = work().catch((error: unknown) => failures.push(error))
     underWay.set(
       subject,
-      work().finally(() => underWay.delete(subject)),
+      recorded.then(() => void underWay.delete(subject)),
     )
   }
   const loseWorker = async (slot: number, lose: (worker: Actor) => Promise<void>) => {
@@ -69,7 +74,7 @@ test(`three servers over one Postgres, ${troubleMs / 1000} s of faults: nothing 
   }
 
   const end = Date.now() + troubleMs
-  while (Date.now() < end) {
+  while (Date.now() < end && failures.length === 0 && cast.failures.length === 0) {
     await sleep(random.int(100, 900))
     const dice = random.next()
     if (dice < 0.3) {
@@ -89,6 +94,7 @@ test(`three servers over one Postgres, ${troubleMs / 1000} s of faults: nothing 
   }
 
   await Promise.all(underWay.values())
+  expect([...cast.failures, ...failures]).toEqual([])
   await Promise.all(submitters.map((submitter) => submitter.stop()))
   await drained(direct)
   await Promise.all(workers.map((worker) => worker.stop()))
@@ -104,6 +110,11 @@ test(`three servers over one Postgres, ${troubleMs / 1000} s of faults: nothing 
   expect(report.violations).toEqual([])
   expect(report.jobs).toBeGreaterThan(troubleMs / 100)
 })
+
+/** Errors in a server's log that nobody's breaking something explains. */
+function faultsIn(log: string): string[] {
+  return log.split('\n').filter((line) => line.includes('"level":50') && !line.includes('"type":"MillraceError"'))
+}
 
 function pick(faults: readonly Fault[], random: Random): Fault {
   return random.pick(faults.flatMap((fault) => Array<Fault>(fault.weight).fill(fault)))
