@@ -46,7 +46,7 @@ export function median(values: readonly number[]): number {
 }
 
 /** Middle and longest of times in milliseconds, for people. */
-function spread(values: readonly number[]): string {
+export function spread(values: readonly number[]): string {
   return `median ${Math.round(median(values))} ms, longest ${Math.round(Math.max(0, ...values))} ms`
 }
 

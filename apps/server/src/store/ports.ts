@@ -271,6 +271,8 @@ export interface StoreListener {
   changed(changes: readonly JobChange[]): void
   /** Changes that other servers made may have gone unseen: look again at what waits, what is due and what is followed. */
   missed?(): void
+  /** Something is due then; another server that knew of it may not live to see to it. */
+  due?(at: number): void
 }
 
 /**

@@ -43,6 +43,7 @@ export function createJobEngine({ store, clock, retention, onError }: JobEngineO
       followers.changed(changes)
       views.changed(changes)
     },
+    due: (at) => upkeep.dueAt(at),
     missed() {
       upkeep.dueAt(clock.now())
       dispatcher.lookAgain().catch(onError)

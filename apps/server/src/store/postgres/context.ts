@@ -51,7 +51,10 @@ export class Context {
     this.time = new SharedTime(options.now)
     this.sequence = new Sequence(this.time.now)
     this.lanes = new Lanes(db)
-    this.nodes = new Nodes(db, this.sequence, this.time, () => this.missed())
+    this.nodes = new Nodes(db, this.sequence, this.time, {
+      lost: () => this.missed(),
+      due: (at) => this.listener.due?.(at),
+    })
     this.vacuum = new Vacuum(db)
     this.handoff = new Handoff(this)
     this.signals = new Signals(db, this.lanes, this.nodes, {

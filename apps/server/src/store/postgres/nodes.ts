@@ -18,6 +18,8 @@ export interface NodeInfo {
 const beatEveryMs = 2_000
 /** A node not heard of for this long is taken for dead, and its slot may be taken. Postgres's clock decides. */
 const deadAfter = "interval '20 seconds'"
+/** A node not heard of for this long may have died with something untold: the others look for themselves. */
+const quietMs = 5_000
 /** How far ahead of use ticks are reserved: 10 s of them, so that a few missed heartbeats hold nobody up. */
 const ahead = 640_000
 
@@ -44,7 +46,8 @@ const beat: Statement = {
     UPDATE millrace.nodes SET seen_at = clock_timestamp(), tick = greatest(tick, $3::bigint), tick_limit = greatest(tick_limit, $4::bigint)
     WHERE slot = $1 AND owner = $2
     RETURNING (extract(epoch FROM clock_timestamp()) * 1000)::bigint, tick_limit, (SELECT max(tick) FROM millrace.nodes),
-      (SELECT coalesce(string_agg(owner, ' ' ORDER BY slot), '') FROM millrace.nodes WHERE owner <> $2 AND seen_at > clock_timestamp() - ${deadAfter})`,
+      (SELECT coalesce(string_agg(owner, ' ' ORDER BY slot), '') FROM millrace.nodes WHERE owner <> $2 AND seen_at > clock_timestamp() - interval '${quietMs} ms'),
+      least((SELECT min(run_at) FROM millrace.jobs WHERE run_at IS NOT NULL), (SELECT min(due_at) FROM millrace.leases))`,
 }
 
 const leave: Statement = {
@@ -64,25 +67,34 @@ const list: Statement = {
 /** SQL: how many servers use the database. */
 export const activeNodes = `SELECT count(*) AS active FROM millrace.nodes WHERE owner IS NOT NULL AND seen_at > clock_timestamp() - ${deadAfter}`
 
+/** What a node learns with its signs of life. */
+export interface NodesHandler {
+  /** Another node has died, or this one was away: something may have gone unsaid. */
+  lost(): void
+  /** When the next scheduled job or lease is due, also those of a node that does not live to see to them. */
+  due(at: number): void
+}
+
 /** This server among the others: its slot, its sign of life, and who else is there. */
 export class Nodes {
   readonly #db: Database
   readonly #sequence: Sequence
   readonly #time: SharedTime
-  readonly #lost: () => void
+  readonly #handler: NodesHandler
   readonly #owner = randomUUID()
   #others: readonly string[] = []
   /** When others said that they came, by their names: they may not be in what was read just before. */
   readonly #met = new Map<string, number>()
   #timer: NodeJS.Timeout | undefined
   #beating: Promise<void> | undefined
+  #beatenAt = performance.now()
 
-  /** @param time - told of Postgres's. @param lost - told when another node has died: what it had under way may have gone unsaid. */
-  constructor(db: Database, sequence: Sequence, time: SharedTime, lost: () => void) {
+  /** @param time - told of Postgres's. */
+  constructor(db: Database, sequence: Sequence, time: SharedTime, handler: NodesHandler) {
     this.#db = db
     this.#sequence = sequence
     this.#time = time
-    this.#lost = lost
+    this.#handler = handler
   }
 
   /** Nobody else is there, as far as is known. */
@@ -140,14 +152,18 @@ export class Nodes {
   async #beat(): Promise<void> {
     const { slot, last, upcoming } = this.#sequence
     const asked = Date.now()
-    const [row] = await this.#db.run<[number, number, number, string]>(beat, [slot, this.#owner, last, upcoming + ahead])
+    const [row] = await this.#db.run<[number, number, number, string, number | null]>(beat, [slot, this.#owner, last, upcoming + ahead])
     // It was taken for dead, and another has the slot.
     if (!row) return this.#take()
-    const [now, limit, seen, others] = row
+    const [now, limit, seen, others, dueAt] = row
     this.#time.observe(now, asked, Date.now())
     this.#sequence.extend(limit)
     this.#sequence.observe(seen)
     this.#see(others === '' ? [] : others.split(' '))
+    if (dueAt !== null) this.#handler.due(dueAt)
+    // For so long that the others may have stopped telling it news.
+    if (performance.now() - this.#beatenAt > quietMs) this.#handler.lost()
+    this.#beatenAt = performance.now()
   }
 
   #see(listed: readonly string[]): void {
@@ -155,7 +171,7 @@ export class Nodes {
     const alive = [...listed, ...this.#met.keys()]
     const died = this.#others.some((owner) => !alive.includes(owner))
     this.#others = alive
-    if (died) this.#lost()
+    if (died) this.#handler.lost()
   }
 
   async #take(): Promise<void> {
