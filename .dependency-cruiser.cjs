@@ -8,10 +8,12 @@ const arrows = {
   'packages/react': ['packages/core'],
   'packages/vue': ['packages/core'],
   'apps/server': ['packages/protocol'],
+  // For users' tests: a server and its clients in one process.
+  'packages/testing': ['packages/core', 'packages/client', 'apps/server'],
 }
 
 const workspaces = '(packages|apps|tools|examples|tests)'
-const tests = '[.]test[.]ts$|/test-[a-z-]+[.]ts$|/(test|testing|conformance)/'
+const tests = '[.]test[.]ts$|/test-[a-z-]+[.]ts$|^[^/]+/[^/]+/test/|/src/testing/|/conformance/'
 const server = '^apps/server/src'
 
 /** @param {string} name @param {string} comment @param {object} from @param {object} to */

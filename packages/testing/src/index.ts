@@ -1,0 +1,3 @@
+export { TestClock } from './clock.ts'
+export { type Fake, type FakeCall, FakeWorker } from './fake-worker.ts'
+export { startTestServer, TestServer, type TestServerOptions } from './server.ts'
