@@ -87,7 +87,7 @@ module.exports = {
       'server-composition',
       'Only main composes: everything else knows the ports, not an adapter.',
       { path: '^apps/server/', pathNot: [`${server}/store/`, `${server}/(main|serve|stores)[.]ts$`, tests] },
-      { path: `${server}/store/`, pathNot: `${server}/store/(ports|sections|schema-report)[.]ts$` },
+      { path: `${server}/store/`, pathNot: `${server}/store/(ports|[a-z]+-port|sections|schema-report)[.]ts$` },
     ),
     forbid(
       'server-adapters',

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import {
   ClusterServiceDefinition,
   KeyServiceDefinition,
+  KvServiceDefinition,
   QueueServiceDefinition,
   StateServiceDefinition,
   TaskServiceDefinition,
@@ -20,11 +21,13 @@ import { limitEngine } from './domain/jobs/limited-engine.ts'
 import { defaultRetryPolicy, retryPlanner } from './domain/jobs/retry.ts'
 import { bootstrapKeys } from './domain/keys/bootstrap.ts'
 import { Keyring } from './domain/keys/keyring.ts'
+import { createKvEngine } from './domain/kv/engine.ts'
 import { MillraceError } from './errors.ts'
 import { createLogger } from './logger.ts'
 import { createClusterService } from './services/cluster-service.ts'
 import { createHealth } from './services/health.ts'
 import { createKeyService } from './services/key-service.ts'
+import { createKvService } from './services/kv-service.ts'
 import { createQueueService } from './services/queue-service.ts'
 import { createStateService } from './services/state-service.ts'
 import { createTaskService } from './services/task-service.ts'
@@ -112,6 +115,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
   const store = await openStore(config, machine)
   // All servers of one system go by one time.
   const clock: Clock = { now: () => store.now(), timer: (ms, fn) => machine.timer(ms, fn) }
+  const onError = (err: unknown) => logger.error({ err }, 'background work failed')
   const engine = createJobEngine({
     store,
     clock,
@@ -121,8 +125,9 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
       cancelledMs: config.retentionCancelled,
       requestsMs: config.retentionRequests,
     },
-    onError: (err) => logger.error({ err }, 'background work failed'),
+    onError,
   })
+  const kv = createKvEngine({ kv: store.kv, clock, answersKeptMs: config.retentionRequests, onError })
   const health = createHealth({ check: () => store.check(), clock })
   const keyring = new Keyring({ store: store.keys, clock })
   const lifetimes = new CallLifetimes(keyring)
@@ -130,6 +135,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
   const context = { engine: limitEngine(engine), clock, payloadLimit }
 
   const closeAll = async () => {
+    kv.close()
     await engine.close()
     await store.close()
   }
@@ -145,6 +151,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
         { definition: TaskServiceDefinition, implementation: createTaskService(context) },
         { definition: QueueServiceDefinition, implementation: createQueueService(context) },
         { definition: StateServiceDefinition, implementation: createStateService({ states: store.states, clock }) },
+        { definition: KvServiceDefinition, implementation: createKvService({ kv, clock, payloadLimit }) },
         { definition: WorkerServiceDefinition, implementation: createWorkerService(context) },
         {
           definition: ClusterServiceDefinition,

@@ -2,6 +2,7 @@ import { Client, type ClientReadableStream, credentials, Metadata, type ServiceE
 import {
   ClusterServiceDefinition,
   KeyServiceDefinition,
+  KvServiceDefinition,
   type ProcessJobsRequest,
   QueueServiceDefinition,
   TaskServiceDefinition,
@@ -28,6 +29,7 @@ const definitions = [
   ClusterServiceDefinition,
   KeyServiceDefinition,
   TokenServiceDefinition,
+  KvServiceDefinition,
 ]
 const methods = definitions.flatMap((definition) =>
   Object.entries(grpcDefinition(definition) as Record<string, Method>).map(([name, method]) => ({
@@ -54,6 +56,7 @@ function statusOf(
     }
     const listen = (stream: ClientReadableStream<Buffer>) => {
       stream.on('error', (error: ServiceError) => resolve(error))
+      // What answers has let it in.
       stream.on('data', () => {
         resolve(undefined)
         stream.cancel()

@@ -333,3 +333,21 @@ it('serve reads the file of settings in its working directory', async () => {
   server.child.kill('SIGTERM')
   expect((await server.ended).stderr).toContain(join(cwd, 'here'))
 })
+
+describe('millrace kv', () => {
+  it('sets, gets, lists and deletes', async () => {
+    const { cli } = await withServer()
+    expect(await cli('kv', 'set', 'settings', 'theme', '"dark"', '--ttl', '1h')).toMatchObject({ code: 0, stdout: 'revision 1\n' })
+    expect(await cli('kv', 'get', 'settings', 'theme')).toMatchObject({ code: 0, stdout: '"dark"\n' })
+    expect((await cli('kv', 'get', 'settings', 'theme', '--json')).json()).toMatchObject([{ key: 'theme', value: 'dark', revision: 1 }])
+    const refused = await cli('kv', 'set', 'settings', 'theme', '1', '--if-absent')
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('is there already, at revision 1') })
+    await cli('kv', 'set', 'settings', 'size', '1')
+    expect((await cli('kv', 'keys', 'settings')).stdout).toBe('size\ntheme\n')
+    expect((await cli('kv', 'keys', 'settings', 't', '--json')).json()).toMatchObject([{ key: 'theme' }])
+    expect(await cli('kv', 'delete', 'settings', 'theme')).toMatchObject({ code: 0, stdout: 'deleted\n' })
+    expect(await cli('kv', 'delete', 'settings', 'theme')).toMatchObject({ code: 1 })
+    expect(await cli('kv', 'get', 'settings', 'theme')).toMatchObject({ code: 1, stderr: expect.stringContaining("no key 'theme'") })
+    expect(await cli('kv', 'set', 'settings', 'theme', 'dark')).toMatchObject({ code: 2, stderr: expect.stringContaining('not JSON') })
+  })
+})

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import {
   ClusterServiceDefinition,
   KeyServiceDefinition,
+  KvServiceDefinition,
   type NewJob,
   type NewTask,
   QueueServiceDefinition,
@@ -80,6 +81,7 @@ export function connectTo(server: Pick<RunningServer, 'grpc'>, key: string | und
     states: factory.create(grpcDefinition(StateServiceDefinition), channel, options),
     workers: factory.create(grpcDefinition(WorkerServiceDefinition), channel, options),
     cluster: factory.create(grpcDefinition(ClusterServiceDefinition), channel, options),
+    kv: factory.create(grpcDefinition(KvServiceDefinition), channel, options),
     keys: factory.create(grpcDefinition(KeyServiceDefinition), channel, options),
     tokens: factory.create(grpcDefinition(TokenServiceDefinition), channel, options),
   }

@@ -7,6 +7,7 @@ import { type MillraceError, UnavailableError } from './errors/errors.ts'
 import { errorFromItem } from './errors/to-error.ts'
 import { TaskFollower } from './follow/task-follower.ts'
 import { createRequestId } from './ids.ts'
+import { createKvCoalescers } from './kv/coalescers.ts'
 import type { CallOptions, CompiledOptions } from './options.ts'
 import type { EnqueueResult } from './queues/types.ts'
 import type { TaskResult } from './tasks/types.ts'
@@ -24,6 +25,10 @@ export interface ClientContext {
   readonly enqueuer: Coalescer<wire.NewJob, wire.EnqueueResult, EnqueueResult>
   /** Resolves with the end of the lease, after a renewal. */
   readonly settler: Coalescer<wire.Settlement, wire.SettleResult, Date | undefined>
+  /** Groups are KV stores. Writes of one group are carried out in order. */
+  readonly kvWriter: Coalescer<wire.EntryWrite, wire.EntryWriteResult, wire.EntryWriteResult>
+  /** Groups are KV stores. */
+  readonly kvReader: Coalescer<string, wire.ReadEntryResult, wire.Entry | undefined>
   readonly follower: TaskFollower
   /** Called when the client is closed. */
   readonly onClose: Set<(error: MillraceError) => void>
@@ -69,13 +74,15 @@ export function createContext(transport: Transport, options: CompiledOptions, cl
         return (await caller.unary('QueueService/SettleJobs', { settlements: settlements as wire.Settlement[] }, call)).results
       },
     }),
+    ...createKvCoalescers(caller, clock),
   }
 }
 
 /** Ends what the parts of one client share, and the transport. */
 export async function closeContext(context: ClientContext): Promise<void> {
   const error = new UnavailableError({ reason: 'UNAVAILABLE', message: 'This client is closed.' })
-  for (const coalescer of [context.submitter, context.enqueuer, context.settler]) coalescer.close(error)
+  const { submitter, enqueuer, settler, kvWriter, kvReader } = context
+  for (const coalescer of [submitter, enqueuer, settler, kvWriter, kvReader]) coalescer.close(error)
   context.caller.close(error)
   for (const close of context.onClose) close(error)
   context.follower.close(error)

@@ -25,6 +25,21 @@ export {
 } from './errors/errors.ts'
 export type { JobError, JobStatus, QueueRetryPolicy, RetryPolicy } from './job-types.ts'
 export type { ApiKey, CreatedKey, CreateKeyOptions, Keys } from './keys.ts'
+export type { Kv } from './kv/kv.ts'
+export type { KvStores } from './kv/kv-stores.ts'
+export type {
+  DeleteOptions,
+  IncrementOptions,
+  KvChange,
+  KvEntry,
+  KvSet,
+  KvStoreInfo,
+  ListKeysOptions,
+  SetOptions,
+  SetResult,
+  UpdateKvStoreOptions,
+  WatchKeysOptions,
+} from './kv/types.ts'
 export type { Logger } from './logger.ts'
 export type { CallOptions, KeepaliveOptions, MillraceOptions, TlsOptions } from './options.ts'
 export type { List, Page } from './page.ts'

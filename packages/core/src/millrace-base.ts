@@ -4,6 +4,8 @@ import { Cluster, type ClusterHealth } from './cluster.ts'
 import { type ClientContext, closeContext, compileCall, createContext } from './context.ts'
 import { CircuitOpenError, UnavailableError } from './errors/errors.ts'
 import { Keys } from './keys.ts'
+import { Kv } from './kv/kv.ts'
+import { KvStores } from './kv/kv-stores.ts'
 import type { CallOptions, CompiledOptions } from './options.ts'
 import { Queue } from './queues/queue.ts'
 import { Queues } from './queues/queues.ts'
@@ -27,6 +29,8 @@ export class MillraceBase {
   readonly states: States
   /** The queues of the namespace. */
   readonly queues: Queues
+  /** The stores of keys and values of the namespace. */
+  readonly kvStores: KvStores
   /** API keys. */
   readonly keys: Keys
   /** Short-lived tokens. */
@@ -43,6 +47,7 @@ export class MillraceBase {
     this.tasks = new Tasks(this.#context)
     this.states = new States(this.#context)
     this.queues = new Queues(this.#context)
+    this.kvStores = new KvStores(this.#context)
     this.keys = new Keys(this.#context)
     this.tokens = new Tokens(this.#context)
     this.cluster = new Cluster(this.#context)
@@ -55,6 +60,15 @@ export class MillraceBase {
    */
   queue<T = unknown>(name: string): Queue<T> {
     return new Queue<T>(this.#context, name)
+  }
+
+  /**
+   * A store of keys and values by its name. Makes no call.
+   *
+   * @typeParam T - what its values are.
+   */
+  kv<T = unknown>(name: string): Kv<T> {
+    return new Kv<T>(this.#context, name)
   }
 
   /** How the server is; the same as `cluster.health()`. */

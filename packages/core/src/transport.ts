@@ -1,6 +1,7 @@
 import type {
   ClusterServiceDefinition,
   KeyServiceDefinition,
+  KvServiceDefinition,
   QueueServiceDefinition,
   StateServiceDefinition,
   TaskServiceDefinition,
@@ -37,6 +38,7 @@ type MethodsOf<S extends { readonly name: string; readonly methods: object }> = 
 export interface MethodMap
   extends MethodsOf<ClusterServiceDefinition>,
     MethodsOf<KeyServiceDefinition>,
+    MethodsOf<KvServiceDefinition>,
     MethodsOf<QueueServiceDefinition>,
     MethodsOf<StateServiceDefinition>,
     MethodsOf<TaskServiceDefinition>,

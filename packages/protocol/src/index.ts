@@ -2,6 +2,7 @@
 export * from './gen/millrace/v1/cluster_service.ts'
 export * from './gen/millrace/v1/job.ts'
 export * from './gen/millrace/v1/key_service.ts'
+export * from './gen/millrace/v1/kv_service.ts'
 export * from './gen/millrace/v1/queue_service.ts'
 export * from './gen/millrace/v1/state_service.ts'
 export * from './gen/millrace/v1/task_service.ts'

@@ -15,12 +15,14 @@ export interface Loot {
   /** A state. */
   readonly stateKey: string
   readonly keyId: string
+  /** A KV store with a key of the same name. */
+  readonly store: string
 }
 
 /** How to try one RPC on somebody else's things. */
 export interface Attempt {
   /** The scope it needs; undefined: any valid key. */
-  readonly scope?: 'queues:read' | 'queues:write' | 'tasks:read' | 'tasks:write' | 'workers' | 'admin'
+  readonly scope?: 'queues:read' | 'queues:write' | 'tasks:read' | 'tasks:write' | 'kv:read' | 'kv:write' | 'workers' | 'admin'
   /** The request; of a stream, the first message. */
   request(loot: Loot): object
   /**
@@ -42,6 +44,7 @@ const zeros = {
   oldestAgeMs: '0',
 }
 const queueOf = ({ queue }: Loot) => ({ queue })
+const keyOf = ({ store }: Loot) => ({ store, key: store })
 const taskOf = ({ taskId }: Loot) => ({ taskId })
 const heldOf = ({ queue, heldJobId: jobId, leaseToken }: Loot) => ({ queue, jobId, leaseToken })
 
@@ -111,6 +114,30 @@ export const attempts: Readonly<Record<string, Attempt>> = {
   'KeyService/ListKeys': { scope: 'admin', request: () => ({}), stranger: {} },
   'KeyService/RevokeKey': { scope: 'admin', request: ({ keyId }) => ({ keyId }), stranger: 'NOT_FOUND' },
   'TokenService/CreateToken': { request: () => ({ scopes: ['tasks:read'] }), stranger: {} },
+  'KvService/WriteEntries': {
+    scope: 'kv:write',
+    request: ({ store }) => ({ store, writes: [{ key: store, delete: {} }] }),
+    stranger: { results: [{ deleted: false, error: null }] },
+  },
+  'KvService/ReadEntries': {
+    scope: 'kv:read',
+    request: ({ store }) => ({ store, keys: [store] }),
+    stranger: { results: [{ entry: null }] },
+  },
+  'KvService/SetEntry': {
+    scope: 'kv:write',
+    request: ({ store }) => ({ store, key: 'mine', value: json(1) }),
+    stranger: { revision: '1' },
+  },
+  'KvService/GetEntry': { scope: 'kv:read', request: keyOf, stranger: 'NOT_FOUND' },
+  'KvService/DeleteEntry': { scope: 'kv:write', request: keyOf, stranger: { deleted: false } },
+  'KvService/IncrementEntry': { scope: 'kv:write', request: ({ store }) => ({ store, key: 'count' }), stranger: { number: '1' } },
+  'KvService/ListEntries': { scope: 'kv:read', request: keyOf, stranger: { entries: [], nextCursor: '' } },
+  'KvService/ListEntryHistory': { scope: 'kv:read', request: keyOf, stranger: { versions: [] } },
+  'KvService/WatchEntries': { scope: 'kv:read', request: ({ store }) => ({ store, afterRevision: 0 }), stranger: { changes: [] } },
+  'KvService/GetKvStore': { scope: 'kv:read', request: keyOf, stranger: { store: { history: 1, revision: '0' } } },
+  'KvService/UpdateKvStore': { scope: 'kv:write', request: keyOf, stranger: { store: { history: 1 } } },
+  'KvService/ListKvStores': { scope: 'kv:read', request: () => ({}), stranger: { stores: [], nextCursor: '' } },
   'ClusterService/GetHealth': { request: () => ({}), stranger: { healthy: true } },
   'ClusterService/WatchHealth': { request: () => ({}), stranger: { health: { healthy: true, queue: { depth: '0' } } } },
   'ClusterService/ListWorkers': { scope: 'queues:read', request: () => ({}), stranger: { workers: [] } },

@@ -29,8 +29,9 @@ async function createKey(request: object): Promise<{ secret: string; keyId: stri
   return { secret, keyId: key.keyId }
 }
 
-const everything = ['admin', 'workers', 'tasks:read', 'tasks:write', 'queues:read', 'queues:write']
+const everything = ['admin', 'workers', 'tasks:read', 'tasks:write', 'queues:read', 'queues:write', 'kv:read', 'kv:write']
 const queue = 'vault'
+const store = 'safe'
 const secretWord = 'owner-secret'
 let owner: { secret: string; keyId: string }
 let stranger: { secret: string; keyId: string }
@@ -55,6 +56,7 @@ beforeAll(async () => {
   const [waiting] = (await enqueue([{ payload }])).results
   const task = { queue, function: 'theirs', payload, labels: { word: secretWord } }
   const { taskId } = await clientOf('TaskService', owner.secret).call<{ taskId: string }>('SubmitTask', { task })
+  await clientOf('KvService', owner.secret).call('SetEntry', { store, key: store, value: payload })
   loot = {
     queue,
     jobId: waiting!.jobId,
@@ -64,6 +66,7 @@ beforeAll(async () => {
     taskId,
     stateKey: 'session',
     keyId: owner.keyId,
+    store,
   }
   await using mr = new Millrace({ endpoint: fixture.server.endpoint, apiKey: owner.secret, namespace, logger: silent })
   await mr.worker({ tasks: { keep: () => null }, signals: false }).start()
@@ -109,6 +112,8 @@ async function snapshot(): Promise<unknown> {
     task: await clientOf('TaskService', owner.secret).call('GetTask', { taskId: loot.taskId }),
     keys: await clientOf('KeyService', owner.secret).call('ListKeys'),
     state: await clientOf('StateService', owner.secret).call('GetState', { key: loot.stateKey }),
+    entries: await clientOf('KvService', owner.secret).call('ListEntries', { store, withValues: true }),
+    store: await clientOf('KvService', owner.secret).call('GetKvStore', { store }),
   }
 }
 

@@ -17,11 +17,12 @@ export type ServiceName =
   | 'TaskService'
   | 'WorkerService'
   | 'KeyService'
+  | 'KvService'
   | 'TokenService'
   | 'ClusterService'
 
 const definition = protoLoader.loadSync(
-  ['queue', 'state', 'task', 'worker', 'key', 'token', 'cluster'].map((name) => `millrace/v1/${name}_service.proto`),
+  ['queue', 'state', 'task', 'worker', 'key', 'kv', 'token', 'cluster'].map((name) => `millrace/v1/${name}_service.proto`),
   { ...loaderOptions, includeDirs: [protoFolder] },
 )
 

@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import type { KvWriteRequest } from '../store/kv-port.ts'
 import { type ClaimedJob, JobState, type Scope, type Store, type StoreOptions } from '../store/ports.ts'
 
 const text = (value: string) => new TextEncoder().encode(value)
@@ -23,6 +24,21 @@ export interface Content {
   readonly token: number
   readonly request: Parameters<Store['jobs']['enqueue']>[0]
   readonly answer: Awaited<ReturnType<Store['jobs']['enqueue']>>
+}
+
+/** Sets, replaces and deletes keys, in a store that keeps a history. */
+const kvRequest = (scope: Scope): KvWriteRequest => {
+  const set = (key: string, value: Uint8Array, expiresAt?: number) =>
+    ({ type: 'set', key, value, contentType: 'x/y', expiresAt, ifAbsent: false }) as const
+  const writes = [
+    set('ü', text('1')),
+    set('large', new Uint8Array(90_000).fill(3)),
+    set('ü', text('2'), testNow + 60_000),
+    set('gone', text('3')),
+    { type: 'delete', key: 'gone' } as const,
+    { type: 'increment', key: 'n', by: 7 } as const,
+  ]
+  return { scope, store: 'settings', writes, requestId: 'k1', partial: false, now: testNow }
 }
 
 /** Puts something of every kind and state into a store. */
@@ -109,6 +125,8 @@ export async function fill(store: Store, more = 0): Promise<Content> {
   now += 500
   await store.jobs.expireDue(now + 500, 100)
   await store.jobs.enqueue({ ...request, scope: other, jobs: [{ ...job, idempotencyKey: 'done' }], requestId: 'r1', now })
+  await store.kv.update(scope, 'settings', { history: 3 }, now)
+  await store.kv.write(kvRequest(scope))
   for (let left = more; left > 0; left -= 1000) {
     const jobs = Array.from({ length: Math.min(left, 1000) }, (_, i) => ({ ...job, queue: 'more', labels: { n: String(i) } }))
     await store.jobs.enqueue({ ...request, jobs, requestId: '', batch: false, now })
@@ -154,6 +172,19 @@ export async function expectContent(store: Store, { scope, other, seqs, token, r
 
   expect([...(await store.keys.tokenSecret(scope.tenant))!]).toEqual(Array(32).fill(9))
   expect(await store.keys.tokenSecret(other.tenant)).toBeUndefined()
+  const kv = { prefix: '', after: 0, limit: 100, now: testNow }
+  const { changes } = await store.kv.changes(scope, 'settings', kv)
+  expect(changes.map(({ type, entry }) => `${type} ${entry.key} ${entry.revision} ${entry.value?.length}`)).toEqual([
+    '1 large 2 90000',
+    '1 ü 3 1',
+    '2 gone 5 undefined',
+    '1 n 6 1',
+  ])
+  expect((await store.kv.history(scope, 'settings', 'ü')).map(({ entry }) => Buffer.from(entry.value!).toString())).toEqual(['2', '1'])
+  expect(await store.kv.write(kvRequest(scope))).toMatchObject([{ revision: 1 }, {}, {}, {}, { deleted: true }, { number: 7 }])
+  expect(await store.kv.write({ ...kvRequest(scope), store: 'new', requestId: '' })).toHaveLength(6)
+  expect(await store.kv.expire(testNow + 60_000, 10)).toBe(2)
+  expect(await store.kv.settings(scope, 'settings')).toMatchObject({ history: 3, revision: 7 })
 
   // Where it goes on: repeats are answered, leases hold, numbers grow, time goes by.
   expect(await store.jobs.enqueue(request)).toEqual(answer)

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import {
   ClusterServiceDefinition,
   KeyServiceDefinition,
+  KvServiceDefinition,
   QueueServiceDefinition,
   StateServiceDefinition,
   TaskServiceDefinition,
@@ -35,6 +36,7 @@ export function connect({ flags, env }: Pick<Invocation, 'flags' | 'env'>) {
     queues: factory.create(grpcDefinition(QueueServiceDefinition), channel),
     states: factory.create(grpcDefinition(StateServiceDefinition), channel),
     cluster: factory.create(grpcDefinition(ClusterServiceDefinition), channel),
+    kv: factory.create(grpcDefinition(KvServiceDefinition), channel),
     keys: factory.create(grpcDefinition(KeyServiceDefinition), channel),
     [Symbol.dispose]: () => channel.close(),
   }

@@ -5,6 +5,7 @@ import { archive } from './commands/archive.ts'
 import { db } from './commands/db.ts'
 import { health } from './commands/health.ts'
 import { keys } from './commands/keys.ts'
+import { kv } from './commands/kv.ts'
 import { queues } from './commands/queues.ts'
 import { serve } from './commands/serve.ts'
 import { states } from './commands/states.ts'
@@ -15,7 +16,7 @@ import { Output } from './output.ts'
 import { parseCommandLine } from './parse.ts'
 
 /** Every command, in the order of the help. */
-export const commands: readonly Command[] = [serve, ...keys, ...tasks, ...states, ...queues, ...db, ...archive, health, version]
+export const commands: readonly Command[] = [serve, ...keys, ...tasks, ...states, ...queues, ...kv, ...db, ...archive, health, version]
 
 /** What the CLI runs in. */
 export interface Surroundings {

@@ -43,6 +43,12 @@ export const limits = {
   requestId: 64,
   /** Characters of the reason of a cancellation. */
   reason: 1024,
+  /** Bytes of a key in a KV store. */
+  key: 512,
+  /** Longest time to live of a key in milliseconds. */
+  ttl: 3660 * day,
+  /** Versions kept of a key. */
+  history: 64,
   /** Log lines of one settlement. */
   logLines: 1000,
   /** Characters kept of texts that workers send. */

@@ -1,6 +1,7 @@
 import type {
   ClusterServiceDefinition,
   KeyServiceDefinition,
+  KvServiceDefinition,
   QueueServiceDefinition,
   StateServiceDefinition,
   TaskServiceDefinition,
@@ -69,6 +70,20 @@ const clusterService: Rows<typeof ClusterServiceDefinition> = {
 const keyService: Rows<typeof KeyServiceDefinition> = { createKey: 'admin', listKeys: 'admin', revokeKey: 'admin' }
 
 const tokenService: Rows<typeof TokenServiceDefinition> = { createToken: 'any key' }
+const kvService: Rows<typeof KvServiceDefinition> = {
+  writeEntries: 'kv:write',
+  readEntries: 'kv:read',
+  setEntry: 'kv:write',
+  getEntry: 'kv:read',
+  deleteEntry: 'kv:write',
+  incrementEntry: 'kv:write',
+  listEntries: 'kv:read',
+  listEntryHistory: 'kv:read',
+  watchEntries: 'kv:read',
+  getKvStore: 'kv:read',
+  updateKvStore: 'kv:write',
+  listKvStores: 'kv:read',
+}
 
 /** The one table of what each method of each service needs. A method without a row cannot be served. */
 export const methodScopes: Readonly<Record<string, Readonly<Record<string, RequiredScope>>>> = {
@@ -79,4 +94,5 @@ export const methodScopes: Readonly<Record<string, Readonly<Record<string, Requi
   'millrace.v1.ClusterService': clusterService,
   'millrace.v1.KeyService': keyService,
   'millrace.v1.TokenService': tokenService,
+  'millrace.v1.KvService': kvService,
 }

@@ -3,6 +3,8 @@ import type { Content, Stateful, StateStore } from './flow/ports.ts'
 
 export type { Content, Stateful, StateRecord, StateStore } from './flow/ports.ts'
 
+import type { KvStorage } from './kv-port.ts'
+
 /** A tenant's number. Every key of every table begins with it. */
 export type TenantId = number
 
@@ -366,6 +368,7 @@ export interface Store {
   readonly queues: QueueStore
   readonly states: StateStore
   readonly keys: KeyStore
+  readonly kv: KvStorage
   /** Sets the one listener. */
   listen(listener: StoreListener): void
   /** The servers that share the storage, this one included. */

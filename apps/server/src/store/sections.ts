@@ -47,6 +47,14 @@ export const sections: readonly Section[] = [
   section('idempotency', 'tenant queue key', 'tenant queue key:text seq hash:bytes'),
   // `outcome` is what `spellOutcome` writes.
   section('requests', 'tenant id', 'tenant id:text outcome:text created_at'),
+  section('kv_stores', 'tenant store', 'tenant store namespace:text name:text history revision floor created_at'),
+  section('kv', 'tenant store key', 'tenant store key:text revision type value:bytes content_type:text expires_at updated_at'),
+  section(
+    'kv_versions',
+    'tenant store key revision',
+    'tenant store key:text revision type value:bytes content_type:text expires_at updated_at',
+  ),
+  section('answers', 'tenant id', 'tenant id:text answer:text created_at'),
 ]
 
 /** Declares a section: names apart by blanks; a column without a kind is a number. */

@@ -2,6 +2,7 @@ import type { MethodMap, RequestOf, ResponseOf } from '@millrace/core/adapter'
 import {
   ClusterServiceDefinition,
   KeyServiceDefinition,
+  KvServiceDefinition,
   QueueServiceDefinition,
   StateServiceDefinition,
   TaskServiceDefinition,
@@ -34,6 +35,7 @@ export const grpcMethods = Object.fromEntries(
     StateServiceDefinition,
     TaskServiceDefinition,
     TokenServiceDefinition,
+    KvServiceDefinition,
     WorkerServiceDefinition,
   ]
     .flatMap((service) => Object.values<DefinedMethod>(grpcDefinition(service)))

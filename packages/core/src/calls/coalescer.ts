@@ -6,11 +6,13 @@ export interface CoalescerOptions<Item, Result, Value>
   extends Omit<LaneOptions<Item, Result, Value>, 'send' | 'maxItems' | 'maxBytes' | 'maxInFlight'> {
   /** Sends items of one group; resolves with a result for each, in order. */
   send(group: string, items: readonly Item[], timeoutMs: number): Promise<readonly Result[]>
+  /** Requests of a lane under way at once. 1 keeps their items in order. Default 4. */
+  readonly maxInFlight?: number
 }
 
 const maxItems = 2000
 const maxBytes = 4 << 20
-const maxInFlight = 4
+const defaultInFlight = 4
 /** Encoded size of what one client holds before it refuses more. */
 const maxHeldBytes = 256 << 20
 
@@ -44,7 +46,7 @@ export class Coalescer<Item, Result, Value> {
   }
 
   #open(group: string, timeoutMs: number): Lane<Item, Result, Value> {
-    const { send, ...options } = this.#options
+    const { send, maxInFlight = defaultInFlight, ...options } = this.#options
     const lanes = this.#lanes.get(timeoutMs) ?? new Map<string, Lane<Item, Result, Value>>()
     const lane = new Lane<Item, Result, Value>(
       timeoutMs,

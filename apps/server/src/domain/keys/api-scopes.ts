@@ -1,11 +1,29 @@
 /** What a key may be allowed to do. `admin` includes all but `root`; `root` includes all, for every tenant. */
-export const apiScopes = ['admin', 'root', 'workers', 'tasks:read', 'tasks:write', 'queues:read', 'queues:write'] as const
+export const apiScopes = [
+  'admin',
+  'root',
+  'workers',
+  'tasks:read',
+  'tasks:write',
+  'queues:read',
+  'queues:write',
+  'kv:read',
+  'kv:write',
+] as const
 
 /** One of {@link apiScopes}. */
 export type ApiScope = (typeof apiScopes)[number]
 
 /** What a key may do when nothing else is said: everything but administration. */
-export const defaultScopes: readonly ApiScope[] = ['workers', 'tasks:read', 'tasks:write', 'queues:read', 'queues:write']
+export const defaultScopes: readonly ApiScope[] = [
+  'workers',
+  'tasks:read',
+  'tasks:write',
+  'queues:read',
+  'queues:write',
+  'kv:read',
+  'kv:write',
+]
 
 /** True for text that is a scope. */
 export function isApiScope(text: string): text is ApiScope {

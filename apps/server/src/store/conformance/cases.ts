@@ -2,6 +2,8 @@ import { claimCases } from './claim.ts'
 import { enqueueCases } from './enqueue.ts'
 import type { Case } from './harness.ts'
 import { keyCases } from './keys.ts'
+import { kvCases } from './kv.ts'
+import { kvModelCases } from './kv-model.ts'
 import { lifeCases } from './life.ts'
 import { modelCases } from './model.ts'
 import { queueCases } from './queues.ts'
@@ -19,4 +21,6 @@ export const conformanceCases: Readonly<Record<string, readonly Case[]>> = {
   keys: keyCases,
   stateful: statefulCases,
   model: [...modelCases, ...statefulModelCases],
+  kv: kvCases,
+  'kv model': kvModelCases,
 }

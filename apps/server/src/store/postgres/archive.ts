@@ -139,6 +139,7 @@ class PostgresArchive implements StoreArchive {
         ['tenants', 'tenant'],
         ['queues', 'queue'],
         ['lanes', 'lane'],
+        ['kv_stores', 'store'],
       ]) {
         await this.#query(
           `SELECT setval(pg_get_serial_sequence('millrace.${table}', '${column}'), greatest((SELECT max(${column}) FROM millrace.${table}), 1))`,

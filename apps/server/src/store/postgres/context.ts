@@ -7,7 +7,7 @@ import { Lanes } from './lanes.ts'
 import { Nodes } from './nodes.ts'
 import { Sequence } from './sequence.ts'
 import { SharedTime } from './shared-time.ts'
-import { Signals } from './signals.ts'
+import { Signals, type Topic, type TopicKind } from './signals.ts'
 import { Vacuum } from './vacuum.ts'
 
 /** What a committed change makes known. */
@@ -17,6 +17,13 @@ export interface News {
   readonly changes?: readonly JobChange[]
   /** For the other nodes alone: here the callers know. */
   readonly elsewhere?: readonly JobChange[]
+}
+
+/** Who is told of topics of one kind. */
+export interface TopicHandler {
+  touched(topic: Topic): void
+  /** Some may have gone unseen. */
+  missed(): void
 }
 
 /** How often jobs are looked for that were passed by. */
@@ -34,6 +41,7 @@ export class Context {
   readonly handoff: Handoff
   readonly signals: Signals
   readonly vacuum: Vacuum
+  readonly #topics = new Map<TopicKind, TopicHandler>()
   #checking: NodeJS.Timeout | undefined
   listener: StoreListener = { ready() {}, changed() {} }
 
@@ -60,6 +68,7 @@ export class Context {
     this.signals = new Signals(db, this.lanes, this.nodes, {
       ready: (lanes) => this.#ready(lanes),
       changed: (changes) => this.listener.changed(changes),
+      touched: (topic) => this.#topics.get(topic.kind)?.touched(topic),
       missed: () => this.missed(),
     })
   }
@@ -100,6 +109,18 @@ export class Context {
     if (lanes.length > 0) await this.#ready(lanes).catch(() => this.missed())
   }
 
+  /** Sets who is told of the topics of a kind. */
+  onTouch(kind: TopicKind, handler: TopicHandler): void {
+    this.#topics.set(kind, handler)
+  }
+
+  /** After a commit: tells this node and the others that something changed. */
+  touch(kind: TopicKind, { tenant, namespace }: Scope, name: string): void {
+    const topic = { kind, tenant, namespace, name }
+    this.signals.tell({ topic })
+    this.#topics.get(kind)?.touched(topic)
+  }
+
   /** After a commit: a queue's settings are others. */
   settingsChanged(scope: Scope, name: string): void {
     this.lanes.forget(scope, name)
@@ -118,5 +139,6 @@ export class Context {
     this.lanes.forgetAll()
     this.heads.forget()
     this.listener.missed?.()
+    for (const handler of this.#topics.values()) handler.missed()
   }
 }

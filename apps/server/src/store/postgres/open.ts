@@ -5,6 +5,7 @@ import { Context } from './context.ts'
 import { Database } from './database.ts'
 import { PostgresJobs } from './jobs.ts'
 import { PostgresKeys } from './keys.ts'
+import { PostgresKv } from './kv/kv.ts'
 import type { NodeInfo } from './nodes.ts'
 import { PostgresQueues } from './queues.ts'
 import { migrate } from './schema.ts'
@@ -54,12 +55,14 @@ async function postgresStore(db: Database, options: PostgresStoreOptions): Promi
   const context = new Context(db, options)
   const jobs = new PostgresJobs(context)
   await jobs.prepare(options.now(), options.completedMs ?? day)
+  const kv = new PostgresKv(context)
   await context.start()
   return {
     jobs,
     queues: new PostgresQueues(context),
     states: new PostgresStates(context),
     keys: new PostgresKeys(context),
+    kv,
     listen(listener: StoreListener) {
       context.listener = listener
     },
@@ -69,6 +72,7 @@ async function postgresStore(db: Database, options: PostgresStoreOptions): Promi
     now: context.time.now,
     async close() {
       await jobs.close()
+      await kv.close()
       await context.stop()
       await db.close()
     },

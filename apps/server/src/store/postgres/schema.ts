@@ -1,5 +1,6 @@
 import { MillraceError } from '../../errors.ts'
 import type { Database, Transaction } from './database.ts'
+import { kvSchema } from './kv/schema.ts'
 
 /** A step from one version of the schema to the next. Never changed once released. */
 interface Migration {
@@ -148,6 +149,7 @@ export const migrations: readonly Migration[] = [
   CREATE INDEX states_expiry ON millrace.states (expires_at) WHERE expires_at IS NOT NULL;
   `,
   },
+  { worksWith: 2, sql: kvSchema },
 ]
 
 /** What is there before the first step. */

@@ -25,6 +25,15 @@ const lookWithoutListeningEveryMs = 500
 
 const causes: readonly ChangeCause[] = ['settled', 'cancelled', 'timeout', 'lease-expired', 'other']
 
+/** Things that others wait on by their name. */
+export type TopicKind = 'kv'
+
+/** A thing that others wait on. */
+export interface Topic extends Scope {
+  readonly kind: TopicKind
+  readonly name: string
+}
+
 /** What one message says; its names are short, as there is little room. */
 interface Message {
   /** The sender, who does not listen to it. */
@@ -35,6 +44,8 @@ interface Message {
   readonly c?: readonly (readonly [TenantId, Seq, JobState, cause: number, dueAt?: number])[]
   /** Queues whose settings changed. */
   readonly q?: readonly (readonly [TenantId, namespace: string, name: string])[]
+  /** Stores and streams that changed. */
+  readonly t?: readonly (readonly [kind: TopicKind, TenantId, namespace: string, name: string])[]
   /** There is more to tell than fits: look at everything. */
   readonly all?: 1
 }
@@ -49,6 +60,7 @@ const notify: Statement = {
 export interface SignalHandler {
   ready(lanes: readonly ReadyLane[]): Promise<void>
   changed(changes: readonly JobChange[]): void
+  touched(topic: Topic): void
   /** News may have been missed. */
   missed(): void
 }
@@ -68,6 +80,8 @@ export class Signals {
   #ready: ReadyLane[] = []
   #changes: JobChange[] = []
   #queues: (readonly [TenantId, string, string])[] = []
+  /** As they stand in a message. */
+  #topics = new Set<string>()
   #gathering = false
   /** There is more to tell than is known. */
   #all = false
@@ -93,7 +107,7 @@ export class Signals {
   }
 
   /** After a commit: tells the others, when there are any. */
-  tell(news: { ready?: readonly ReadyLane[]; changes?: readonly JobChange[]; queue?: Scope & { name: string } }): void {
+  tell(news: { ready?: readonly ReadyLane[]; changes?: readonly JobChange[]; queue?: Scope & { name: string }; topic?: Topic }): void {
     if (this.#nodes.alone || this.#closed) return
     if (news.ready) this.#ready.push(...news.ready)
     if (news.changes) this.#changes.push(...news.changes)
@@ -102,6 +116,7 @@ export class Signals {
       this.#all = true
     }
     if (news.queue) this.#queues.push([news.queue.tenant, news.queue.namespace, news.queue.name])
+    if (news.topic) this.#topics.add(JSON.stringify([news.topic.kind, news.topic.tenant, news.topic.namespace, news.topic.name]))
     this.#gather()
   }
 
@@ -141,6 +156,7 @@ export class Signals {
     const parts = [
       ...firstOfEach(this.#ready).map(({ tenant, lane, rank, seq }) => ['r', `[${tenant},${lane},${rank},${seq}]`] as const),
       ...this.#queues.map((queue) => ['q', JSON.stringify(queue)] as const),
+      ...[...this.#topics].map((topic) => ['t', topic] as const),
       ...this.#changes.map(({ tenant, seq, state, cause, dueAt }) => {
         const due = dueAt === undefined ? '' : `,${dueAt}`
         return ['c', `[${tenant},${seq},${state},${causes.indexOf(cause)}${due}]`] as const
@@ -148,15 +164,16 @@ export class Signals {
     ]
     this.#ready = []
     this.#queues = []
+    this.#topics.clear()
     this.#changes = []
     const all = this.#all
     this.#all = false
     const messages: string[] = []
-    let lists: Record<'r' | 'q' | 'c', string[]> = { r: [], q: [], c: [] }
+    let lists: Record<'r' | 'q' | 't' | 'c', string[]> = { r: [], q: [], t: [], c: [] }
     let size = 0
     const close = () => {
-      if (size > 0) messages.push(`{"o":"${o}","r":[${lists.r}],"q":[${lists.q}],"c":[${lists.c}]}`)
-      lists = { r: [], q: [], c: [] }
+      if (size > 0) messages.push(`{"o":"${o}","r":[${lists.r}],"q":[${lists.q}],"t":[${lists.t}],"c":[${lists.c}]}`)
+      lists = { r: [], q: [], t: [], c: [] }
       size = 0
     }
     for (const [kind, text] of parts) {
@@ -205,6 +222,7 @@ export class Signals {
     if (message.o === this.#nodes.owner) return
     this.#nodes.met(message.o)
     for (const [tenant, namespace, name] of message.q ?? []) this.#lanes.forget({ tenant, namespace }, name)
+    for (const [kind, tenant, namespace, name] of message.t ?? []) this.#handler.touched({ kind, tenant, namespace, name })
     if (message.all) this.#handler.missed()
     if (message.c?.length) {
       this.#handler.changed(message.c.map(([tenant, seq, state, cause, dueAt]) => ({ tenant, seq, state, cause: causes[cause]!, dueAt })))

@@ -17,6 +17,7 @@ export class Context {
   readonly blobs: Blobs
   readonly writer: Writer
   readonly flow: Flow
+  readonly #beforeCommit: (() => void)[] = []
 
   /** @param log - of the database; absent when that is in memory. */
   constructor(db: DatabaseSync, options: StoreOptions, log: Log | undefined) {
@@ -33,8 +34,14 @@ export class Context {
       beforeCommit: () => {
         this.lanes.write()
         this.sequence.write()
+        for (const write of this.#beforeCommit) write()
       },
     })
+  }
+
+  /** What else is to be written in each transaction before it is committed. */
+  beforeCommit(write: () => void): void {
+    this.#beforeCommit.push(write)
   }
 
   /** Reads, and answers when all that was seen is durable. A fault of the storage becomes the error a caller sees. */

@@ -7,6 +7,7 @@ import { Context } from './context.ts'
 import { storageError } from './errors.ts'
 import { SqliteJobs } from './jobs.ts'
 import { SqliteKeys } from './keys.ts'
+import { SqliteKv } from './kv/kv.ts'
 import { Log, resyncLog } from './log.ts'
 import { SqliteQueues } from './queues.ts'
 import { migrate } from './schema.ts'
@@ -103,6 +104,7 @@ function sqliteStore(db: DatabaseSync, options: StoreOptions, log: Log | undefin
     queues: new SqliteQueues(context),
     states: new SqliteStates(context),
     keys: new SqliteKeys(context),
+    kv: new SqliteKv(context),
     listen(listener: StoreListener) {
       writer.listener = listener
     },

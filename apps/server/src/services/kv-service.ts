@@ -1,0 +1,234 @@
+import type {
+  Entry,
+  EntryChange,
+  EntryWriteResult,
+  KvServiceDefinition,
+  KvStore,
+  ReadEntryResult,
+  WatchEntriesRequest,
+  WatchEntriesResponse,
+} from '@millrace/protocol'
+import type { Clock } from '../clock.ts'
+import type { KvEngine } from '../domain/kv/engine.ts'
+import { type MillraceError, notFound } from '../errors.ts'
+import type { KvChange, KvEntry, KvOutcome, KvSettings, KvWrite } from '../store/kv-port.ts'
+import type { Call, ServiceOf } from './call.ts'
+import { Checks } from './checks.ts'
+import { checkKey, checkKeyText, readIncrement, readRevision, readSet, readWrite } from './kv-checks.ts'
+import { limits } from './limits.ts'
+import { toDate, toItemError } from './shapes.ts'
+import { pump, Wakeup } from './wakeup.ts'
+
+/** Rows looked at for one message of a watch. */
+const watchChunk = 500
+
+/** What the service of keys and values stands on. */
+export interface KvServiceContext {
+  readonly kv: KvEngine
+  readonly clock: Clock
+  /** Largest value, in bytes. */
+  readonly payloadLimit: number
+}
+
+/** Keys and values. */
+export function createKvService({ kv, clock, payloadLimit }: KvServiceContext): ServiceOf<typeof KvServiceDefinition> {
+  /** Carries out one write that must hold. */
+  async function writeOne({ scope }: Call, store: string, write: KvWrite) {
+    const [outcome] = await kv.write({ scope, store, writes: [write], requestId: '', partial: false })
+    return outcome as Exclude<KvOutcome, { readonly error: MillraceError }>
+  }
+
+  return {
+    async writeEntries({ store, writes, requestId, allowPartial }, { scope }) {
+      const checks = new Checks()
+      checks.name('store', store)
+      checks.text('requestId', requestId, limits.requestId)
+      checks.count('writes', writes.length, 1, limits.batch)
+      checks.done()
+      const now = clock.now()
+      const refused = new Map<number, EntryWriteResult>()
+      const good: KvWrite[] = []
+      for (const [i, write] of writes.entries()) {
+        checks.at('writes', i)
+        const read = readWrite(checks, write, now, payloadLimit)
+        const error = allowPartial ? checks.takeItemError() : undefined
+        if (error) refused.set(i, { revision: 0, deleted: false, number: 0, error })
+        else good.push(read)
+      }
+      checks.done()
+      const outcomes = good.length > 0 ? await kv.write({ scope, store, writes: good, requestId, partial: allowPartial }) : []
+      let next = 0
+      return { results: writes.map((_, i) => refused.get(i) ?? toResult(outcomes[next++]!)) }
+    },
+
+    async readEntries({ store, keys, withoutValues }, { scope }) {
+      const checks = new Checks()
+      checks.name('store', store)
+      checks.count('keys', keys.length, 1, limits.batch)
+      checks.done()
+      const refused = new Map<number, ReadEntryResult>()
+      for (const [i, key] of keys.entries()) {
+        checks.at('keys', i)
+        checkKey(checks, '', key)
+        const error = checks.takeItemError()
+        if (error) refused.set(i, { entry: undefined, error })
+      }
+      const good = refused.size === 0 ? keys : keys.filter((_, i) => !refused.has(i))
+      const found = good.length > 0 ? await kv.read(scope, store, good, !withoutValues) : []
+      const results: ReadEntryResult[] = []
+      for (let i = 0, next = 0; i < keys.length; i++) {
+        const wrong = refused.get(i)
+        // What comes after the last one read is asked for again.
+        if (!wrong && next === found.length) break
+        const entry = wrong ? undefined : found[next++]
+        results.push(wrong ?? { entry: entry && toEntry(entry), error: undefined })
+      }
+      return { results }
+    },
+
+    async setEntry({ store, key, ...set }, call) {
+      const checks = new Checks()
+      checks.name('store', store)
+      checkKey(checks, 'key', key)
+      const write = readSet(checks, '', key, set, clock.now(), payloadLimit)
+      checks.done()
+      const { revision } = await writeOne(call, store, write)
+      return { revision }
+    },
+
+    async getEntry({ store, key }, { scope }) {
+      const checks = new Checks()
+      checks.name('store', store)
+      checkKey(checks, 'key', key)
+      checks.done()
+      const [entry] = await kv.read(scope, store, [key], true)
+      if (!entry) throw notFound('key', key)
+      return { entry: toEntry(entry) }
+    },
+
+    async deleteEntry({ store, key, ifRevision }, call) {
+      const checks = new Checks()
+      checks.name('store', store)
+      checkKey(checks, 'key', key)
+      const write = { type: 'delete', key, ifRevision: readRevision(checks, 'ifRevision', ifRevision) } as const
+      checks.done()
+      const { deleted = false } = await writeOne(call, store, write)
+      return { deleted }
+    },
+
+    async incrementEntry({ store, key, by = 1, ttlMs }, call) {
+      const checks = new Checks()
+      checks.name('store', store)
+      checkKey(checks, 'key', key)
+      const write = readIncrement(checks, '', key, { by, ttlMs }, clock.now())
+      checks.done()
+      const { number = 0, revision } = await writeOne(call, store, write)
+      return { number, revision }
+    },
+
+    async listEntries({ store, prefix, cursor, withValues, ...request }, { scope }) {
+      const checks = new Checks()
+      checks.name('store', store)
+      checkKeyText(checks, 'prefix', prefix)
+      const limit = checks.page('limit', request.limit)
+      if (cursor !== '' && !cursor.startsWith(prefix)) checks.fail('cursor', 'is not of a list with this prefix')
+      checkKeyText(checks, 'cursor', cursor)
+      checks.done()
+      const { items, next } = await kv.list(scope, store, { prefix, after: cursor === '' ? undefined : cursor, limit, values: withValues })
+      return { entries: items.map(toEntry), nextCursor: next ?? '' }
+    },
+
+    async listEntryHistory({ store, key }, { scope }) {
+      const checks = new Checks()
+      checks.name('store', store)
+      checkKey(checks, 'key', key)
+      checks.done()
+      return { versions: (await kv.history(scope, store, key)).map(toChange) }
+    },
+
+    async *watchEntries(request, call) {
+      const checks = new Checks()
+      checks.name('store', request.store)
+      checkKeyText(checks, 'prefix', request.prefix)
+      const after = readRevision(checks, 'afterRevision', request.afterRevision)
+      checks.done()
+      yield* watch(kv, request, after, call)
+    },
+
+    async getKvStore({ store }, { scope }) {
+      const checks = new Checks()
+      checks.name('store', store)
+      checks.done()
+      return { store: toStore(await kv.settings(scope, store)) }
+    },
+
+    async updateKvStore({ store, history }, { scope }) {
+      const checks = new Checks()
+      checks.name('store', store)
+      if (history !== undefined) checks.integer('history', history, 1, limits.history)
+      checks.done()
+      return { store: toStore(await kv.update(scope, store, { history })) }
+    },
+
+    async listKvStores({ cursor, ...request }, { scope }) {
+      const checks = new Checks()
+      const limit = checks.page('limit', request.limit)
+      checks.nameOr('cursor', cursor, '')
+      checks.done()
+      const stores = await kv.stores(scope, { limit, after: cursor })
+      return { stores: stores.map(toStore), nextCursor: stores.length < limit ? '' : stores.at(-1)!.name }
+    },
+  }
+}
+
+/** Streams changes from a revision on, for as long as the call lasts. Nothing waits in memory: what is not read stays in the store. */
+async function* watch(
+  kv: KvEngine,
+  { store, prefix }: WatchEntriesRequest,
+  afterRevision: number | undefined,
+  { scope, signal }: Call,
+): AsyncGenerator<WatchEntriesResponse> {
+  const wakeup = new Wakeup()
+  const stop = kv.follow(scope, store, () => wakeup.wake())
+  try {
+    let position = afterRevision ?? (await kv.settings(scope, store)).revision
+    let live = false
+    const take = async (): Promise<WatchEntriesResponse | undefined> => {
+      for (;;) {
+        const before = position
+        const { changes, upTo, more, floor } = await kv.changes(scope, store, { prefix, after: position, limit: watchChunk })
+        // Deletions since then are forgotten: everything that is there is told anew.
+        const reset = position > 0 && position < floor
+        position = reset ? 0 : upTo
+        const wasLive = live
+        live ||= !more && !reset
+        if (reset || changes.length > 0 || live !== wasLive)
+          return { changes: reset ? [] : changes.map(toChange), revision: position, reset, live }
+        if (!more || position === before) return undefined
+      }
+    }
+    yield* pump(take, wakeup, signal)
+  } finally {
+    stop()
+  }
+}
+
+function toResult(outcome: KvOutcome): EntryWriteResult {
+  if ('error' in outcome) return { revision: 0, deleted: false, number: 0, error: toItemError(outcome.error) }
+  const { revision, deleted = false, number = 0 } = outcome
+  return { revision, deleted, number, error: undefined }
+}
+
+function toEntry({ key, value = noBytes, contentType, revision, expiresAt, updatedAt }: KvEntry): Entry {
+  return { key, value, contentType, revision, expiresAt: toDate(expiresAt), updatedAt: new Date(updatedAt) }
+}
+
+function toChange({ type, entry }: KvChange): EntryChange {
+  return { type, entry: toEntry(entry) }
+}
+
+function toStore({ name, history, revision, createdAt }: KvSettings): KvStore {
+  return { name, history, revision, createdAt: toDate(createdAt) }
+}
+
+const noBytes = new Uint8Array()
