@@ -33,7 +33,7 @@ export async function serveUntilStopped(options: {
     const stopped = new AbortController()
     void signalled.then(() => stopped.abort())
     const server = await startServer(config, { signal: stopped.signal })
-    if (config.json) output.json({ grpc: server.grpc, key: server.key })
+    if (config.json) output.json({ grpc: server.grpc, http: server.http, key: server.key })
     else printBanner(output, config, server)
     const signal = await signalled
     if (!config.json) output.remark(`${signal}: stopping; once more to end at once`)
@@ -53,12 +53,13 @@ function nextSignal(): Promise<string> {
   })
 }
 
-function printBanner(output: Terminal, config: ServerConfig, { grpc, key, notice }: RunningServer): void {
+function printBanner(output: Terminal, config: ServerConfig, { grpc, http, key, notice }: RunningServer): void {
   const row = (name: string, value: string) => output.line(`  ${output.style('dim', name.padEnd(5))} ${value}`)
   output.line()
   output.line(`  ${output.style('bold', `Millrace ${version}`)}`)
   output.line()
   row('gRPC', output.style('cyan', `${grpc}${config.tlsCert ? ' (TLS)' : ''}`))
+  if (http) row('HTTP', output.style('cyan', `${config.tlsCert ? 'https' : 'http'}://${http}`))
   row('data', resolve(config.data))
   if (key) {
     row('key', key)

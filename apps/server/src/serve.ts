@@ -15,7 +15,7 @@ import type { Logger } from 'pino'
 import { type Clock, systemClock } from './clock.ts'
 import { resolveConfig } from './config/load.ts'
 import type { ServerConfig, ServerSettings } from './config/settings.ts'
-import { formatAddress } from './config/values.ts'
+import { type Address, formatAddress } from './config/values.ts'
 import { createJobEngine } from './domain/jobs/engine.ts'
 import { limitEngine } from './domain/jobs/limited-engine.ts'
 import { defaultRetryPolicy, retryPlanner } from './domain/jobs/retry.ts'
@@ -39,12 +39,15 @@ import { openSqliteStore } from './store/sqlite/open.ts'
 import { sqlitePath } from './stores.ts'
 import { CallLifetimes } from './transport/call-lifetimes.ts'
 import { type GrpcServer, startGrpcServer } from './transport/grpc/server.ts'
+import { type HttpServer, startHttpServer } from './transport/http/server.ts'
 import { version } from './version.ts'
 
 /** A server that serves. */
 export interface RunningServer {
   /** Where gRPC is served, `host:port`. */
   readonly grpc: string
+  /** Where HTTP is served, `host:port`; undefined when it is off. */
+  readonly http?: string
   /** The key made for `dev`. */
   readonly key?: string
   /** What the operator should know before the first call, when there is something. */
@@ -139,47 +142,51 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
     await engine.close()
     await store.close()
   }
-  let grpc: GrpcServer
+  const shared = {
+    tls: config.tlsCert && config.tlsKey ? { cert: config.tlsCert, key: config.tlsKey, clientCa: config.tlsClientCa } : undefined,
+    payloadLimit,
+    services: [
+      { definition: TaskServiceDefinition, implementation: createTaskService(context) },
+      { definition: QueueServiceDefinition, implementation: createQueueService(context) },
+      { definition: StateServiceDefinition, implementation: createStateService({ states: store.states, clock }) },
+      { definition: KvServiceDefinition, implementation: createKvService({ kv, clock, payloadLimit }) },
+      { definition: WorkerServiceDefinition, implementation: createWorkerService(context) },
+      {
+        definition: ClusterServiceDefinition,
+        implementation: createClusterService({ engine, health, version, nodes: () => store.nodes() }),
+      },
+      { definition: KeyServiceDefinition, implementation: createKeyService({ keyring, clock }) },
+      { definition: TokenServiceDefinition, implementation: createTokenService({ keyring, clock }) },
+    ],
+    keyring,
+    lifetimes,
+    logger,
+    health,
+    clock,
+  }
+  let grpc: GrpcServer | undefined
+  let http: HttpServer | undefined
   let first: Awaited<ReturnType<typeof bootstrapKeys>>
   try {
     first = await bootstrapKeys({ keyring, clock, rootKey: config.rootKey, dev: config.dev })
-    grpc = await startGrpcServer({
-      address: config.grpc,
-      tls: config.tlsCert && config.tlsKey ? { cert: config.tlsCert, key: config.tlsKey, clientCa: config.tlsClientCa } : undefined,
-      payloadLimit,
-      services: [
-        { definition: TaskServiceDefinition, implementation: createTaskService(context) },
-        { definition: QueueServiceDefinition, implementation: createQueueService(context) },
-        { definition: StateServiceDefinition, implementation: createStateService({ states: store.states, clock }) },
-        { definition: KvServiceDefinition, implementation: createKvService({ kv, clock, payloadLimit }) },
-        { definition: WorkerServiceDefinition, implementation: createWorkerService(context) },
-        {
-          definition: ClusterServiceDefinition,
-          implementation: createClusterService({ engine, health, version, nodes: () => store.nodes() }),
-        },
-        { definition: KeyServiceDefinition, implementation: createKeyService({ keyring, clock }) },
-        { definition: TokenServiceDefinition, implementation: createTokenService({ keyring, clock }) },
-      ],
-      keyring,
-      lifetimes,
-      logger,
-      health,
-      clock,
-    })
+    grpc = await startGrpcServer({ ...shared, address: config.grpc })
+    if (config.http !== 'off') http = await startHttpServer({ ...shared, address: config.http, origins: config.httpOrigins })
   } catch (error) {
+    await grpc?.stop(0)
     await closeAll()
-    throw startError(error, config)
+    throw startError(error, config, grpc && config.http !== 'off' ? ['--http', config.http] : undefined)
   }
 
   const address = formatAddress({ host: config.grpc.host, port: grpc.port })
-  logger.info({ grpc: address, version, data: resolve(config.data) }, 'serving')
+  const httpAddress = http && config.http !== 'off' ? formatAddress({ host: config.http.host, port: http.port }) : undefined
+  logger.info({ grpc: address, http: httpAddress, version, data: resolve(config.data) }, 'serving')
   if (first.notice) logger.warn(first.notice)
 
   const stopOnce = async () => {
     logger.info('stopping')
     health.stop()
     lifetimes.drain()
-    await grpc.stop(config.shutdownGrace)
+    await Promise.all([grpc.stop(config.shutdownGrace), http?.stop(config.shutdownGrace)])
     logger.info('stopped')
     await closeAll()
     closeLogger()
@@ -189,7 +196,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
     stopped ??= stopOnce()
     return stopped
   }
-  return { grpc: address, key: first.secret, notice: first.notice, stop, [Symbol.asyncDispose]: stop }
+  return { grpc: address, http: httpAddress, key: first.secret, notice: first.notice, stop, [Symbol.asyncDispose]: stop }
 }
 
 async function openStore(config: ServerConfig, clock: Clock): Promise<Store> {
@@ -217,18 +224,18 @@ function isPretty({ logFormat, dev }: ServerConfig): boolean {
 }
 
 /** Says what an operator can do about a failed start; faults pass unchanged. */
-function startError(error: unknown, config: ServerConfig): unknown {
+function startError(error: unknown, config: ServerConfig, [flag, at]: [flag: string, at: Address] = ['--grpc', config.grpc]): unknown {
   if (error instanceof MillraceError) return new StartError(error.message, { cause: error })
   if (!(error instanceof Error)) return error
   const { code, path } = error as NodeJS.ErrnoException
-  const address = formatAddress(config.grpc)
+  const address = formatAddress(at)
   if (/EADDRINUSE/.test(error.message)) {
     return new StartError(
-      `The address ${address} is in use. Stop the other program, or give another with --grpc HOST:PORT (port 0 picks a free one).`,
+      `The address ${address} is in use. Stop the other program, or give another with ${flag} HOST:PORT (port 0 picks a free one).`,
     )
   }
   if (/EADDRNOTAVAIL|EACCES.*listen|listen EACCES|ENOTFOUND|Name resolution failed/i.test(error.message)) {
-    return new StartError(`The address ${address} cannot be listened on (${error.message}). Give another with --grpc HOST:PORT.`)
+    return new StartError(`The address ${address} cannot be listened on (${error.message}). Give another with ${flag} HOST:PORT.`)
   }
   if (
     code === 'ENOENT' ||

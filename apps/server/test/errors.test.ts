@@ -30,7 +30,12 @@ async function serverThat(getHealth: (request: GetHealthRequest, call: Call) => 
   const server = await startGrpcServer({
     address: { host: '127.0.0.1', port: 0 },
     payloadLimit: 1024,
-    services: [{ definition: ClusterServiceDefinition, implementation: { getHealth, listWorkers: () => ({ workers: [] }) } }],
+    services: [
+      {
+        definition: ClusterServiceDefinition,
+        implementation: { getHealth, listWorkers: () => ({ workers: [] }), async *watchHealth() {} },
+      },
+    ],
     health: { problem: async () => '', stop: () => {} },
     clock: systemClock,
     keyring,

@@ -39,8 +39,9 @@ describe('millrace serve', () => {
   it('prints one line of JSON when it is ready, serves, and stops on SIGTERM', async () => {
     const data = await temporaryFolder()
     const server = await spawnMillrace([...serveArgs, '--data', data])
-    const { grpc, key } = JSON.parse(await server.firstLine())
+    const { grpc, http, key } = JSON.parse(await server.firstLine())
     expect(grpc).toMatch(/^127\.0\.0\.1:\d+$/)
+    expect(await (await fetch(`http://${http}/healthz`)).json()).toEqual({ status: 'ok' })
     expect(key).toMatch(/^mr_[0-9A-Za-z]{43}$/)
     const client = connectTo({ grpc }, key)
     const { taskId } = await client.tasks.submitTask({ task: newTask(), requestId: '' })
@@ -64,7 +65,9 @@ describe('millrace serve', () => {
     server.child.kill('SIGINT')
     const { code, stdout } = await server.ended
     expect(code).toBe(0)
-    expect(stdout).toMatch(/Millrace \d+\.\d+\.\d+\n\n {2}gRPC +127\.0\.0\.1:\d+\n {2}data +\S+\n {2}key +mr_\w+/)
+    expect(stdout).toMatch(
+      /Millrace \d+\.\d+\.\d+\n\n {2}gRPC +127\.0\.0\.1:\d+\n {2}HTTP +http:\/\/127\.0\.0\.1:\d+\n {2}data +\S+\n {2}key +mr_\w+/,
+    )
     expect(stdout).toMatch(/export MILLRACE_ENDPOINT=127\.0\.0\.1:\d+ MILLRACE_API_KEY=mr_/)
   })
 
@@ -73,6 +76,19 @@ describe('millrace serve', () => {
     await server.firstLine()
     server.child.kill('SIGTERM')
     expect((await server.ended).stdout).toContain('There is no API key yet')
+  })
+
+  it('says which address is in use, and closes what it had opened', async () => {
+    const { server } = await startTestServer()
+    const start = startServer({ data: await temporaryFolder(), grpc: '127.0.0.1:0', http: server.http!, logLevel: 'silent' })
+    await expect(start).rejects.toThrow(
+      `The address ${server.http} is in use. Stop the other program, or give another with --http HOST:PORT`,
+    )
+  })
+
+  it('serves no HTTP when that is off', async () => {
+    const { server } = await startTestServer({ http: 'off' })
+    expect(server.http).toBeUndefined()
   })
 
   it('ends at once on a second signal', async () => {

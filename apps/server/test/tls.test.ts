@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { request } from 'node:https'
 import { fileURLToPath } from 'node:url'
 import { grpcDefinition } from '@millrace/protocol/grpc'
 import { ChannelCredentials, createChannel, createClient } from 'nice-grpc'
@@ -27,4 +28,16 @@ it('serves mutual TLS, and nothing to those without a certificate', async () => 
   const known = ChannelCredentials.createSsl(file('ca.pem'), file('client.key'), file('client.pem'))
   expect(await check(server.grpc, known)).toEqual({ status: 1 })
   await expect(check(server.grpc, ChannelCredentials.createSsl(file('ca.pem')))).rejects.toMatchObject({ code: 14 })
+})
+
+it('serves HTTPS with the same files', async () => {
+  const { server } = await startTestServer({ ...tls, tlsClientCa: path('ca.pem') })
+  const get = (options: object) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      request(`https://${server.http}/healthz`, { ...options, ca: file('ca.pem') }, (response) => resolve(response.resume().statusCode))
+        .on('error', reject)
+        .end()
+    })
+  expect(await get({ cert: file('client.pem'), key: file('client.key') })).toBe(200)
+  await expect(get({})).rejects.toThrow()
 })

@@ -39,6 +39,8 @@ export interface ServerOptions {
 export interface ServerProcess extends AsyncDisposable {
   /** `127.0.0.1:port` */
   readonly endpoint: string
+  /** Where HTTP is served, `host:port`; the same after a restart. */
+  readonly http: string
   readonly data: string
   readonly key: string
   /** The process now; another one after a restart. */
@@ -77,7 +79,9 @@ export class ServerDidNotStart extends Error {
 export async function startServer(options: ServerOptions = {}): Promise<ServerProcess> {
   const { data = temporaryFolder(), port = await freePort(), flags = [], env = {}, via = [] } = options
   const endpoint = `127.0.0.1:${port}`
-  const command = [...via, ...millraceCommand, 'serve', '--json', '--grpc', endpoint, '--data', data, ...flags] as [string, ...string[]]
+  const http = `127.0.0.1:${await freePort()}`
+  const serve = ['serve', '--json', '--grpc', endpoint, '--http', http, '--data', data, ...flags]
+  const command = [...via, ...millraceCommand, ...serve] as [string, ...string[]]
   let log = ''
 
   const launch = async () => {
@@ -109,6 +113,7 @@ export async function startServer(options: ServerOptions = {}): Promise<ServerPr
   const killNow = () => kill(life.child)
   return {
     endpoint,
+    http,
     data,
     key: rootKey,
     get child() {

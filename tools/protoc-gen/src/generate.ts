@@ -62,7 +62,8 @@ class FileWriter {
   }
 
   text(): string {
-    const lines = [header(this.#file.proto.name), "import type { EnumShape, HttpRoute, Shape } from '../../http/shape.ts'"]
+    const types = ['EnumShape', 'HttpRoute', 'Shape'].filter((name) => this.#body.some((line) => new RegExp(`: ${name}\\b`).test(line)))
+    const lines = [header(this.#file.proto.name), `import type { ${types.join(', ')} } from '../../http/shape.ts'`]
     for (const module of [...this.#types].sort()) lines.push(`import type * as ${aliasOf(module)} from '../${module}.ts'`)
     for (const [module, names] of [...this.#shapes].sort()) lines.push(`import { ${[...names].sort().join(', ')} } from './${module}.ts'`)
     return [...lines, '', ...this.#body].join('\n')
@@ -93,7 +94,9 @@ function indexText(modules: readonly string[], methods: readonly DescMethod[], o
   return [
     header('every service'),
     "import type { HttpBinding } from '../../http/shape.ts'",
-    ...modules.map((module) => `import * as ${module} from './${module}.ts'`),
+    ...modules
+      .filter((module) => entries.some((entry) => entry.startsWith(`[${module}.`)))
+      .map((module) => `import * as ${module} from './${module}.ts'`),
     '',
     ...modules.map((module) => `export * from './${module}.ts'`),
     '',

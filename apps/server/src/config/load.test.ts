@@ -28,6 +28,8 @@ describe('settings', () => {
       data: './.millrace',
       store: 'sqlite:',
       grpc: { host: '127.0.0.1', port: 50051 },
+      http: { host: '127.0.0.1', port: 50080 },
+      httpOrigins: ['*'],
       payloadLimit: 4 * 1024 * 1024,
       queueDepth: 10_000_000,
       retentionCompleted: 24 * 3_600_000,

@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { nearest } from '../suggest.ts'
 import { flagOf, type ServerConfig, type ServerSettings, type Setting, type SettingName, settings, variableOf } from './settings.ts'
+import type { Address } from './values.ts'
 
 /** The settings are wrong: the message has one line for each, saying which, from where, and what is allowed. */
 export class ConfigError extends Error {
@@ -98,6 +99,8 @@ function compile(given: ReadonlyMap<SettingName, Given>): ServerConfig {
       problems.push(`${place}: ${(error as Error).message}`)
     }
   }
+  // Who asks for a free port runs several servers, or cannot know which ports are taken.
+  if ((config.grpc as Address | undefined)?.port === 0 && !given.has('http')) config.http = { host: '127.0.0.1', port: 0 }
   const place = (name: SettingName) => given.get(name)?.place
   if (config.tlsCert && !config.tlsKey)
     problems.push(`${place('tlsCert')}: needs the certificate's private key too; set ${flagOf('tlsKey')}`)

@@ -1,4 +1,4 @@
-import { address, choice, count, duration, type Read, secret, size, storeUrl, text, toggle } from './values.ts'
+import { address, addressOrOff, choice, count, duration, originList, type Read, secret, size, storeUrl, text, toggle } from './values.ts'
 
 const minute = 60_000
 const day = 24 * 60 * minute
@@ -38,6 +38,20 @@ export const settings = {
     default: '127.0.0.1:50051',
     placeholder: 'HOST:PORT',
     help: 'Where gRPC is served. Port 0 picks a free one; 0.0.0.0 serves every network.',
+  },
+  /** Where HTTP is served. */
+  http: {
+    read: addressOrOff,
+    default: '127.0.0.1:50080',
+    placeholder: 'HOST:PORT',
+    help: 'Where HTTP is served: REST, live events, the API description, health and metrics. off turns it off. Without it, and with port 0 for gRPC, a free port.',
+  },
+  /** Origins whose pages may call over HTTP. */
+  httpOrigins: {
+    read: originList,
+    default: '*',
+    placeholder: 'ORIGINS',
+    help: 'Origins whose pages may call over HTTP, with commas: https://app.example.com. * is any: calls carry their key in a header and no cookie, so a page without a key gains nothing. none is none.',
   },
   /** Largest payload or result, in bytes. */
   payloadLimit: {
@@ -121,7 +135,11 @@ export const settings = {
   /** Makes a ready key and prints it. */
   dev: { read: toggle, default: false, help: 'For development: makes a ready key, valid for 7 days, and prints it. Turns nothing off.' },
   /** Prints one line of JSON when ready. */
-  json: { read: toggle, default: false, help: 'Prints one line of JSON when ready, {"grpc":"host:port","key":…}, instead of the banner.' },
+  json: {
+    read: toggle,
+    default: false,
+    help: 'Prints one line of JSON when ready, {"grpc":"host:port","http":"host:port","key":…}, instead of the banner.',
+  },
 } as const satisfies Record<string, Setting>
 
 /** The name of a setting. */

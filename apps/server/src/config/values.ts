@@ -91,6 +91,26 @@ export const address: Read<Address> = (input) => {
   return { host: (match[1] ?? match[2])!, port }
 }
 
+/** {@link address}, or `off`. */
+export const addressOrOff: Read<Address | 'off'> = (input) => {
+  if (input === 'off') return input
+  try {
+    return address(input)
+  } catch (error) {
+    throw new Error(`${(error as Error).message}; off turns it off`)
+  }
+}
+
+/** Origins of pages as browsers name them, with commas between them; `*` stands for any, `none` for none. Yields a list. */
+export const originList: Read<readonly string[]> = (input) => {
+  const origins = Array.isArray(input) ? input.map(String) : String(input) === 'none' ? [] : String(input).split(/ *, */)
+  for (const origin of origins) {
+    if (origin === '*' || URL.parse(origin)?.origin === origin) continue
+    throw new Error(`${show(origin)} is not an origin; give for example https://app.example.com, several with commas, * for any or none`)
+  }
+  return origins
+}
+
 /** `host:port`, with brackets around an IPv6 address. */
 export function formatAddress({ host, port }: Address): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`

@@ -106,8 +106,9 @@ function problemOf({ kind, names }: Field, value: unknown): string | undefined {
 }
 
 function checkInteger(value: unknown, min: number, max: number): string | undefined {
-  if (typeof value !== 'number' && !isNumeral(value)) return notANumber(value)
-  const number = Number(value)
+  // An object may stand for a number that is too large to be one.
+  if (typeof value !== 'number' && !isObject(value) && !isNumeral(value)) return notANumber(value)
+  const number = isObject(value) ? Number.NaN : Number(value)
   return Number.isInteger(number) && number >= min && number <= max ? undefined : `is not a whole number from ${min} to ${max}`
 }
 

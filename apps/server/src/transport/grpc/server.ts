@@ -7,21 +7,12 @@ import type { Clock } from '../../clock.ts'
 import type { Address } from '../../config/values.ts'
 import type { Health } from '../../services/health.ts'
 import { methodsOf, type Service } from '../service.ts'
+import type { TlsFiles } from '../tls.ts'
 import { createHealthService } from './health.ts'
 import { tolerant } from './malformed.ts'
 import { type GuardedContext, type GuardOptions, guard } from './middleware/guard.ts'
 import { channelOptions } from './options.ts'
 import { createReflection } from './reflection.ts'
-
-/** Files of TLS. */
-export interface TlsFiles {
-  /** Certificate chain of the server, PEM. */
-  readonly cert: string
-  /** Its private key, PEM. */
-  readonly key: string
-  /** Certificate authorities of clients, PEM; clients must have a certificate then. */
-  readonly clientCa?: string
-}
 
 /** What a gRPC server is made of. */
 export interface GrpcServerOptions extends Omit<GuardOptions, 'scopes'> {
