@@ -1,5 +1,6 @@
 // What a transport and a runtime such as the worker are built with.
 export { Outage } from './calls/outage.ts'
+export { ClientBase } from './client-base.ts'
 export { type Clock, systemClock } from './clock.ts'
 export { type Credentials, createCredentials } from './credentials.ts'
 export { toMs } from './durations.ts'

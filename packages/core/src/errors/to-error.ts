@@ -60,6 +60,11 @@ export function errorFromItem({ reason, message, fields, retryAfterMs, quota }: 
 
 const placeInBatch = /^\w+\[\d+\]\./
 
+/** Why an item of a batch was refused, when it was. */
+export function refusalOf({ error }: { readonly error: ItemError | undefined }): MillraceError | undefined {
+  return error && errorFromItem(error)
+}
+
 /** Whatever was thrown, as a `MillraceError`. The one place where caught values become errors. */
 export function errorFrom(thrown: unknown): MillraceError {
   if (thrown instanceof MillraceError) return thrown

@@ -1,6 +1,7 @@
 import type * as wire from '@millrace/protocol'
 import { Outage } from '../calls/outage.ts'
 import type { Clock } from '../clock.ts'
+import type { ClientContext } from '../context.ts'
 import type { MillraceError } from '../errors/errors.ts'
 import { notFound } from '../errors/to-error.ts'
 import type { CompiledOptions } from '../options.ts'
@@ -30,6 +31,11 @@ interface Entry extends FollowedTask {
   revision: number
   last: wire.TaskUpdate | undefined
   readonly listeners: Set<FollowListener>
+}
+
+/** Makes the follower of a client's tasks. */
+export function createFollower({ transport, options, clock }: ClientContext): TaskFollower {
+  return new TaskFollower(transport, options, clock)
 }
 
 /** Follows tasks for everybody in this client over as few streams as the transport allows. */

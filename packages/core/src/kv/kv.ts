@@ -7,6 +7,7 @@ import { createRequestId } from '../ids.ts'
 import type { CallOptions } from '../options.ts'
 import { createList, type List } from '../page.ts'
 import { itemOverhead, toInt, toText } from '../wire.ts'
+import { createKvReader, createKvWriter } from './coalescers.ts'
 import { fromChange, fromEntry, fromStore, toDelete, toIncrement, toSet, toWhole } from './convert.ts'
 import type {
   DeleteOptions,
@@ -62,7 +63,7 @@ export class Kv<T = unknown> {
   async entry(key: string, call?: CallOptions): Promise<KvEntry<T> | undefined> {
     const { timeoutMs, signal } = compileCall(this.#context.options, call)
     const text = toText('key', key)
-    const entry = await this.#context.kvReader.add(this.name, text, text.length + itemOverhead, timeoutMs, signal)
+    const entry = await this.#context.shared(createKvReader).add(this.name, text, text.length + itemOverhead, timeoutMs, signal)
     return entry && fromEntry<T>(entry)
   }
 
@@ -174,7 +175,7 @@ export class Kv<T = unknown> {
   #write(write: wire.EntryWrite, call: CallOptions | undefined): Promise<wire.EntryWriteResult> {
     const { timeoutMs, signal } = compileCall(this.#context.options, call)
     const bytes = write.action?.$case === 'set' ? write.action.value.value.length : 0
-    return this.#context.kvWriter.add(this.name, write, bytes + write.key.length + itemOverhead, timeoutMs, signal)
+    return this.#context.shared(createKvWriter).add(this.name, write, bytes + write.key.length + itemOverhead, timeoutMs, signal)
   }
 
   #list<R>(options: ListKeysOptions & CallOptions, withValues: boolean, convert: (entry: wire.Entry) => R): List<R> {

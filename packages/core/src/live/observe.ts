@@ -1,7 +1,7 @@
 import type * as wire from '@millrace/protocol'
+import type { ClientBase } from '../client-base.ts'
 import { type ClusterHealth, fromHealth } from '../cluster.ts'
 import { InternalError } from '../errors/errors.ts'
-import type { MillraceBase } from '../millrace-base.ts'
 import type { QueueStats } from '../queues/types.ts'
 import { fromTask, fromTaskUpdate, toTaskFilter } from '../tasks/convert.ts'
 import type { ListTasksOptions, TaskInfo, TaskUpdate } from '../tasks/types.ts'
@@ -29,7 +29,7 @@ export interface LiveTasks<R = unknown> {
  *
  * @typeParam R - what its result is.
  */
-export function observeTask<R = unknown>(client: MillraceBase, taskId: string): Observer<TaskUpdate<R>> {
+export function observeTask<R = unknown>(client: ClientBase, taskId: string): Observer<TaskUpdate<R>> {
   const id = toText('taskId', taskId)
   return createObserver(client, `task ${id}`, (context) => taskSource(context, id, (update) => fromTaskUpdate<R>(update)))
 }
@@ -39,7 +39,7 @@ export function observeTask<R = unknown>(client: MillraceBase, taskId: string): 
  *
  * @typeParam R - what their results are.
  */
-export function observeTasks<R = unknown>(client: MillraceBase, options: LiveTasksOptions = {}): Observer<LiveTasks<R>> {
+export function observeTasks<R = unknown>(client: ClientBase, options: LiveTasksOptions = {}): Observer<LiveTasks<R>> {
   const filter = toTaskFilter(options)
   const request = { ...filter, labels: sorted(filter.labels), limit: toInt('limit', options.limit) }
   return createObserver(client, `tasks ${JSON.stringify(request)}`, (context) => {
@@ -56,7 +56,7 @@ export function observeTasks<R = unknown>(client: MillraceBase, options: LiveTas
 }
 
 /** The counts of a queue. `oldestAgeMs` is that of the moment of the last change. */
-export function observeQueueStats(client: MillraceBase, queue: string): Observer<QueueStats> {
+export function observeQueueStats(client: ClientBase, queue: string): Observer<QueueStats> {
   const name = toText('queue', queue)
   return createObserver(client, `stats ${name}`, (context) =>
     streamSource(context, 'QueueService/WatchQueueStats', { queue: name }, ({ stats }) => {
@@ -68,7 +68,7 @@ export function observeQueueStats(client: MillraceBase, queue: string): Observer
 }
 
 /** The health of the servers and the depth of the queues. */
-export function observeClusterHealth(client: MillraceBase): Observer<ClusterHealth> {
+export function observeClusterHealth(client: ClientBase): Observer<ClusterHealth> {
   return createObserver(client, 'health', (context) =>
     streamSource(context, 'ClusterService/WatchHealth', {}, ({ health }) => {
       if (!health) throw new InternalError(missingField('the health'))

@@ -1,6 +1,6 @@
+import { type ClientBase, contextOf } from '../client-base.ts'
 import type { ClientContext } from '../context.ts'
 import type { MillraceError } from '../errors/errors.ts'
-import { contextOf, type MillraceBase } from '../millrace-base.ts'
 import { idle, Subject } from './subject.ts'
 import type { Observer, Source } from './types.ts'
 
@@ -44,7 +44,7 @@ const registries = new WeakMap<ClientContext, Registry>()
  * @param key - names the thing: observers with the same name share one subscription.
  * @param createSource - makes what looks at it; called when it is looked at first.
  */
-export function createObserver<T>(client: MillraceBase, key: string, createSource: (context: ClientContext) => Source<T>): Observer<T> {
+export function createObserver<T>(client: ClientBase, key: string, createSource: (context: ClientContext) => Source<T>): Observer<T> {
   const context = contextOf(client)
   let registry = registries.get(context)
   if (!registry) {

@@ -4,6 +4,7 @@ import { sleep } from '../calls/sleep.ts'
 import type { ClientContext } from '../context.ts'
 import { UnavailableError } from '../errors/errors.ts'
 import { errorFrom } from '../errors/to-error.ts'
+import { createFollower } from '../follow/task-follower.ts'
 import type { RequestOf, ResponseOf, ServerStreamMethod } from '../transport.ts'
 import { isTerminalState } from '../wire.ts'
 import type { Sink, Source } from './types.ts'
@@ -59,7 +60,7 @@ async function follow<P extends ServerStreamMethod>(
 /** Looks at a task, over the streams that everybody in this client shares. */
 export function taskSource<T>(context: ClientContext, taskId: string, read: (update: wire.TaskUpdate) => T): Source<T> {
   return (sink) =>
-    context.follower.follow(taskId, {
+    context.shared(createFollower).follow(taskId, {
       terminalOnly: false,
       patient: true,
       interrupted: sink.interrupted,

@@ -1,8 +1,9 @@
+import { type ClientBase, contextOf } from '../client-base.ts'
 import type { ClientContext } from '../context.ts'
 import { ConflictError, type MillraceError } from '../errors/errors.ts'
 import { errorFrom } from '../errors/to-error.ts'
 import type { JobError, JobStatus } from '../job-types.ts'
-import { contextOf, type MillraceBase } from '../millrace-base.ts'
+import type { Tasks } from '../tasks/tasks.ts'
 import type { CancelOptions, SubmitTaskOptions, TaskHandle, TaskUpdate } from '../tasks/types.ts'
 import { observeTask } from './observe.ts'
 import { idle } from './subject.ts'
@@ -37,7 +38,7 @@ const quiet: Call = { submitting: false, error: undefined }
 
 /** Submits a task and looks at it: what a form and its progress bar need. One task at a time; a new one takes the place of the last. */
 export class TaskRun<R = unknown> {
-  readonly #client: MillraceBase
+  readonly #client: ClientBase & { readonly tasks: Tasks }
   readonly #context: ClientContext
   readonly #listeners = new Set<() => void>()
   #observer: Observer<TaskUpdate<R>> | undefined
@@ -48,7 +49,7 @@ export class TaskRun<R = unknown> {
   #cancelAbort: () => void = () => undefined
   #shown: { readonly live: LiveSnapshot<TaskUpdate<R>>; readonly call: Call; readonly snapshot: TaskRunSnapshot<R> } | undefined
 
-  constructor(client: MillraceBase) {
+  constructor(client: ClientBase & { readonly tasks: Tasks }) {
     this.#client = client
     this.#context = contextOf(client)
   }

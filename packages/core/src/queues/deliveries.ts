@@ -5,6 +5,7 @@ import type { ClientContext } from '../context.ts'
 import { AbortError, UnavailableError } from '../errors/errors.ts'
 import { errorFrom } from '../errors/to-error.ts'
 import { itemOverhead } from '../wire.ts'
+import { createSettler } from './coalescers.ts'
 import { ReceivedJob } from './received-job.ts'
 
 /**
@@ -87,9 +88,12 @@ export class Deliveries<T> implements AsyncIterableIterator<ReceivedJob<T>, unde
     const { logger, timeoutMs } = this.#context.options
     for (const { jobId, leaseToken } of jobs) {
       const settlement: wire.Settlement = { jobId, leaseToken, action: { $case: 'release', value: {} } }
-      this.#context.settler.add('', settlement, itemOverhead, timeoutMs, undefined).catch((error: Error) => {
-        logger.debug(`Job ${jobId} could not be given back; it runs again when its lease ends`, { error: error.message })
-      })
+      this.#context
+        .shared(createSettler)
+        .add('', settlement, itemOverhead, timeoutMs, undefined)
+        .catch((error: Error) => {
+          logger.debug(`Job ${jobId} could not be given back; it runs again when its lease ends`, { error: error.message })
+        })
     }
   }
 }

@@ -6,6 +6,7 @@ import { createRequestId } from '../ids.ts'
 import type { QueueRetryPolicy, RetryPolicy } from '../job-types.ts'
 import type { CallOptions } from '../options.ts'
 import { itemOverhead, toInt, toRetryPolicy, toText } from '../wire.ts'
+import { createEnqueuer } from './coalescers.ts'
 import { fromJobInfo, fromQueue, toNewJob } from './convert.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { Deliveries } from './deliveries.ts'
@@ -52,7 +53,7 @@ export class Queue<T = unknown> {
   async enqueue(payload: T, options: EnqueueOptions = noOptions, call?: CallOptions): Promise<EnqueueResult> {
     const { timeoutMs, signal } = compileCall(this.#context.options, call)
     const job = toNewJob(payload, options)
-    return this.#context.enqueuer.add(this.name, job, job.payload.length + itemOverhead, timeoutMs, signal)
+    return this.#context.shared(createEnqueuer).add(this.name, job, job.payload.length + itemOverhead, timeoutMs, signal)
   }
 
   /**

@@ -4,6 +4,7 @@ import { type Duration, toMs } from '../durations.ts'
 import type { CallOptions } from '../options.ts'
 import { decodePayload, encodePayload } from '../payload.ts'
 import { itemOverhead, toJobError } from '../wire.ts'
+import { createSettler } from './coalescers.ts'
 import type { FailOptions } from './types.ts'
 
 /** A job under a lease: this caller's until `leaseExpiresAt`. Settle it with `complete` or `fail`; `renew` in time when the work takes longer. */
@@ -112,6 +113,6 @@ export class ReceivedJob<T = unknown> {
   #settle(action: wire.Settlement['action'], bytes: number, call: CallOptions | undefined): Promise<Date | undefined> {
     const { timeoutMs, signal } = compileCall(this.#context.options, call)
     const settlement = { jobId: this.#job.jobId, leaseToken: this.#job.leaseToken, action }
-    return this.#context.settler.add('', settlement, bytes + itemOverhead, timeoutMs, signal)
+    return this.#context.shared(createSettler).add('', settlement, bytes + itemOverhead, timeoutMs, signal)
   }
 }

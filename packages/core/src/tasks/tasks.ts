@@ -2,12 +2,14 @@ import type * as wire from '@millrace/protocol'
 import { type ClientContext, compileCall } from '../context.ts'
 import { InternalError, invalid } from '../errors/errors.ts'
 import { errorFromItem, notFound } from '../errors/to-error.ts'
+import { createFollower } from '../follow/task-follower.ts'
 import { createRequestId } from '../ids.ts'
 import type { CallOptions } from '../options.ts'
 import { createList, type List } from '../page.ts'
 import { itemOverhead, missingField, toInt, toText } from '../wire.ts'
 import { fromTask, fromTaskState, toNewTask, toTaskFilter } from './convert.ts'
 import { createLogList, tailLogs } from './logs.ts'
+import { createSubmitter } from './submitter.ts'
 import { SubmittedTask } from './task-handle.ts'
 import { TaskWatch } from './task-watch.ts'
 import type {
@@ -49,7 +51,7 @@ export class Tasks {
     const { timeoutMs, signal } = compileCall(this.#context.options, call)
     const message = toNewTask(task)
     const bytes = message.payload.length + itemOverhead
-    return new SubmittedTask<R>(this, await this.#context.submitter.add(message.queue, message, bytes, timeoutMs, signal))
+    return new SubmittedTask<R>(this, await this.#context.shared(createSubmitter).add(message.queue, message, bytes, timeoutMs, signal))
   }
 
   /**
@@ -98,7 +100,7 @@ export class Tasks {
 
   /** Follows a task: iterate what it returns, or listen with `on`. Makes no call before one of the two. */
   watch<R = unknown>(taskId: string, options: WatchOptions = {}): TaskWatch<R> {
-    return new TaskWatch<R>(this.#context.follower, taskId, options.signal)
+    return new TaskWatch<R>(this.#context.shared(createFollower), taskId, options.signal)
   }
 
   /** How far many tasks are, by id. Ids that name no task are left out. */

@@ -4,6 +4,7 @@ import type { ClientContext } from '../context.ts'
 import { toMs } from '../durations.ts'
 import { AbortError, type MillraceError, TaskFailedError, TaskTimeoutError } from '../errors/errors.ts'
 import { errorFrom, notFound } from '../errors/to-error.ts'
+import { createFollower } from '../follow/task-follower.ts'
 import { fromTaskState } from './convert.ts'
 import type { TaskStatus, WaitBatchOptions, WaitOptions } from './types.ts'
 
@@ -16,6 +17,7 @@ export function waitForTask<R>(context: ClientContext, taskId: string, options: 
 /** Waits for the ends of several tasks over the shared stream of updates; one timer and one listener on the signal for all. */
 export function waitForTasks<R>(context: ClientContext, taskIds: readonly string[], options: WaitBatchOptions): Promise<TaskStatus<R>[]> {
   const { signal, failFast } = options
+  const follower = context.shared(createFollower)
   const timeoutMs = options.timeout === undefined ? undefined : toMs('timeout', options.timeout)
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(new AbortError(signal.reason))
@@ -47,11 +49,11 @@ export function waitForTasks<R>(context: ClientContext, taskIds: readonly string
         ? undefined
         : context.clock.timer(timeoutMs, () => {
             const [taskId = ''] = open.keys()
-            finish(new TaskTimeoutError(taskId, timeoutMs, { cause: context.follower.lastError }))
+            finish(new TaskTimeoutError(taskId, timeoutMs, { cause: follower.lastError }))
           })
     signal?.addEventListener('abort', onAbort, { once: true })
     const listener = { terminalOnly: true, patient: timeoutMs !== undefined, update: onUpdate, fail: finish }
-    for (const taskId of new Set(taskIds)) open.set(taskId, context.follower.follow(taskId, listener))
+    for (const taskId of new Set(taskIds)) open.set(taskId, follower.follow(taskId, listener))
     if (open.size === 0) finish()
   })
 }
