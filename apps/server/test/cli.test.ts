@@ -224,6 +224,15 @@ describe('health and version', () => {
     expect((await run(['--version'])).stdout).toBe(`${version}\n`)
   })
 
+  it('tell a probe without a key whether the server works, and no more', async () => {
+    const { server } = await startTestServer()
+    const without = ['health', '--endpoint', server.grpc]
+    expect(await run(without)).toMatchObject({ code: 0, stdout: 'status  healthy\n', stderr: '' })
+    expect((await run([...without, '--json'])).json()).toEqual([{ healthy: true }])
+    await server.stop()
+    expect(await run(without)).toMatchObject({ code: 1, stdout: '' })
+  })
+
   it('say that nobody answers', async () => {
     const { code, stderr } = await run(['health', '--endpoint', '127.0.0.1:1', '--key', 'k'])
     expect(code).toBe(1)

@@ -1,4 +1,6 @@
 export { freePort } from './free-port.ts'
+export { nginxVersion, startNginx } from './nginx.ts'
+export { type PgBouncer, pgBouncerVersion, startPgBouncer } from './pgbouncer.ts'
 export { type Postgres, type PostgresOptions, postgresVersion, startPostgres } from './postgres.ts'
 export { type Redis, type RedisOptions, redisVersion, startRedis } from './redis.ts'
 export { type ServiceProcess, type ServiceProcessOptions, startServiceProcess } from './service-process.ts'

@@ -60,8 +60,8 @@ export function postgresVersion(): string {
   return /(\d+(\.\d+)*)/.exec(stdout)?.[1] ?? stdout.trim()
 }
 
-/** Postgres refuses to run as root: then the path is given to the user that Debian's package made for it; returns how to run as that one. */
-function asOwner(path: string): readonly string[] {
+/** Postgres and PgBouncer refuse to run as root: then the path is given to the user that Debian's package made for it; returns how to run as that one. */
+export function asOwner(path: string): readonly string[] {
   if (process.getuid?.() !== 0) return []
   const id = (flag: string) => Number(spawnSync('id', [flag, 'postgres'], { encoding: 'utf8' }).stdout)
   const uid = id('-u')

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { checkTypes } from './consumer.ts'
 import { exec } from './exec.ts'
+import { checkImage } from './image.ts'
 import { type PackedPackage, packAll } from './packages.ts'
 import { forOldNode, type Installation, readQuickStart, runQuickStart } from './quick-start.ts'
 import { checkTarball } from './tarball.ts'
@@ -70,6 +71,7 @@ async function installOldNode(): Promise<string> {
 }
 
 async function main(): Promise<void> {
+  await check('the image: the commands of the Dockerfile, and its health check', () => checkImage(root, work))
   const packed = await check('pack', () => packAll(root, work))
   const oldPath = await check(`install Node ${oldNode}`, installOldNode)
   if (!packed || !oldPath) return

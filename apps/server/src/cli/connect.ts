@@ -9,6 +9,7 @@ import {
 } from '@millrace/protocol'
 import { decodeErrorDetails, grpcDefinition, statusDetailsTrailer } from '@millrace/protocol/grpc'
 import { ChannelCredentials, ClientError, type ClientMiddleware, createChannel, createClientFactory, Metadata } from 'nice-grpc'
+import { HealthDefinition } from 'nice-grpc-server-health'
 import { CallError, type Invocation, UsageError } from './command.ts'
 
 /** Largest answer taken, in bytes. */
@@ -21,11 +22,24 @@ const mostBytes = 64 * 1024 * 1024
  * @throws {@link UsageError} when there is no key.
  */
 export function connect({ flags, env }: Pick<Invocation, 'flags' | 'env'>) {
+  if (!keyOf({ flags, env })) throw new UsageError('There is no API key: give --key KEY, or set MILLRACE_API_KEY')
+  return connectAnyway({ flags, env })
+}
+
+/** The key that the flags or the environment give. */
+export function keyOf({ flags, env }: Pick<Invocation, 'flags' | 'env'>): string | undefined {
+  return (flags.key as string | undefined) ?? env.MILLRACE_API_KEY
+}
+
+/** Connects, if need be without a key: for what servers tell everybody. */
+export function connectAnyway({ flags, env }: Pick<Invocation, 'flags' | 'env'>) {
   const given = (flag: string, variable: string) => (flags[flag] as string | undefined) ?? env[variable]
   const endpoint = given('endpoint', 'MILLRACE_ENDPOINT') || 'localhost:50051'
-  const key = given('key', 'MILLRACE_API_KEY')
-  if (!key) throw new UsageError('There is no API key: give --key KEY, or set MILLRACE_API_KEY')
-  const metadata = Metadata({ 'x-api-key': key, 'millrace-namespace': given('namespace', 'MILLRACE_NAMESPACE') || 'default' })
+  const key = keyOf({ flags, env })
+  const metadata = Metadata({
+    ...(key && { 'x-api-key': key }),
+    'millrace-namespace': given('namespace', 'MILLRACE_NAMESPACE') || 'default',
+  })
   const channel = createChannel(endpoint, endpoint.startsWith('https://') ? tlsCredentials(flags) : ChannelCredentials.createInsecure(), {
     'grpc.max_receive_message_length': mostBytes,
     'grpc.enable_channelz': 0,
@@ -38,6 +52,7 @@ export function connect({ flags, env }: Pick<Invocation, 'flags' | 'env'>) {
     cluster: factory.create(grpcDefinition(ClusterServiceDefinition), channel),
     kv: factory.create(grpcDefinition(KvServiceDefinition), channel),
     keys: factory.create(grpcDefinition(KeyServiceDefinition), channel),
+    probe: factory.create(grpcDefinition(HealthDefinition), channel),
     [Symbol.dispose]: () => channel.close(),
   }
 }

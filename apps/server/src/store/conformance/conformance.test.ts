@@ -1,12 +1,12 @@
 import { readdirSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { postgresStores } from '../postgres/test-store.ts'
+import { pooledPostgresStores, postgresStores } from '../postgres/test-store.ts'
 import { sqliteStores } from '../sqlite/test-store.ts'
 import { storeConformance } from './index.ts'
 
 const factories = { postgres: await postgresStores(), sqlite: sqliteStores }
 
-storeConformance(factories)
+storeConformance({ ...factories, pgbouncer: await pooledPostgresStores() })
 
 // What the adapters share.
 const shared = ['conformance', 'flow']

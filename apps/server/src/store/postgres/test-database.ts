@@ -6,6 +6,8 @@ import { afterAll, beforeEach } from 'vitest'
 export interface TestServer extends AsyncDisposable {
   /** Why there is none. */
   readonly missing?: string
+  /** It is that of the environment, not one of our own. */
+  readonly given?: boolean
   /** Makes an empty database. */
   create(): Promise<TestDatabase>
 }
@@ -54,6 +56,7 @@ async function startTestServer(): Promise<TestServer> {
   const made: string[] = []
   const free: string[] = []
   return {
+    given: given !== undefined,
     async create() {
       const name = free.pop() ?? `millrace_test_${process.pid}_${made.length + 1}`
       if (!made.includes(name)) {
