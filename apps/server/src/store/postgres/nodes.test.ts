@@ -138,6 +138,8 @@ describe('what one node does', () => {
     const many = Array.from({ length: 25_000 }, () => t.job({ runAt: t.now + 1000 }))
     await t.nodes[0]!.store.jobs.enqueue({ ...request, jobs: many })
     await expect.poll(() => t.nodes[1]!.missed, soon).toBe(1)
+    // When the first of them is due.
+    await expect.poll(() => t.nodes[1]!.changes, soon).toHaveLength(1)
     t.now += 1000
     t.nodes[1]!.changes.length = 0
     expect(await t.nodes[0]!.store.jobs.promoteDue(t.now, 25_000)).toBe(25_000)
