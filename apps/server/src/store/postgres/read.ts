@@ -1,12 +1,16 @@
 import type { JobFilter, JobRecord, LogEntry, Page, Scope, Seq } from '../ports.ts'
 import { numbers, storable, texts } from './arrays.ts'
 import type { Database, Statement, Value } from './database.ts'
+import { keyOf } from './lanes.ts'
+import { type Pending, Pipeline } from './pipeline.ts'
 import { completedRead, inNamespace, type JobRow, jobColumns, jobRecord, jobsRead, seen } from './rows.ts'
 
 /** Rows looked at for one page at most; a filter that fits few jobs gives short pages instead of long pauses. */
 const mostScanned = 5000
 /** A page is cut short at this many bytes of payloads or results. */
 const mostBytes = 8 * 1024 * 1024
+/** Jobs read in one statement, about, for callers that ask at the same time: their results are all in memory at once. */
+const mostTogether = 32
 const newest = Number.MAX_SAFE_INTEGER
 
 /** SQL: one job wherever it is, by `tenant` and `seq`. */
@@ -78,12 +82,25 @@ const readLogs: Statement = {
     ) AS g ORDER BY g.line`,
 }
 
+/** Some jobs that one caller asks for. */
+interface Wanted {
+  readonly scope: Scope
+  readonly seqs: readonly Seq[]
+}
+
 /** Reads jobs, as of the latest commit. */
 export class Read {
   readonly #db: Database
+  readonly #pipeline: Pipeline<Wanted, readonly JobRecord[]>
 
   constructor(db: Database) {
     this.#db = db
+    this.#pipeline = new Pipeline({
+      run: (batch) => this.#readTogether(batch),
+      weigh: ({ seqs }) => seqs.length,
+      most: mostTogether,
+      width: 2,
+    })
   }
 
   async get(scope: Scope, seq: Seq, withPayload: boolean): Promise<JobRecord | undefined> {
@@ -91,9 +108,8 @@ export class Read {
     return row && jobRecord(row)
   }
 
-  async getMany(scope: Scope, seqs: readonly Seq[]): Promise<readonly JobRecord[]> {
-    const rows = await this.#db.objects<JobRow>(getMany, [scope.tenant, scope.namespace, numbers(seqs)])
-    return rows.map(jobRecord)
+  getMany(scope: Scope, seqs: readonly Seq[]): Promise<readonly JobRecord[]> {
+    return this.#pipeline.add({ scope, seqs })
   }
 
   async list(scope: Scope, filter: JobFilter, page: { limit: number; before?: Seq }): Promise<Page<JobRecord>> {
@@ -121,6 +137,17 @@ export class Read {
       bytes += size
     }
     return { items: seqs.length > 0 ? await this.getMany(scope, seqs) : [], next: rows[0]?.[2] ?? undefined }
+  }
+
+  async #readTogether(batch: readonly Pending<Wanted, readonly JobRecord[]>[]): Promise<void> {
+    for (const members of Map.groupBy(batch, ({ request }) => keyOf(request.scope, '')).values()) {
+      const { scope } = members[0]!.request
+      const wanted = new Set(members.flatMap(({ request }) => request.seqs))
+      const rows = await this.#db.objects<JobRow>(getMany, [scope.tenant, scope.namespace, numbers([...wanted])])
+      const found = new Map(rows.map((row) => [row.seq, jobRecord(row)]))
+      for (const { request, resolve } of members)
+        resolve(request.seqs.map((seq) => found.get(seq)).filter((record) => record !== undefined))
+    }
   }
 
   /** Failed jobs of all functions of a queue. */
