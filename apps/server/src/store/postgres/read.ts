@@ -140,7 +140,12 @@ export class Read {
   }
 
   async #readTogether(batch: readonly Pending<Wanted, readonly JobRecord[]>[]): Promise<void> {
-    for (const members of Map.groupBy(batch, ({ request }) => keyOf(request.scope, '')).values()) {
+    const byScope = new Map<string, Pending<Wanted, readonly JobRecord[]>[]>()
+    for (const member of batch) {
+      const key = keyOf(member.request.scope, '')
+      byScope.set(key, [...(byScope.get(key) ?? []), member])
+    }
+    for (const members of byScope.values()) {
       const { scope } = members[0]!.request
       const wanted = new Set(members.flatMap(({ request }) => request.seqs))
       const rows = await this.#db.objects<JobRow>(getMany, [scope.tenant, scope.namespace, numbers([...wanted])])
