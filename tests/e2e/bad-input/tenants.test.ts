@@ -1,15 +1,14 @@
 import { Writable } from 'node:stream'
 import * as grpc from '@grpc/grpc-js'
-import { type Logger, Millrace } from '@millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { useServer } from '../harness/fixture.ts'
 import { until } from '../harness/until.ts'
 import { everyRpc, failure, json, type RawClient, rawClient, reader, type ServiceName, streamStatus } from '../raw/raw.ts'
 import { type Attempt, attempts, type Loot } from './every-rpc.ts'
+import { everything, plant, secretWord } from './plant.ts'
 
 const fixture = useServer()
 const namespace = 'default'
-const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 const clients: RawClient[] = []
 afterAll(() => {
   for (const client of clients) client[Symbol.dispose]()
@@ -29,49 +28,16 @@ async function createKey(request: object): Promise<{ secret: string; keyId: stri
   return { secret, keyId: key.keyId }
 }
 
-const everything = ['admin', 'workers', 'tasks:read', 'tasks:write', 'queues:read', 'queues:write', 'kv:read', 'kv:write']
-const queue = 'vault'
-const store = 'safe'
-const secretWord = 'owner-secret'
 let owner: { secret: string; keyId: string }
 let stranger: { secret: string; keyId: string }
 let loot: Loot
-
-interface Leased {
-  readonly jobs: readonly { readonly jobId: string; readonly leaseToken: string }[]
-}
+const queue = 'vault'
+const store = 'safe'
 
 beforeAll(async () => {
   owner = await createKey({ name: 'owner', tenant: 'owner', scopes: everything })
   stranger = await createKey({ name: 'stranger', tenant: 'stranger', scopes: everything })
-  const queues = clientOf('QueueService', owner.secret)
-  const payload = json(secretWord)
-  await queues.call('UpdateQueue', { queue, retryPolicy: { maxAttempts: 9 } })
-  const enqueue = (jobs: object[]) => queues.call<{ results: { jobId: string }[] }>('EnqueueJobs', { queue, jobs })
-  const [dead] = (await enqueue([{ payload, maxAttempts: 1 }])).results
-  const [first] = (await queues.call<Leased>('ReceiveJobs', { queue })).jobs
-  await queues.call('FailJob', { jobId: dead!.jobId, leaseToken: first!.leaseToken, error: { message: secretWord } })
-  await enqueue([{ payload }])
-  const [held] = (await queues.call<Leased>('ReceiveJobs', { queue, leaseMs: 600_000 })).jobs
-  const [waiting] = (await enqueue([{ payload }])).results
-  const task = { queue, function: 'theirs', payload, labels: { word: secretWord } }
-  const { taskId } = await clientOf('TaskService', owner.secret).call<{ taskId: string }>('SubmitTask', { task })
-  await clientOf('KvService', owner.secret).call('SetEntry', { store, key: store, value: payload })
-  loot = {
-    queue,
-    jobId: waiting!.jobId,
-    heldJobId: held!.jobId,
-    leaseToken: held!.leaseToken,
-    deadJobId: dead!.jobId,
-    taskId,
-    stateKey: 'session',
-    keyId: owner.keyId,
-    store,
-  }
-  await using mr = new Millrace({ endpoint: fixture.server.endpoint, apiKey: owner.secret, namespace, logger: silent })
-  await mr.worker({ tasks: { keep: () => null }, signals: false }).start()
-  const stateful = { function: 'keep', stateKey: loot.stateKey, initialState: secretWord }
-  await (await mr.tasks.submit(stateful)).wait()
+  loot = await plant(owner, fixture.server.endpoint, (service) => clientOf(service, owner.secret))
 })
 
 const rpcs = everyRpc.map((rpc) => ({ ...rpc, path: `${rpc.service}/${rpc.method}` }))

@@ -74,8 +74,8 @@ function checkEach<K>(field: Field, entries: Iterable<[K, unknown]>, at: (key: K
 }
 
 function checkValue(field: Field, value: unknown, at: string, violations: JsonViolation[]): void {
-  const problem = field.kind === 'm' ? undefined : problemOf(field, value)
-  if (field.kind === 'm') checkMessage(field.message, value, at, violations)
+  const problem = field.message ? undefined : problemOf(field, value)
+  if (field.message) checkMessage(field.message, value, at, violations)
   else if (problem) fail(violations, at, problem)
 }
 

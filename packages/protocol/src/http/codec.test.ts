@@ -66,7 +66,7 @@ function values({ kind, message, names }: Field): fc.Arbitrary<unknown> {
     case 'e':
       return fc.constantFrom(...[...valuesOf(names).keys()].filter((key) => typeof key === 'number'))
     default:
-      return messages(message)
+      return messages(message!)
   }
 }
 

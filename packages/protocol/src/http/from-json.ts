@@ -52,7 +52,7 @@ function defaultOf(kind: string): unknown {
 function fromValue({ kind, message, names }: Field, value: unknown): unknown {
   switch (kind) {
     case 'm':
-      return fromJson(message, value)
+      return fromJson(message!, value)
     case 'e':
       // A name that a newer server may have is the value that stands for those.
       return typeof value === 'string' ? (enumNumber(names, value) ?? -1) : value

@@ -55,9 +55,9 @@ export interface Field {
   readonly companion: string | undefined
   /** The message's field that holds whichever of several is set. */
   readonly oneof: string | undefined
-  /** The shape of a message. */
-  readonly message: Shape
-  /** The shape of an enum. */
+  /** The shape of a message; undefined for other kinds. */
+  readonly message: Shape | undefined
+  /** The shape of an enum; empty for other kinds. */
   readonly names: EnumShape
 }
 
@@ -72,8 +72,8 @@ export function fieldsOf(shape: Shape): readonly Field[] {
       const [, name, code = 's', many, companion, oneof] = /^(\w+)(?::(\w+)([*%?])?(?:>(\w+))?(?:@(\w+))?)?$/.exec(text) ?? []
       if (!name) return []
       const reference = references[Number(code)]
-      const kind = typeof reference === 'string' ? 'e' : reference ? 'm' : code
-      return [{ name, kind, many, companion, oneof, message: reference as Shape, names: reference as EnumShape }]
+      const [kind, message, names] = typeof reference === 'string' ? ['e', undefined, reference] : [reference ? 'm' : code, reference, '']
+      return [{ name, kind, many, companion, oneof, message, names }]
     })
     parsed.set(shape, fields)
   }

@@ -72,7 +72,7 @@ function parsePayload(bytes: Uint8Array, { parse = JSON.parse }: ToJsonOptions):
 function toValue({ kind, message, names }: Field, value: unknown, options: ToJsonOptions): unknown {
   switch (kind) {
     case 'm':
-      return toJson(message, value, options)
+      return toJson(message!, value, options)
     case 'e':
       return valuesOf(names).get(value as number) ?? value
     case 't':

@@ -103,7 +103,7 @@ function readQuery(shape: Shape, json: JsonObject, name: string, text: string, v
     }
     at[first] = inner
     at = inner as JsonObject
-    fields = fieldsOf(field.message)
+    fields = fieldsOf(field.message!)
   }
 }
 

@@ -1,0 +1,52 @@
+import { type Logger, Millrace } from '@millrace/client'
+import { json, type RawClient, type ServiceName } from '../raw/raw.ts'
+import type { Loot } from './every-rpc.ts'
+
+/** Every scope but `root`. */
+export const everything = ['admin', 'workers', 'tasks:read', 'tasks:write', 'queues:read', 'queues:write', 'kv:read', 'kv:write']
+/** Stands in all that the owner keeps. */
+export const secretWord = 'owner-secret'
+const queue = 'vault'
+const store = 'safe'
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+
+interface Leased {
+  readonly jobs: readonly { readonly jobId: string; readonly leaseToken: string }[]
+}
+
+/** Makes what others will try to reach: jobs in all states, a task, a state, a KV entry, each with the secret word. */
+export async function plant(
+  owner: { readonly secret: string; readonly keyId: string },
+  endpoint: string,
+  clientOf: (service: ServiceName) => RawClient,
+): Promise<Loot> {
+  const queues = clientOf('QueueService')
+  const payload = json(secretWord)
+  await queues.call('UpdateQueue', { queue, retryPolicy: { maxAttempts: 9 } })
+  const enqueue = (jobs: object[]) => queues.call<{ results: { jobId: string }[] }>('EnqueueJobs', { queue, jobs })
+  const [dead] = (await enqueue([{ payload, maxAttempts: 1 }])).results
+  const [first] = (await queues.call<Leased>('ReceiveJobs', { queue })).jobs
+  await queues.call('FailJob', { jobId: dead!.jobId, leaseToken: first!.leaseToken, error: { message: secretWord } })
+  await enqueue([{ payload }])
+  const [held] = (await queues.call<Leased>('ReceiveJobs', { queue, leaseMs: 600_000 })).jobs
+  const [waiting] = (await enqueue([{ payload }])).results
+  const task = { queue, function: 'theirs', payload, labels: { word: secretWord } }
+  const { taskId } = await clientOf('TaskService').call<{ taskId: string }>('SubmitTask', { task })
+  await clientOf('KvService').call('SetEntry', { store, key: store, value: payload })
+  const loot = {
+    queue,
+    jobId: waiting!.jobId,
+    heldJobId: held!.jobId,
+    leaseToken: held!.leaseToken,
+    deadJobId: dead!.jobId,
+    taskId,
+    stateKey: 'session',
+    keyId: owner.keyId,
+    store,
+  }
+  await using mr = new Millrace({ endpoint: endpoint, apiKey: owner.secret, namespace: 'default', logger: silent })
+  await mr.worker({ tasks: { keep: () => null }, signals: false }).start()
+  const stateful = { function: 'keep', stateKey: loot.stateKey, initialState: secretWord }
+  await (await mr.tasks.submit(stateful)).wait()
+  return loot
+}
