@@ -12,6 +12,7 @@ import {
   WorkerServiceDefinition,
 } from '@millrace/protocol'
 import type { Logger } from 'pino'
+import { Backups } from './backups.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { resolveConfig } from './config/load.ts'
 import type { ServerConfig, ServerSettings } from './config/settings.ts'
@@ -137,7 +138,10 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
   const { payloadLimit } = config
   const context = { engine: limitEngine(engine), clock, payloadLimit }
 
+  const backups = new Backups({ store, clock, everyMs: config.backupEvery, keep: config.backupKeep, logger })
+
   const closeAll = async () => {
+    await backups.close()
     kv.close()
     await engine.close()
     await store.close()
@@ -168,6 +172,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
   let http: HttpServer | undefined
   let first: Awaited<ReturnType<typeof bootstrapKeys>>
   try {
+    if (config.backupTo) await backups.start(resolve(config.backupTo))
     first = await bootstrapKeys({ keyring, clock, rootKey: config.rootKey, dev: config.dev })
     grpc = await startGrpcServer({ ...shared, address: config.grpc })
     if (config.http !== 'off') http = await startHttpServer({ ...shared, address: config.http, origins: config.httpOrigins })

@@ -39,6 +39,8 @@ describe('settings', () => {
       shutdownGrace: 10_000,
       logLevel: 'info',
       logFormat: 'auto',
+      backupEvery: 86_400_000,
+      backupKeep: 7,
       dev: false,
       json: false,
     })

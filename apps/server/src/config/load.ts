@@ -106,6 +106,8 @@ function compile(given: ReadonlyMap<SettingName, Given>): ServerConfig {
     problems.push(`${place('tlsCert')}: needs the certificate's private key too; set ${flagOf('tlsKey')}`)
   if (config.tlsKey && !config.tlsCert) problems.push(`${place('tlsKey')}: needs the certificate too; set ${flagOf('tlsCert')}`)
   if (config.tlsClientCa && !config.tlsCert) problems.push(`${place('tlsClientCa')}: needs a server certificate; set ${flagOf('tlsCert')}`)
+  if (config.backupTo && String(config.store).startsWith('postgres'))
+    problems.push(`${place('backupTo')}: is for the SQLite store; back Postgres up with its own tools, such as pg_basebackup`)
   if (problems.length) throw new ConfigError(problems)
   return config as unknown as ServerConfig
 }

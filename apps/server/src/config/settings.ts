@@ -95,6 +95,21 @@ export const settings = {
     placeholder: 'TIME',
     help: 'How long a request is remembered, so that its repeat answers as the first did.',
   },
+  /** Where the SQLite store is copied to from time to time. */
+  backupTo: {
+    read: text,
+    placeholder: 'DIR',
+    help: 'Directory to which a running server copies its SQLite store from time to time; made when missing. Unset: no copies. A Postgres store is backed up with its own tools.',
+  },
+  /** Time between two copies. */
+  backupEvery: {
+    read: duration({ min: minute, max: 366 * day }),
+    default: '24h',
+    placeholder: 'TIME',
+    help: 'Time between two copies.',
+  },
+  /** How many copies are kept. */
+  backupKeep: { read: count({ min: 1, max: 10_000 }), default: 7, placeholder: 'N', help: 'How many copies are kept; the oldest go.' },
   /** How long a stopping server waits for calls in flight. */
   shutdownGrace: {
     read: duration({ min: 0, max: 60 * minute }),

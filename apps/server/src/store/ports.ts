@@ -377,6 +377,8 @@ export interface Store {
   now(): number
   /** Resolves when a write would succeed now; rejects with the reason otherwise. */
   check(): Promise<void>
+  /** Copies everything, as of one moment while it works, to a file that is not there yet. Absent where the storage has tools of its own for that. */
+  backup?(file: string): Promise<void>
   /** Finishes what is under way and lets go of the storage. */
   close(): Promise<void>
 }

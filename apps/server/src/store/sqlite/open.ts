@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
+import { backup, DatabaseSync } from 'node:sqlite'
 import { MillraceError } from '../../errors.ts'
 import type { Store, StoreListener, StoreOptions } from '../ports.ts'
 import { Context } from './context.ts'
@@ -112,6 +112,14 @@ function sqliteStore(db: DatabaseSync, options: StoreOptions, log: Log | undefin
     now: options.now,
     // A real write: it moves the persisted sequence.
     check: () => writer.mutate(() => void context.sequence.next()),
+    async backup(file) {
+      try {
+        // Beside the event loop; what is written meanwhile is in the copy too.
+        await backup(db, file)
+      } catch (error) {
+        throw storageError(error)
+      }
+    },
     async close() {
       await writer.close()
       db.close()
