@@ -12,6 +12,8 @@ interface Link {
 export class TcpProxy implements Disposable {
   readonly #server: Server
   readonly #links = new Set<Link>()
+  /** Connections that were asked for, the refused ones too. */
+  asked = 0
   #way: 'open' | 'silent' | 'refused' = 'open'
 
   private constructor(target: number) {
@@ -71,6 +73,7 @@ export class TcpProxy implements Disposable {
   }
 
   #join(from: Socket, port: number): void {
+    this.asked++
     if (this.#way === 'refused') {
       from.resetAndDestroy()
       return

@@ -14,6 +14,8 @@ export interface PostgresOptions {
   readonly password?: string
   /** More settings, by their names in postgresql.conf. */
   readonly settings?: Readonly<Record<string, string>>
+  /** What the server is run by, such as `nsenter` and its arguments. Default: nothing. */
+  readonly via?: readonly string[]
   /** Where its folder is made. Default: the system's folder for temporary files. */
   readonly parentDir?: string
 }
@@ -80,7 +82,10 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     const prefix = asOwner(dir)
     await initialise(bin, dir, prefix, options.password)
     const launch = () => {
-      const [command, ...args] = [...prefix, join(bin, 'postgres'), ...postgresArguments(port, dir, options)] as [string, ...string[]]
+      const [command, ...args] = [...(options.via ?? []), ...prefix, join(bin, 'postgres'), ...postgresArguments(port, dir, options)] as [
+        string,
+        ...string[],
+      ]
       const isReady = (line: string) => line.includes('database system is ready to accept connections')
       return startServiceProcess({ name: 'postgres', command, args, dir, ifMissing, isReady, readyTimeout: 30_000 })
     }

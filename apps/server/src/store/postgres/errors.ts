@@ -3,12 +3,14 @@ import { MillraceError } from '../../errors.ts'
 /** States of the storage by SQLSTATE. Source: https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const faults: Readonly<Record<string, string>> = {
   '25006': 'Postgres is read-only: the URL leads to a standby, or default_transaction_read_only is on. Point it at the primary.',
+  '26000': 'Postgres has lost a prepared statement: when the URL leads to a pooler, add pgbouncer=true to it.',
   '28000': 'Postgres refuses this user: check the user of the URL and pg_hba.conf.',
   '28P01': 'Postgres refuses the password: check the user and password of the URL.',
   '3D000': 'The database does not exist: create it, or correct the URL.',
   '3F000': 'The tables are not there: run `millrace db migrate`.',
   '42501':
     'The user of the URL may not do this: let its owner run `millrace db migrate`, and grant this one the use of the schema "millrace".',
+  '42P05': 'Postgres has a prepared statement of somebody else: when the URL leads to a pooler, add pgbouncer=true to it.',
   '42703': 'The tables are not those of this version: run `millrace db check`.',
   '42P01': 'The tables are not those of this version: run `millrace db migrate`.',
   '53100': "Postgres's disk is full: free space on its volume. Nothing acknowledged is lost.",
@@ -48,10 +50,16 @@ export function isConflict(error: unknown): boolean {
   return transactionConflicts.has(codeOf(error) ?? '')
 }
 
+/** The connection keeps a plan from before the tables changed: the statement was not carried out, and works on a new one. */
+function isOutdated(error: unknown): boolean {
+  return codeOf(error) === '0A000' && (error as Error).message.startsWith('cached plan')
+}
+
 /** The connection is of no more use; whether the statement was carried out is not known. */
 export function isDisconnected(error: unknown): boolean {
   const code = codeOf(error) ?? ''
   return (
+    isOutdated(error) ||
     networkCodes.has(code) ||
     code.startsWith('08') ||
     code.startsWith('57P') ||

@@ -1,8 +1,11 @@
+import { randomBytes } from 'node:crypto'
 import { startPostgres } from '@millrace/dev'
+import pg from 'pg'
 import { describe, expect, it } from 'vitest'
 import type { StoreOptions } from '../ports.ts'
 import { openPostgresStore, type PostgresStore } from './open.ts'
 import { sql, useTestServer } from './test-database.ts'
+import { mountSmallDisk, whyNoMounts } from './test-disk.ts'
 
 const server = await useTestServer()
 
@@ -11,10 +14,12 @@ const options: StoreOptions = { planRetry: () => undefined, defaultRetry: retry,
 const open = (url: string) => openPostgresStore({ ...options, url })
 const unavailable = (message: RegExp) => ({ reason: 'UNAVAILABLE', message: expect.stringMatching(message) })
 
-async function enqueue(store: PostgresStore) {
+const endMillrace = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'millrace%'"
+
+async function enqueue(store: PostgresStore, bytes = 1) {
   const scope = { tenant: await store.keys.tenant('one', 1), namespace: 'default' }
   const none = { contentType: '', headers: {}, labels: {}, priority: 0, timeoutMs: 0, idempotencyKey: '' }
-  const job = { queue: 'q', function: '', payload: new Uint8Array([1]), ...none }
+  const job = { queue: 'q', function: '', payload: randomBytes(bytes), ...none }
   return store.jobs.enqueue({ scope, jobs: [job], requestId: '', partial: false, batch: false, now: Date.now() })
 }
 
@@ -74,12 +79,11 @@ describe('a store that is open', () => {
     const { url, drop } = await server.create()
     const store = await open(url)
     const database = new URL(url).pathname.slice(1)
-    const others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'millrace'"
     await sql(url, `ALTER DATABASE ${database} SET default_transaction_read_only = on`)
-    await sql(url, others)
+    await sql(url, endMillrace)
     await expect.poll(() => store.check().then(() => '', String)).toMatch(/Postgres is read-only/)
     await sql(url, `BEGIN READ WRITE; ALTER DATABASE ${database} RESET default_transaction_read_only; COMMIT`)
-    await sql(url, others)
+    await sql(url, endMillrace)
     await expect.poll(() => store.check().then(() => 'ok', String)).toBe('ok')
     await enqueue(store)
     await store.close()
@@ -98,6 +102,72 @@ describe('a store that is open', () => {
     await enqueue(store)
     const scope = { tenant: await store.keys.tenant('one', 1), namespace: 'default' }
     expect((await store.queues.stats(scope, 'q')).total).toBe(2)
+    await store.close()
+  })
+
+  it('says that Postgres refuses the password it took before, and recovers by itself', async () => {
+    await using postgres = await startPostgres({ fsync: false, password: 'right' })
+    const store = await open(postgres.url)
+    const change = (from: string, to: string) => sql(postgres.url.replace('right', from), `ALTER USER millrace PASSWORD '${to}'`)
+    const cut = (password: string) => sql(postgres.url.replace('right', password), endMillrace)
+    await change('right', 'other')
+    await cut('other')
+    await expect.poll(() => store.check().then(() => '', String)).toMatch(/Postgres refuses the password/)
+    await change('other', 'right')
+    await expect.poll(() => store.check().then(() => 'ok', String)).toBe('ok')
+    await enqueue(store)
+    await store.close()
+  })
+
+  it('says that a statement took too long, and goes on when what held it up is gone', async () => {
+    const { url, drop } = await server.create()
+    const store = await open(`${url}?options=${encodeURIComponent('-c statement_timeout=200')}`)
+    await enqueue(store)
+    const blocker = new pg.Client({ connectionString: url })
+    await blocker.connect()
+    await blocker.query('BEGIN; LOCK TABLE millrace.jobs IN ACCESS EXCLUSIVE MODE')
+    await expect(enqueue(store)).rejects.toMatchObject(unavailable(/took too long and the statement was cancelled/))
+    await blocker.query('ROLLBACK')
+    await enqueue(store)
+    await blocker.end()
+    await store.close()
+    await drop()
+  })
+
+  it('says that the tables are gone, and goes on when they are back', async () => {
+    const { url, drop } = await server.create()
+    const store = await open(url)
+    await enqueue(store)
+    await sql(url, 'DROP SCHEMA millrace CASCADE')
+    await expect(enqueue(store)).rejects.toMatchObject(unavailable(/run `millrace db migrate`/))
+    await expect(store.check()).rejects.toMatchObject(unavailable(/run `millrace db migrate`/))
+    await (await open(url)).close()
+    await expect.poll(() => store.check().then(() => 'ok', String)).toBe('ok')
+    await store.close()
+    await drop()
+  })
+
+  it('says that the disk is full, loses nothing, and goes on when there is room', async ({ skip }) => {
+    const missing = whyNoMounts()
+    if (missing) skip(missing)
+    await using disk = await mountSmallDisk(48)
+    await using postgres = await startPostgres({ fsync: false, via: disk.via })
+    await sql(postgres.url, `CREATE TABLESPACE small LOCATION '${disk.path}'`)
+    await sql(postgres.url, 'CREATE DATABASE tiny TABLESPACE small')
+    const store = await open(postgres.url.replace(/postgres$/, 'tiny'))
+    disk.run(`dd if=/dev/zero of=${disk.path}/filler bs=1M count=24 2>/dev/null || true`)
+    let acknowledged = 0
+    const fill = async () => {
+      for (;;) {
+        await enqueue(store, 100_000)
+        acknowledged++
+      }
+    }
+    await expect(fill()).rejects.toMatchObject(unavailable(/^Postgres's disk is full: free space/))
+    disk.run(`rm ${disk.path}/filler`)
+    await enqueue(store, 100_000)
+    const scope = { tenant: await store.keys.tenant('one', 1), namespace: 'default' }
+    expect((await store.queues.stats(scope, 'q')).total).toBe(acknowledged + 1)
     await store.close()
   })
 

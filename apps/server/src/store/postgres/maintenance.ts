@@ -145,7 +145,8 @@ export class Maintenance {
 
   async nextDueAt(): Promise<number | undefined> {
     const [row] = await this.#context.db.run<[number | null]>(nextDue, [])
-    return row?.[0] ?? undefined
+    const at = row?.[0]
+    return at == null ? undefined : at + this.#context.nodes.turnMs
   }
 
   async sweep(retention: Retention, now: number, limit: number): Promise<number> {
