@@ -3,6 +3,7 @@
 /** What each package may import of the others. A new package adds its line. */
 const arrows = {
   'packages/protocol': [],
+  'packages/attestation': [],
   'packages/core': ['packages/protocol'],
   'packages/client': ['packages/core', 'packages/protocol'],
   'packages/react': ['packages/core'],

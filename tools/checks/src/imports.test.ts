@@ -37,6 +37,8 @@ const violations: [rule: string, files: Record<string, string>][] = [
   ['arrows-react', { 'packages/react/src/bad.ts': "import '@millrace/protocol'" }],
   ['arrows-vue', { 'packages/vue/src/bad.ts': "import '@millrace/react'" }],
   ['arrows-server', { 'apps/server/src/bad.ts': "import '@millrace/core'" }],
+  ['arrows-attestation', { 'packages/attestation/src/bad.ts': "import '@millrace/core'" }],
+  ['arrows-attestation-tests', { 'packages/attestation/src/bad.test.ts': "import '@millrace/core'" }],
   ['arrows-testing', { 'packages/testing/src/bad.ts': "import '@millrace/protocol'" }],
   ['arrows-protocol-tests', { 'packages/protocol/src/bad.test.ts': "import '@millrace/client'" }],
   ['arrows-core-tests', { 'packages/core/src/bad.test.ts': "import '@millrace/client'" }],
@@ -65,6 +67,7 @@ const manifests: Record<string, object> = {
   'packages/react': { name: '@millrace/react' },
   'packages/vue': { name: '@millrace/vue' },
   'packages/client': { name: '@millrace/client', devDependencies: { vitest: '1.0.0' } },
+  'packages/attestation': { name: '@millrace/attestation' },
   'packages/testing': { name: '@millrace/testing' },
   'apps/server': { name: '@millrace/server', dependencies: { pg: '1.0.0' } },
 }

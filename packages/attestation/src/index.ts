@@ -1,0 +1,5 @@
+export { AttestationError, type Evidence, type Platform, type Policy, type TcbStatus, type Verdict } from './evidence.ts'
+export { type Expectation, type Proof, verifyProof } from './proof.ts'
+export { type Simulation, simulateEvidence } from './simulated.ts'
+export { checkBinding, checkStatement, createStatementKey, reportDataOf, type Statement, type StatementKey } from './statement.ts'
+export { verifyEvidence } from './verify.ts'

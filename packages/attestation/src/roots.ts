@@ -1,0 +1,12 @@
+import { toHex } from './certificates.ts'
+
+/** SHA-256 of the certificate of Intel's SGX Root CA. Source: https://certificates.trustedservices.intel.com/Intel_SGX_Provisioning_Certification_RootCA.cer */
+export const intelRoot = '44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3'
+
+/** SHA-256 of the certificate of AMD's ARK for Milan. Source: https://kdsintf.amd.com/vcek/v1/Milan/cert_chain */
+export const milanRoot = '69d063b45344d26a2e94e1f4210de49ef555308287d4c174445c95639a540bcd'
+
+/** SHA-256 of a certificate in DER, lower-case hexadecimal. */
+export async function fingerprint(der: Uint8Array<ArrayBuffer>): Promise<string> {
+  return toHex(new Uint8Array(await crypto.subtle.digest('SHA-256', der)))
+}
