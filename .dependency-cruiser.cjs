@@ -6,6 +6,7 @@ const arrows = {
   'packages/attestation': [],
   'packages/core': ['packages/protocol'],
   'packages/client': ['packages/core', 'packages/protocol'],
+  'packages/web': ['packages/core', 'packages/protocol'],
   'packages/react': ['packages/core'],
   'packages/vue': ['packages/core'],
   'apps/server': ['packages/protocol'],
@@ -67,8 +68,8 @@ module.exports = {
     ),
     forbid(
       'core-runs-anywhere',
-      'The core and the adapters of user interfaces run in browsers: no Node built-ins.',
-      { path: '^packages/(core|react|vue)/src/', pathNot: tests },
+      'The core, the client for browsers and the adapters of user interfaces run in browsers: no Node built-ins.',
+      { path: '^packages/(core|web|react|vue)/src/', pathNot: tests },
       { dependencyTypes: ['core'] },
     ),
     forbid('server-services', 'Services know nothing of transports.', { path: `${server}/services/` }, { path: `${server}/transport/` }),

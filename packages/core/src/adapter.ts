@@ -1,7 +1,9 @@
 // What a transport and a runtime such as the worker are built with.
 export { Outage } from './calls/outage.ts'
-export { ClientBase } from './client-base.ts'
+export { ClientBase, contextOf } from './client-base.ts'
 export { type Clock, systemClock } from './clock.ts'
+export { Cluster } from './cluster.ts'
+export type { ClientContext } from './context.ts'
 export { type Credentials, createCredentials } from './credentials.ts'
 export { toMs } from './durations.ts'
 export { Emitter } from './emitter.ts'
@@ -10,10 +12,18 @@ export { errorFrom, errorFromDetails, errorFromItem } from './errors/to-error.ts
 export { DuplexSource } from './follow/duplex-source.ts'
 export type { FollowEvents, FollowedTask, FollowSource } from './follow/follow-source.ts'
 export { SetSource } from './follow/set-source.ts'
+export { Keys } from './keys.ts'
+export { Kv } from './kv/kv.ts'
+export { KvStores } from './kv/kv-stores.ts'
 export { MillraceBase } from './millrace-base.ts'
 export { type CompiledOptions, compileOptions, type Environment } from './options.ts'
 export { decodePayload, type EncodedPayload, encodePayload } from './payload.ts'
+export { Queue } from './queues/queue.ts'
+export { Queues } from './queues/queues.ts'
+export { States } from './states.ts'
 export { toStateValue } from './tasks/convert.ts'
+export { Tasks } from './tasks/tasks.ts'
+export { Tokens } from './tokens.ts'
 export type {
   DuplexCall,
   DuplexHandlers,

@@ -43,6 +43,11 @@ export class ClientContext {
     return made
   }
 
+  /** What to say of a client that is closed; undefined while it is open. */
+  get closed(): MillraceError | undefined {
+    return this.#closed
+  }
+
   /** Ends everything, and the transport. */
   async close(): Promise<void> {
     const error = new UnavailableError({ reason: 'UNAVAILABLE', message: 'This client is closed.' })

@@ -84,7 +84,8 @@ export class ResumedStream<P extends ServerStreamMethod, T> implements AsyncIter
 
   /** Waits before the stream is opened again; throws what will not mend by itself. */
   async #waitAfter(thrown: unknown): Promise<void> {
-    const { clock, options } = this.#context
+    const { clock, closed, options } = this.#context
+    if (closed) throw closed
     const error = errorFrom(thrown)
     if (!this.#outage.mends(error, this.#version) || this.#outage.lastsMs > options.timeoutMs) throw error
     await sleep(clock, this.#outage.next(error, this.#version), this.#stop.signal).catch(() => undefined)

@@ -44,6 +44,7 @@ export async function* tailLogs(context: ClientContext, taskId: string, options:
       }
       return
     } catch (thrown) {
+      if (context.closed) throw context.closed
       const error = errorFrom(thrown)
       if (!outage.mends(error, version) || outage.lastsMs > client.timeoutMs) throw error
       await sleep(clock, outage.next(error, version), options.signal)

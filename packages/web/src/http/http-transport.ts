@@ -1,0 +1,195 @@
+import { AbortError, MillraceError, TimeoutError, UnavailableError } from '@millrace/core'
+import {
+  type Clock,
+  type CompiledOptions,
+  errorFrom,
+  errorFromDetails,
+  type FollowEvents,
+  type FollowSource,
+  invalid,
+  type RequestOf,
+  type ResponseOf,
+  type ServerStreamMethod,
+  SetSource,
+  type Transport,
+  type TransportCall,
+  type UnaryMethod,
+} from '@millrace/core/adapter'
+import { fromJson, fromProblem, type HttpRoute, toHttpRequest } from '@millrace/protocol/http'
+import { readEvents } from './event-stream.ts'
+import { Heartbeat } from './heartbeat.ts'
+
+/** A call under way. */
+interface OpenCall<P extends UnaryMethod | ServerStreamMethod> {
+  readonly controller: AbortController
+  /** Makes the call and resolves with a good answer. */
+  send(): Promise<Response>
+  /** The answer's message. */
+  read(json: unknown): ResponseOf<P>
+  /** Whatever was thrown meanwhile, as an error. */
+  failure(thrown: unknown): MillraceError
+  /** It is over. */
+  close(): void
+}
+
+/** Carries calls over HTTP: JSON for single answers, server-sent events for many. */
+export class HttpTransport implements Transport {
+  readonly #options: CompiledOptions
+  readonly #routes: ReadonlyMap<string, HttpRoute>
+  readonly #clock: Clock
+  readonly #endpoints: readonly string[]
+  readonly #open = new Set<AbortController>()
+  /** The endpoint in use. */
+  #turn = 0
+  #closed = false
+
+  constructor(options: CompiledOptions, routes: ReadonlyMap<string, HttpRoute>, clock: Clock) {
+    this.#options = options
+    this.#endpoints = options.endpoint.split(',')
+    this.#routes = routes
+    this.#clock = clock
+  }
+
+  async unary<P extends UnaryMethod>(method: P, request: RequestOf<P>, options: TransportCall): Promise<ResponseOf<P>> {
+    const call = this.#call<P>(method, request, options, 'application/json')
+    try {
+      return call.read(await (await call.send()).json())
+    } catch (thrown) {
+      throw call.failure(thrown)
+    } finally {
+      call.close()
+    }
+  }
+
+  async *serverStream<P extends ServerStreamMethod>(
+    method: P,
+    request: RequestOf<P>,
+    options: TransportCall,
+  ): AsyncGenerator<ResponseOf<P>, void, undefined> {
+    const call = this.#call<P>(method, request, options, 'text/event-stream')
+    let retryAfterMs: number | undefined
+    const broken = (message: string): MillraceError => new UnavailableError({ reason: 'UNAVAILABLE', message, retryAfterMs })
+    const heartbeat = new Heartbeat(this.#clock, this.#options.keepalive, (silentMs) =>
+      call.controller.abort(broken(`The server was silent for ${silentMs} ms.`)),
+    )
+    try {
+      const reader = (await call.send()).body!.getReader()
+      const retry = (ms: number): void => {
+        retryAfterMs = ms
+      }
+      for await (const { type, data } of readEvents(reader, { alive: heartbeat.alive, retry })) {
+        const json: unknown = JSON.parse(data)
+        if (type === 'problem') throw errorFromDetails(fromProblem(500, json))
+        if (type === 'end') return
+        yield call.read(json)
+        // A slow reader is no silent server.
+        heartbeat.alive()
+      }
+      throw broken('The stream of events broke off.')
+    } catch (thrown) {
+      throw call.failure(thrown)
+    } finally {
+      heartbeat.stop()
+      call.close()
+    }
+  }
+
+  follow(events: FollowEvents, clock: Clock): FollowSource {
+    return new SetSource(this, events, clock)
+  }
+
+  /** There is no connection to wait for: whoever asks makes a call next. */
+  async ready(): Promise<void> {}
+
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const controller of this.#open) controller.abort(closedError())
+  }
+
+  #call<P extends UnaryMethod | ServerStreamMethod>(
+    method: P,
+    request: RequestOf<P>,
+    { signal, timeoutMs }: TransportCall,
+    accept: string,
+  ): OpenCall<P> {
+    const route = this.#routes.get(method) as HttpRoute<RequestOf<P>, ResponseOf<P>>
+    const controller = new AbortController()
+    const onAbort = (): void => controller.abort(new AbortError(signal?.reason))
+    signal?.addEventListener('abort', onAbort)
+    const cancelTimer = timeoutMs === undefined ? undefined : this.#clock.timer(timeoutMs, () => controller.abort(noAnswer(timeoutMs)))
+    this.#open.add(controller)
+    if (signal?.aborted) onAbort()
+    if (this.#closed) controller.abort(closedError())
+    return {
+      controller,
+      send: () => this.#send(route, request, accept, controller.signal),
+      read: (json) => fromJson(route[3], json),
+      failure: (thrown) => {
+        const error =
+          thrown instanceof MillraceError ? thrown : controller.signal.aborted ? errorFrom(controller.signal.reason) : noConnection(thrown)
+        // The next call tries another server.
+        if (error.code === 'UNAVAILABLE') this.#turn = (this.#turn + 1) % this.#endpoints.length
+        return error
+      },
+      close: () => {
+        cancelTimer?.()
+        signal?.removeEventListener('abort', onAbort)
+        this.#open.delete(controller)
+        // Lets go of an answer that is not read to its end.
+        controller.abort()
+      },
+    }
+  }
+
+  async #send<Req>(route: HttpRoute<Req>, request: Req, accept: string, signal: AbortSignal): Promise<Response> {
+    const secret = await untilAborted(this.#options.credentials.get(), signal)
+    const { verb, path, body } = write(route, request)
+    const headers: Record<string, string> = { accept, 'millrace-namespace': this.#options.namespace }
+    if (secret !== undefined) headers.authorization = `Bearer ${secret}`
+    if (body !== undefined) headers['content-type'] = 'application/json'
+    const url = this.#endpoints[this.#turn]! + path
+    const response = await fetch(url, { method: verb, headers, body: body === undefined ? undefined : JSON.stringify(body), signal })
+    if (response.ok && response.headers.get('content-type')?.startsWith(accept)) return response
+    const json = await response.json().catch(() => undefined)
+    if (!response.ok) {
+      const details = fromProblem(response.status, json)
+      throw errorFromDetails({ ...details, requestId: details.requestId ?? response.headers.get('request-id') ?? undefined })
+    }
+    const message = `The answer of ${url} is not ${accept}: is this a Millrace server, and nothing in between that changes answers?`
+    throw new UnavailableError({ reason: 'UNAVAILABLE', message })
+  }
+}
+
+/** A call as HTTP carries it. */
+function write<Req>(route: HttpRoute<Req>, message: Req): ReturnType<typeof toHttpRequest> {
+  try {
+    return toHttpRequest(route, message)
+  } catch (thrown) {
+    const [path = '', what = ''] = (thrown as Error).message.split(': ')
+    throw invalid(path, what)
+  }
+}
+
+/** Waits no longer than the call. */
+function untilAborted<T>(value: T | Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason)
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort)
+    Promise.resolve(value).then(resolve, reject)
+  })
+}
+
+/** The network, the server or something in between broke the call. */
+function noConnection(cause: unknown): UnavailableError {
+  const message = `The call broke: ${cause instanceof Error ? cause.message : String(cause)}. Does the server run there, and may this page call it?`
+  return new UnavailableError({ reason: 'UNAVAILABLE', message }, { cause })
+}
+
+function noAnswer(timeoutMs: number): TimeoutError {
+  return new TimeoutError({ reason: 'DEADLINE_EXCEEDED', message: `There was no answer within ${timeoutMs} ms.` })
+}
+
+function closedError(): UnavailableError {
+  return new UnavailableError({ reason: 'UNAVAILABLE', message: 'This client is closed.' })
+}
