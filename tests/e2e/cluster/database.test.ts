@@ -65,7 +65,7 @@ test('a server that is started before its database waits for it, and can be stop
   const port = await freePort()
   const stopped = startServer({
     flags: ['--store', `postgres://u@127.0.0.1:${port}/x`],
-    via: ['timeout', '--preserve-status', '--signal=TERM', '2'],
+    via: ['timeout', '--preserve-status', '--signal=TERM', '6'],
   })
   await expect(stopped).rejects.toMatchObject({ ended: { code: 1 }, output: expect.stringMatching(/cannot be reached/) })
 })
