@@ -147,6 +147,19 @@ describe('a store that is open', () => {
     await drop()
   })
 
+  it('stops when a newer server changed the tables in a way that it does not know', async () => {
+    const { url, drop } = await server.create()
+    const store = await open(url)
+    await enqueue(store)
+    const worksWith = (version: string) => sql(url, `UPDATE millrace.meta SET value = ${version} WHERE key = 'works_with'`)
+    await worksWith('99')
+    await expect(store.check()).rejects.toMatchObject(unavailable(/use a newer millrace/))
+    await worksWith('1')
+    await store.check()
+    await store.close()
+    await drop()
+  })
+
   it('says that the disk is full, loses nothing, and goes on when there is room', async ({ skip }) => {
     const missing = whyNoMounts()
     if (missing) skip(missing)

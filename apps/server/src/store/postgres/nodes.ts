@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { MillraceError } from '../../errors.ts'
 import { version } from '../../version.ts'
 import type { Database, Statement } from './database.ts'
+import { outdated, schemaVersion } from './schema.ts'
 import { mostNodes, type Sequence } from './sequence.ts'
 import type { SharedTime } from './shared-time.ts'
 
@@ -49,6 +50,7 @@ const beat: Statement = {
     WHERE slot = $1 AND owner = $2
     RETURNING (extract(epoch FROM clock_timestamp()) * 1000)::bigint, tick_limit, (SELECT max(tick) FROM millrace.nodes),
       (SELECT coalesce(string_agg(owner, ' ' ORDER BY slot), '') FROM millrace.nodes WHERE owner <> $2 AND seen_at > clock_timestamp() - interval '${quietMs} ms'),
+      (SELECT value FROM millrace.meta WHERE key = 'schema'), (SELECT value FROM millrace.meta WHERE key = 'works_with'),
       least((SELECT min(run_at) FROM millrace.jobs WHERE run_at IS NOT NULL), (SELECT min(due_at) FROM millrace.leases))`,
 }
 
@@ -163,10 +165,17 @@ export class Nodes {
   async #beat(): Promise<void> {
     const { slot, last, upcoming } = this.#sequence
     const asked = Date.now()
-    const [row] = await this.#db.run<[number, number, number, string, number | null]>(beat, [slot, this.#owner, last, upcoming + ahead])
+    const [row] = await this.#db.run<[number, number, number, string, number, number, number | null]>(beat, [
+      slot,
+      this.#owner,
+      last,
+      upcoming + ahead,
+    ])
     // It was taken for dead, and another has the slot.
     if (!row) return this.#take()
-    const [now, limit, seen, others, dueAt] = row
+    const [now, limit, seen, others, schema, worksWith, dueAt] = row
+    // A newer server has changed the tables: without numbers this one soon neither takes jobs in nor gives them out.
+    if (worksWith > schemaVersion) throw outdated(schema)
     this.#time.observe(now, asked, Date.now())
     this.#sequence.extend(limit)
     this.#sequence.observe(seen)

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { migrations, releasedSchema } from './schema.ts'
 import { checkPostgresSchema, migratePostgres } from './schema-check.ts'
 import { sql, useTestServer } from './test-database.ts'
 
@@ -34,4 +35,13 @@ it('every primary key of a table with a tenant begins with the tenant', async ()
   )
   expect(others).toEqual([])
   await drop()
+})
+
+/** Steps after the last release that its servers cannot work on. */
+const breaking = (steps: readonly { readonly worksWith: number }[], released: number) =>
+  released === 0 ? [] : steps.slice(released).filter(({ worksWith }) => worksWith > released)
+
+it('servers of the last release work on the schema of this one, so that they can be replaced one by one', () => {
+  expect(breaking(migrations, releasedSchema)).toEqual([])
+  expect(breaking([{ worksWith: 1 }, { worksWith: 1 }, { worksWith: 2 }], 1)).toEqual([{ worksWith: 2 }])
 })

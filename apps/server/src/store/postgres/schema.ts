@@ -152,6 +152,15 @@ export const migrations: readonly Migration[] = [
   { worksWith: 2, sql: kvSchema },
 ]
 
+/** The version of the schema that this code makes and works on. */
+export const schemaVersion = migrations.length
+
+/**
+ * The schema of the last release, 0 while there is none. Its servers run beside this version's while they are replaced, so
+ * each later step works with it; what would not is done in two releases. Set it when a release is made.
+ */
+export const releasedSchema = 0
+
 /** What is there before the first step. */
 export const beginning = `
   CREATE SCHEMA IF NOT EXISTS millrace;
@@ -182,7 +191,7 @@ async function step(transaction: Transaction, version: number): Promise<void> {
   await transaction.query(sql)
   const set = 'INSERT INTO millrace.meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value'
   await transaction.query(set, ['schema', version + 1])
-  await transaction.query(set, ['works_with', worksWith])
+  await transaction.query(`${set} WHERE millrace.meta.value < excluded.value`, ['works_with', worksWith])
 }
 
 /** The schema's version; 0 when there is none. Refuses one that this code cannot work with. */
@@ -198,11 +207,14 @@ async function versionIn(transaction: Transaction): Promise<number> {
     "SELECT key, value FROM millrace.meta WHERE key IN ('schema', 'works_with')",
   )
   const read = (key: string) => rows.find((row) => row.key === key)?.value ?? 0
-  if (read('works_with') > migrations.length) {
-    throw new MillraceError(
-      'UNAVAILABLE',
-      `The database has schema version ${read('schema')}, this millrace knows ${migrations.length}: use a newer millrace (\`millrace db check\` shows the difference).`,
-    )
-  }
+  if (read('works_with') > schemaVersion) throw outdated(read('schema'))
   return read('schema')
+}
+
+/** What this code says on a schema that it cannot work with. */
+export function outdated(schema: number): MillraceError {
+  return new MillraceError(
+    'UNAVAILABLE',
+    `The database has schema version ${schema}, this millrace knows ${schemaVersion}: use a newer millrace (\`millrace db check\` shows the difference).`,
+  )
 }
