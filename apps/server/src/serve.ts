@@ -25,6 +25,7 @@ import { Keyring } from './domain/keys/keyring.ts'
 import { createKvEngine } from './domain/kv/engine.ts'
 import { MillraceError } from './errors.ts'
 import { createLogger } from './logger.ts'
+import { Metrics } from './metrics.ts'
 import { createClusterService } from './services/cluster-service.ts'
 import { createHealth } from './services/health.ts'
 import { createKeyService } from './services/key-service.ts'
@@ -165,6 +166,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
     keyring,
     lifetimes,
     logger,
+    metrics: new Metrics(),
     health,
     clock,
   }

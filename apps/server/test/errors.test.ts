@@ -8,6 +8,7 @@ import { systemClock } from '../src/clock.ts'
 import { defaultRetryPolicy, retryPlanner } from '../src/domain/jobs/retry.ts'
 import { Keyring } from '../src/domain/keys/keyring.ts'
 import { MillraceError } from '../src/errors.ts'
+import { Metrics } from '../src/metrics.ts'
 import type { Call } from '../src/services/call.ts'
 import { openSqliteStore } from '../src/store/sqlite/open.ts'
 import { CallLifetimes } from '../src/transport/call-lifetimes.ts'
@@ -41,6 +42,7 @@ async function serverThat(getHealth: (request: GetHealthRequest, call: Call) => 
     keyring,
     lifetimes: new CallLifetimes(keyring),
     logger,
+    metrics: new Metrics(),
   })
   onTestFinished(async () => {
     await server.stop(100)

@@ -5,6 +5,7 @@ import type { Problem } from '@millrace/protocol/http'
 import { describe, expect, it } from 'vitest'
 import type { ServerSettings } from '../src/config/settings.ts'
 import { startTestServer } from './harness.ts'
+import { openEvents } from './http-client.ts'
 
 /** A server and a way to call it over HTTP with its key. */
 async function startHttp(settings: ServerSettings = {}) {
@@ -253,8 +254,41 @@ describe('browsers', () => {
   })
 })
 
-it('says that it lives and whether it is ready', async () => {
-  const { url } = await startHttp()
-  expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ status: 'ok' })
-  expect(await (await fetch(`${url}/readyz`)).json()).toEqual({ status: 'ready' })
+describe('the server itself', () => {
+  it('says that it lives and whether it is ready', async () => {
+    const { url } = await startHttp()
+    expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ status: 'ok' })
+    expect(await (await fetch(`${url}/readyz`)).json()).toEqual({ status: 'ready' })
+    expect((await fetch(`${url}/healthz`, { method: 'POST' })).status).toBe(405)
+  })
+
+  it('describes its API and shows it', async () => {
+    const { url } = await startHttp()
+    expect(await (await fetch(`${url}/openapi.json`)).json()).toMatchObject({
+      openapi: expect.stringMatching(/^3\.1/),
+      paths: { '/v1/tasks': {} },
+    })
+    const page = await fetch(`${url}/docs`)
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'none'")
+    // Nothing from elsewhere: the page works without the Internet.
+    expect(await page.text()).not.toMatch(/(src|href)="?(https?:)?\/\//)
+  })
+
+  it('counts calls over both transports, by what they are and how they end', async () => {
+    const { url, json, admin, server } = await startHttp()
+    const { body } = await json('POST', '/v1/tasks', { task: {} })
+    await json('GET', '/v1/tasks/nothing')
+    await admin.tasks.getTask({ taskId: String(body.taskId) })
+    const events = await openEvents(`${url}/v1/tasks/${body.taskId}/events`, { 'x-api-key': server.key! })
+    await events.next()
+    const metrics = await (await fetch(`${url}/metrics`)).text()
+    const value = (name: string) => Number(new RegExp(`^${name.replace(/[{}]/g, '\\$&')} (\\S+)$`, 'm').exec(metrics)?.[1])
+    expect(value('millrace_calls_total{method="TaskService/SubmitTask",transport="http",code="OK"}')).toBe(1)
+    expect(value('millrace_calls_total{method="TaskService/GetTask",transport="http",code="NOT_FOUND"}')).toBe(1)
+    expect(value('millrace_calls_total{method="TaskService/GetTask",transport="grpc",code="OK"}')).toBe(1)
+    expect(value('millrace_call_seconds_count{method="TaskService/GetTask",transport="http"}')).toBe(1)
+    expect(value('millrace_http_streams')).toBe(1)
+    expect(value('millrace_http_connections')).toBeGreaterThan(0)
+    expect(value('process_resident_memory_bytes')).toBeGreaterThan(1e6)
+  })
 })

@@ -1,9 +1,10 @@
 import type { DescFile, DescMethod } from '@bufbuild/protobuf'
 import type { Schema } from '@bufbuild/protoplugin'
+import { openApi } from './openapi.ts'
 import { type Binding, Options } from './options.ts'
-import { enumShapeOf, type Reference, shapeOf } from './shape.ts'
+import { enumShapeOf, nameOf, type Reference, shapeOf } from './shape.ts'
 
-/** Writes `http/<file>.ts` for each proto of ours, and `http/index.ts` with the table of all routes. */
+/** Writes `http/<file>.ts` for each proto of ours, `http/index.ts` with the table of all routes, and `openapi.json`. */
 export function generateRoutes(schema: Schema): void {
   const options = new Options(schema.allFiles)
   const files = schema.files.filter((file) => file.proto.package.startsWith('millrace.'))
@@ -24,6 +25,7 @@ export function generateRoutes(schema: Schema): void {
     schema.generateFile(`http/${baseOf(file)}.ts`).print(code.text())
   }
   schema.generateFile('http/index.ts').print(indexText(written, methods, options))
+  schema.generateFile('openapi.json').print(JSON.stringify(openApi(methods, used, options)))
 }
 
 /** Writes the shapes and the routes of one proto file. */
@@ -136,11 +138,6 @@ function pathOf(method: DescMethod): string {
 
 function bindingText({ verb, template, body }: Binding): string {
   return `${verb} ${template}${body && ` ${body}`}`
-}
-
-/** As ts-proto names it: `Settlement_Complete`. */
-function nameOf({ typeName, file }: Reference): string {
-  return typeName.slice(file.proto.package.length + 1).replaceAll('.', '_')
 }
 
 function baseOf(file: DescFile): string {

@@ -90,3 +90,8 @@ export function enumShapeOf({ values, sharedPrefix, typeName }: DescEnum): strin
 function camelCase(name: string): string {
   return name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
 }
+
+/** As ts-proto names it: `Settlement_Complete`. */
+export function nameOf({ typeName, file }: Reference): string {
+  return typeName.slice(file.proto.package.length + 1).replaceAll('.', '_')
+}

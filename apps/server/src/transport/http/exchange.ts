@@ -21,6 +21,8 @@ export class HttpExchange {
   readonly query: URLSearchParams
   /** What the request turned out to be, for logs and counts: `TaskService/SubmitTask`; '' until it is known. */
   method = ''
+  /** The answer is a stream of events. */
+  isStream = false
   readonly #options: ExchangeOptions
   #gone: AbortController | undefined
   #call: AdmittedCall | undefined

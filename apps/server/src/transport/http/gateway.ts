@@ -68,6 +68,7 @@ export class Gateway {
     // Before the body is read: who has no key cannot make the server hold megabytes.
     const call = await exchange.admit(method.required)
     const numbers = this.#numbers.get(match.found)
+    exchange.isStream = numbers !== undefined
     if (numbers) await this.#stream(exchange, match, call, numbers)
     else await this.#answer(exchange, match, call)
   }
@@ -94,12 +95,10 @@ export class Gateway {
     call.signal.addEventListener('abort', () => void events.return?.()?.then(undefined, () => undefined), { once: true })
     let next = events.next()
     const early = await this.#early(next)
-    if (early === undefined || early.done) {
+    if (early?.done && isResumed) {
       // Nothing is left for a reader that comes again: this status tells it to stay away.
-      if (early?.done && isResumed) {
-        response.writeHead(204, { 'cache-control': 'no-store' }).end()
-        return
-      }
+      response.writeHead(204, { 'cache-control': 'no-store' }).end()
+      return
     }
     const stream = this.#streams.begin(response)
     try {

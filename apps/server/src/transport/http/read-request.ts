@@ -73,12 +73,13 @@ function readSegment(name: string, text: string, violations: Violation[]): strin
   }
 }
 
-/** Adds one part of the query: `limit=10`, `states=running`, `retry.maxAttempts=3`, `labels.team=blue`. */
+/** Adds one part of the query: `limit=10`, `states=running`, `retry.maxAttempts=3`, `labels.team=blue` or `labels[team]=blue`. */
 function readQuery(shape: Shape, json: JsonObject, name: string, text: string, violations: Violation[]): void {
   const path = name
   let at: JsonObject = json
   let fields = fieldsOf(shape)
-  let rest = name
+  // `labels[team]=blue` is what descriptions of the API can say; it means `labels.team=blue`.
+  let rest = name.replace(/^(\w+)\[(.*)\]$/s, '$1.$2')
   for (;;) {
     const dot = rest.indexOf('.')
     const first = dot < 0 ? rest : rest.slice(0, dot)

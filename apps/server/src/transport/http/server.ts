@@ -2,10 +2,11 @@ import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import type { Socket } from 'node:net'
+import { promisify } from 'node:util'
 import { toProblem } from '@millrace/protocol/http'
 import type { Clock } from '../../clock.ts'
 import type { Address } from '../../config/values.ts'
-import type { Health } from '../../services/health.ts'
+import { MillraceError } from '../../errors.ts'
 import { errorDetails, isAbort } from '../error-details.ts'
 import { requestIdHeader, requestIdOf } from '../request-id.ts'
 import { methodsOf, type Service } from '../service.ts'
@@ -14,7 +15,7 @@ import { answerCors } from './cors.ts'
 import { type ExchangeOptions, HttpExchange } from './exchange.ts'
 import { Gateway } from './gateway.ts'
 import { HttpError } from './http-error.ts'
-import { createPages } from './pages.ts'
+import { createPages, type PageOptions } from './pages.ts'
 
 /** Bytes a body may have beyond one payload in base64: the room of a batch. */
 const batchRoom = 28 * 1024 * 1024
@@ -43,12 +44,11 @@ export interface HttpMount {
 }
 
 /** What an HTTP server is made of. */
-export interface HttpServerOptions extends ExchangeOptions {
+export interface HttpServerOptions extends ExchangeOptions, PageOptions {
   readonly address: Address
   readonly tls?: TlsFiles
   readonly payloadLimit: number
   readonly services: readonly Service[]
-  readonly health: Health
   readonly clock: Clock
   /** Origins whose pages may call; `*` for any. */
   readonly origins: readonly string[]
@@ -70,14 +70,15 @@ export interface HttpServer {
  * @throws Error when the address cannot be listened on or a file of TLS cannot be read.
  */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const { address, clock, origins, mounts = [] } = options
+  const { address, clock, origins, metrics, mounts = [] } = options
   const bodyLimit = Math.ceil((options.payloadLimit * 4) / 3) + batchRoom
   const gateway = new Gateway({ methods: methodsOf(options.services), clock, bodyLimit })
-  const handlers: readonly HttpMount[] = [
-    ...createPages(options),
-    ...mounts,
-    { prefix: '', handle: (exchange) => gateway.handle(exchange) },
-  ]
+  const pages = createPages(options)
+  const answer = (exchange: HttpExchange): Promise<void> => {
+    const page = pages.get(exchange.path)
+    if (page) return page(exchange)
+    return (mounts.find(({ prefix }) => exchange.path.startsWith(prefix)) ?? gateway).handle(exchange)
+  }
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const exchange = new HttpExchange(request, response, options)
@@ -85,13 +86,15 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     let failure: unknown
     try {
       if (answerCors(exchange, origins)) return
-      await handlers.find(({ prefix }) => exchange.path.startsWith(prefix))!.handle(exchange)
+      await answer(exchange)
     } catch (error) {
       failure = error
       await sendProblem(exchange, error)
     } finally {
       exchange.close()
-      log(exchange, begun, failure)
+      const ms = performance.now() - begun
+      if (exchange.method !== '') metrics.called('http', exchange.method, codeOf(exchange, failure), exchange.isStream ? undefined : ms)
+      log(exchange, ms, failure)
     }
   }
 
@@ -104,6 +107,9 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     })
   })
   server.on('clientError', answerMalformed)
+  const connections = promisify<number>((done) => server.getConnections(done))
+  metrics.gauge('millrace_http_connections', 'Open HTTP connections.', () => connections())
+  metrics.gauge('millrace_http_streams', 'Open streams of events over HTTP.', () => gateway.streams)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(address.port, address.host, () => {
@@ -111,6 +117,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       resolve()
     })
   })
+  setImmediate(() => void metrics.load())
   const { port } = server.address() as { readonly port: number }
   return {
     port,
@@ -174,10 +181,16 @@ function answerMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
   socket.end(`HTTP/1.1 ${status} ${phrase}\r\n${headers.join('\r\n')}\r\n\r\n${body}`)
 }
 
-function log(exchange: HttpExchange, begun: number, failure: unknown): void {
+/** How a call ended, in the words of the error table. */
+function codeOf({ response }: HttpExchange, failure: unknown): string {
+  if (failure instanceof MillraceError) return failure.reason
+  return failure !== undefined ? 'INTERNAL' : response.writableFinished || response.writableEnded ? 'OK' : 'CANCELLED'
+}
+
+function log(exchange: HttpExchange, took: number, failure: unknown): void {
   const { logger, request, response, requestId, method, path } = exchange
   if (!logger.isLevelEnabled('debug')) return
-  const ms = Math.round((performance.now() - begun) * 1000) / 1000
+  const ms = Math.round(took * 1000) / 1000
   const error = failure instanceof Error ? failure.message : undefined
   const peer = `${request.socket.remoteAddress}:${request.socket.remotePort}`
   logger.debug({ method: method || `${request.method} ${path}`, requestId, ms, peer, status: response.statusCode, error }, 'call')

@@ -1,8 +1,11 @@
 import type { CallContext, ServerMiddleware, ServerMiddlewareCall } from 'nice-grpc'
 import type { Logger } from 'pino'
+import { MillraceError } from '../../../errors.ts'
+import type { Metrics } from '../../../metrics.ts'
 import type { Call } from '../../../services/call.ts'
 import type { RequiredScope } from '../../../services/method-scopes.ts'
 import { type AdmissionOptions, type AdmittedCall, admit } from '../../admission.ts'
+import { isAbort } from '../../error-details.ts'
 import { requestIdHeader, requestIdOf } from '../../request-id.ts'
 import { wellFormed, wellFormedEach } from '../malformed.ts'
 import { toWireError } from './errors.ts'
@@ -16,6 +19,7 @@ export interface GuardedContext {
 /** What the guard stands on. */
 export interface GuardOptions extends AdmissionOptions {
   readonly logger: Logger
+  readonly metrics: Metrics
   /** What each method of the service needs, by the method's path. */
   readonly scopes: ReadonlyMap<string, RequiredScope>
 }
@@ -25,7 +29,7 @@ export interface GuardOptions extends AdmissionOptions {
  * generator for all of it, so that a stream's messages pass one and not six.
  */
 export function guard(options: GuardOptions): ServerMiddleware<GuardedContext> {
-  const { logger, scopes } = options
+  const { logger, metrics, scopes } = options
   return async function* guarded<Request, Response>(
     call: ServerMiddlewareCall<Request, Response, GuardedContext>,
     context: CallContext,
@@ -33,7 +37,7 @@ export function guard(options: GuardOptions): ServerMiddleware<GuardedContext> {
     const { path } = call.method
     const header = (name: string): string | undefined => context.metadata.get(name) as string | undefined
     const requestId = requestIdOf(header(requestIdHeader))
-    const begun = logger.isLevelEnabled('debug') ? performance.now() : 0
+    const begun = performance.now()
     let current: AdmittedCall | undefined
     let failure: unknown
     context.header.set(requestIdHeader, requestId)
@@ -54,13 +58,20 @@ export function guard(options: GuardOptions): ServerMiddleware<GuardedContext> {
       throw toWireError(error, context, requestId, path, logger)
     } finally {
       current?.close()
-      if (begun > 0) {
-        const ms = Math.round((performance.now() - begun) * 1000) / 1000
-        logger.debug(
-          { method: path, requestId, ms, peer: context.peer, error: failure instanceof Error ? failure.message : undefined },
-          'call',
-        )
+      const ms = performance.now() - begun
+      const isStream = call.requestStream || call.responseStream
+      metrics.called('grpc', path.slice(path.lastIndexOf('.') + 1), codeOf(context, failure), isStream ? undefined : ms)
+      if (logger.isLevelEnabled('debug')) {
+        const error = failure instanceof Error ? failure.message : undefined
+        logger.debug({ method: path, requestId, ms: Math.round(ms * 1000) / 1000, peer: context.peer, error }, 'call')
       }
     }
   } as ServerMiddleware<GuardedContext>
+}
+
+/** How a call ended, in the words of the error table. */
+function codeOf({ signal }: CallContext, failure: unknown): string {
+  if (failure === undefined) return 'OK'
+  if (signal.aborted || isAbort(failure)) return 'CANCELLED'
+  return failure instanceof MillraceError ? failure.reason : 'INTERNAL'
 }
