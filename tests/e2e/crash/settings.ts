@@ -48,6 +48,7 @@ export const functionName = 'crash'
 
 /** Client options that ride out a restart of the server, however often it is killed, and notice soon when it is silent. */
 export const stubborn = {
+  timeout: '3m',
   keepalive: { interval: '1s', timeout: '1s' },
   retry: { maxRetries: 1000, initialDelay: 50, maxDelay: 500, multiplier: 2, jitter: 0.2 },
   circuitBreaker: false,
