@@ -45,6 +45,24 @@ describe('rowsOf', () => {
     expect(rowsOf(samples, sizes, 'postgres')).toMatchObject([{ goals }])
   })
 
+  it('says what a job costs all processes together', () => {
+    const samples = new Samples()
+    const window = {
+      seconds: 1,
+      serverCpu: 0.5,
+      databaseCpu: 0.3,
+      clientCpu: 0.2,
+      otherCpu: 0,
+      serverRss: 0,
+      serverPeakRss: 0,
+      clientRss: 0,
+    }
+    samples.add('millrace', 'process', { figures: [{ name: 'process', value: 50_000 }], window, problems: [] })
+    samples.add('pg-boss', 'process', { figures: [{ name: 'process', value: 10_000 }], window, problems: [] })
+    const row = rowsOf(samples, sizes, 'postgres').find(({ unit }) => unit === 'µs')
+    expect(row).toMatchObject({ cells: { millrace: { value: 20 }, 'pg-boss': { value: 100 } }, ratios: { 'pg-boss': 5 } })
+  })
+
   it('takes the ratio of a deep claim within each round', () => {
     const samples = new Samples()
     for (const noise of [1, 10, 1]) {

@@ -5,7 +5,7 @@ import { median } from './statistics.ts'
 import type { Window } from './window.ts'
 
 /** What a figure counts. */
-export type Unit = 'jobs/s' | 'ms' | 'bytes' | 'ratio'
+export type Unit = 'jobs/s' | 'ms' | 'µs' | 'bytes' | 'ratio'
 
 /** A goal of the project. */
 export interface Goal {
@@ -117,9 +117,10 @@ function figures(sizes: Sizes, store: StoreName): Figure[] {
 
 /** Makes the table of what was measured. */
 export function rowsOf(samples: Samples, sizes: Sizes, store: StoreName): Row[] {
-  const rows = figures(sizes, store).map((figure) => {
+  const rows = figures(sizes, store).flatMap((figure) => {
     const cells = cellsOf(figure.name, (system) => samples.rounds(system, figure.name), samples, figure.phase)
-    return rowOf(figure, cells)
+    const row = rowOf(figure, cells)
+    return cpuPhases.includes(figure.name) ? [row, cpuPerJob(row, figure)] : [row]
   })
   return [...rows, ...claimRatios(samples, sizes), ...memoryAfterLoad(samples)].filter((row) => Object.keys(row.cells).length > 0)
 }
@@ -135,6 +136,22 @@ function rowOf(figure: Figure, cells: Row['cells']): Row {
   }
   const { name, label, unit } = figure
   return { name, label, unit, cells, ratios, goals: goalsOf(figure, own, ratios) }
+}
+
+/** Figures that are the jobs a second of a whole phase. */
+const cpuPhases = ['enqueue-single', 'enqueue-batch', 'process', 'size-rate']
+
+/** What all processes together spent on a job: it holds on a busy machine too, where jobs a second do not. */
+function cpuPerJob({ cells }: Row, { name, phase }: Figure): Row {
+  const spent: Row['cells'] = {}
+  for (const system of systemNames) {
+    const cell = cells[system]
+    if (cell?.window === undefined) continue
+    const { serverCpu, databaseCpu = 0, clientCpu } = cell.window
+    const value = ((serverCpu + databaseCpu + clientCpu) / cell.value) * 1e6
+    spent[system] = { value, rounds: [value], void: cell.void }
+  }
+  return rowOf({ name: `${name}-cpu`, label: 'CPU for a job', unit: 'µs', phase }, spent)
 }
 
 function goalsOf({ unit, goal, over = {} }: Figure, own: Cell | undefined, ratios: Row['ratios']): Goal[] {

@@ -1,21 +1,21 @@
 import type { Database, Statement } from './database.ts'
 
-/** Rows that left before it is worth a look at the table, … */
+/** Rows that left before it is worth a look at the table. */
 const leastRows = 50_000
-/** … and as a share of those that are there: a vacuum reads all of the indexes. */
-const leastShare = 0.05
+/** With more rows than this a vacuum has to read long indexes, and once a minute is often enough. */
+const mostRows = 500_000
+
+const countRows: Statement = {
+  name: 'vacuum_rows',
+  repeatable: true,
+  text: "SELECT reltuples FROM pg_class WHERE oid = 'millrace.jobs'::regclass",
+}
 
 /** Without waiting for anybody, another node's vacuum or a migration; and without giving the table's end back, which would lock everybody out. */
 const vacuum: Statement = {
   name: 'vacuum',
   repeatable: true,
   text: 'VACUUM (SKIP_LOCKED, TRUNCATE false, PARALLEL 0) millrace.jobs',
-}
-
-const countRows: Statement = {
-  name: 'vacuum_rows',
-  repeatable: true,
-  text: "SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = 'millrace.jobs'::regclass",
 }
 
 /**
@@ -25,7 +25,6 @@ const countRows: Statement = {
 export class Vacuum {
   readonly #db: Database
   #left = 0
-  #due = leastRows
   #running: Promise<void> | undefined
 
   constructor(db: Database) {
@@ -35,7 +34,7 @@ export class Vacuum {
   /** So many rows left `jobs`. */
   removed(count: number): void {
     this.#left += count
-    if (this.#left < this.#due || this.#running !== undefined) return
+    if (this.#left < leastRows || this.#running !== undefined) return
     this.#left = 0
     this.#running = this.#run()
       .catch(() => undefined)
@@ -50,8 +49,7 @@ export class Vacuum {
   }
 
   async #run(): Promise<void> {
-    await this.#db.run(vacuum, [])
     const [row] = await this.#db.run<[number]>(countRows, [])
-    this.#due = Math.max(leastRows, row![0] * leastShare)
+    if (row![0] <= mostRows) await this.#db.run(vacuum, [])
   }
 }
