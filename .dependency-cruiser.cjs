@@ -7,8 +7,8 @@ const arrows = {
   'packages/core': ['packages/protocol'],
   'packages/client': ['packages/core', 'packages/protocol'],
   'packages/web': ['packages/core', 'packages/protocol'],
-  'packages/react': ['packages/core'],
-  'packages/vue': ['packages/core'],
+  'packages/react': ['packages/core', 'packages/web'],
+  'packages/vue': ['packages/core', 'packages/web'],
   'apps/server': ['packages/protocol'],
   // For users' tests: a server and its clients in one process.
   'packages/testing': ['packages/core', 'packages/client', 'apps/server'],

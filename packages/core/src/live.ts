@@ -1,5 +1,6 @@
 // What adapters for user interfaces are built with: things on the server that can be looked at while they change.
 export type { LiveTasks, LiveTasksOptions } from './live/observe.ts'
 export { observeClusterHealth, observeQueueStats, observeTask, observeTasks } from './live/observe.ts'
+export { type LiveKey, observeKey } from './live/observe-key.ts'
 export { TaskRun, type TaskRunSnapshot } from './live/task-run.ts'
 export type { LiveSnapshot, LiveState, Observer } from './live/types.ts'

@@ -1,6 +1,7 @@
 export type { LiveState, LiveTasksOptions } from '@millrace/core/live'
 export { MillraceProvider, type MillraceProviderProps, useMillrace } from './provider.ts'
 export { type UseClusterHealth, useClusterHealth, useSuspenseClusterHealth } from './use-cluster-health.ts'
+export { type UseKV, useKV, useSuspenseKV } from './use-kv.ts'
 export { type Live, type LiveData, retryAfter } from './use-observer.ts'
 export { type UseQueueStats, useQueueStats, useSuspenseQueueStats } from './use-queue-stats.ts'
 export { type UseTask, useTask } from './use-task.ts'

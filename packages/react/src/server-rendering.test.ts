@@ -5,9 +5,11 @@ import { expect, test } from 'vitest'
 import {
   MillraceProvider,
   useClusterHealth,
+  useKV,
   useMillrace,
   useQueueStats,
   useSuspenseClusterHealth,
+  useSuspenseKV,
   useSuspenseQueueStats,
   useSuspenseTaskStatus,
   useSuspenseTasks,
@@ -52,6 +54,7 @@ const plain: [string, () => unknown, Record<string, unknown>][] = [
   ['useTaskStatus without a task', () => useTaskStatus(undefined), { progress: 0, message: '', isLoading: false, state: 'idle' }],
   ['useTasks', () => useTasks({ status: 'running' }), { tasks: [], more: false, isLoading: true, state: 'idle' }],
   ['useQueueStats', () => useQueueStats('emails'), { isLoading: true, state: 'idle' }],
+  ['useKV', () => useKV('settings', 'theme'), { revision: 0, isLoading: true, state: 'idle' }],
   ['useClusterHealth', useClusterHealth, { isLoading: true, state: 'idle' }],
 ]
 
@@ -66,6 +69,7 @@ test.each([
   ['useSuspenseTaskStatus', () => useSuspenseTaskStatus('task_1')],
   ['useSuspenseTasks', () => useSuspenseTasks()],
   ['useSuspenseQueueStats', () => useSuspenseQueueStats('emails')],
+  ['useSuspenseKV', () => useSuspenseKV('settings', 'theme')],
   ['useSuspenseClusterHealth', () => useSuspenseClusterHealth()],
 ])('%s leaves its place on the server to the fallback, and connects nowhere', (_, hook) => {
   const { used, render } = setUp()

@@ -1,6 +1,7 @@
 export type { LiveState, LiveTasksOptions } from '@millrace/core/live'
 export { type CreateMillraceOptions, createMillrace, useMillrace } from './plugin.ts'
 export { type UseClusterHealth, useClusterHealth } from './use-cluster-health.ts'
+export { type UseKV, useKV } from './use-kv.ts'
 export type { Live, LiveData } from './use-observer.ts'
 export { type UseQueueStats, useQueueStats } from './use-queue-stats.ts'
 export { type UseTask, useTask } from './use-task.ts'

@@ -1,17 +1,25 @@
+import type { MillraceOptions } from '@millrace/core'
 import type { MillraceBase } from '@millrace/core/adapter'
+import { Millrace } from '@millrace/web'
 import { type InjectionKey, inject, type Plugin } from 'vue'
 
 const clientKey: InjectionKey<MillraceBase> = Symbol('millrace')
 
-/** What {@link createMillrace} is given. */
-export interface CreateMillraceOptions {
-  /** The client that the composables use. It stays yours: the plugin does not close it. */
-  readonly client: MillraceBase
+/** What {@link createMillrace} is given: options of a client for browsers, or a client. */
+export interface CreateMillraceOptions extends MillraceOptions {
+  /** Instead of all other options: a client of your own. It stays yours: the plugin never closes it. */
+  readonly client?: MillraceBase
 }
 
-/** The plugin that gives an app's composables their client: `app.use(createMillrace({ … }))`. Makes no connection. */
-export function createMillrace({ client }: CreateMillraceOptions): Plugin<[]> {
-  return { install: (app) => void app.provide(clientKey, client) }
+/**
+ * The plugin that gives an app's composables their client: `app.use(createMillrace({ endpoint, token }))`. Makes no
+ * connection: what composables look at is connected while their components are shown.
+ *
+ * @throws ValidationError when an option is wrong.
+ */
+export function createMillrace({ client, ...options }: CreateMillraceOptions = {}): Plugin<[]> {
+  const used = client ?? new Millrace(options)
+  return { install: (app) => void app.provide(clientKey, used) }
 }
 
 /**

@@ -2,7 +2,7 @@ import { compileOptions, MillraceBase, type Transport } from '@millrace/core/ada
 import { expect, test } from 'vitest'
 import { createSSRApp, defineComponent, h, Suspense } from 'vue'
 import { renderToString } from 'vue/server-renderer'
-import { createMillrace, useClusterHealth, useMillrace, useQueueStats, useTask, useTaskStatus, useTasks } from './index.ts'
+import { createMillrace, useClusterHealth, useKV, useMillrace, useQueueStats, useTask, useTaskStatus, useTasks } from './index.ts'
 
 /** A client that notes when it is used. */
 function setUp() {
@@ -30,6 +30,7 @@ const composables: [string, () => object, object][] = [
   ['useTaskStatus without a task', () => useTaskStatus(() => undefined), { isLoading: { value: false } }],
   ['useTasks', () => useTasks({ status: 'running' }), { ...live, tasks: { value: [] }, more: { value: false } }],
   ['useQueueStats', () => useQueueStats('emails'), { ...live, stats: { value: undefined } }],
+  ['useKV', () => useKV('settings', 'theme'), { ...live, value: { value: undefined }, revision: { value: 0 } }],
   ['useClusterHealth', useClusterHealth, { ...live, health: { value: undefined } }],
 ]
 

@@ -1,3 +1,5 @@
+export type { Browser, Page } from 'playwright-core'
+export { chromiumVersion, startChromium } from './chromium.ts'
 export { freePort } from './free-port.ts'
 export { nginxVersion, startNginx } from './nginx.ts'
 export { type PgBouncer, pgBouncerVersion, startPgBouncer } from './pgbouncer.ts'

@@ -13,37 +13,39 @@ import type { Sink, Source } from './types.ts'
  * Looks at something over a stream that begins with what is and goes on with what changed. Breaks are mended, however long
  * they last.
  *
- * @param read - the value that a message says.
+ * @param begin - called when a stream is opened; what it returns says the value of each message, or undefined when it says none.
  */
 export function streamSource<P extends ServerStreamMethod, T>(
   context: ClientContext,
   method: P,
   request: RequestOf<P>,
-  read: (message: ResponseOf<P>) => T,
+  begin: () => (message: ResponseOf<P>) => T | undefined,
 ): Source<T> {
   return (sink) => {
     const controller = new AbortController()
-    void follow(context, method, request, controller.signal, (message) => sink.value(read(message)), sink)
+    void follow(context, method, request, controller.signal, begin, sink)
     return () => controller.abort()
   }
 }
 
-async function follow<P extends ServerStreamMethod>(
+async function follow<P extends ServerStreamMethod, T>(
   { clock, options, transport }: ClientContext,
   method: P,
   request: RequestOf<P>,
   signal: AbortSignal,
-  show: (message: ResponseOf<P>) => void,
-  sink: Pick<Sink<never>, 'interrupted' | 'fail'>,
+  begin: () => (message: ResponseOf<P>) => T | undefined,
+  sink: Sink<T>,
 ): Promise<void> {
   const outage = new Outage(clock, options.credentials)
   while (!signal.aborted) {
     const { version } = options.credentials
+    const read = begin()
     try {
       for await (const message of transport.serverStream(method, request, { signal })) {
         if (signal.aborted) return
         outage.over()
-        show(message)
+        const value = read(message)
+        if (value !== undefined) sink.value(value)
       }
       throw new UnavailableError({ reason: 'UNAVAILABLE', message: 'The server ended the stream of changes.' })
     } catch (thrown) {

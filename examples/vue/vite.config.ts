@@ -1,0 +1,5 @@
+import { millrace } from '@millrace/example-web'
+import vue from '@vitejs/plugin-vue'
+import { defineConfig } from 'vite'
+
+export default defineConfig({ plugins: [vue(), millrace()] })
