@@ -14,6 +14,7 @@ LABEL org.opencontainers.image.title="Millrace" \
       org.opencontainers.image.licenses="Apache-2.0"
 ENV NODE_ENV=production \
     MILLRACE_GRPC=0.0.0.0:50051 \
+    MILLRACE_HTTP=0.0.0.0:50080 \
     MILLRACE_DATA=/data
 COPY --from=build /app /app
 RUN ln -s /app/dist/cli.js /usr/local/bin/millrace \
@@ -21,7 +22,7 @@ RUN ln -s /app/dist/cli.js /usr/local/bin/millrace \
     && chown node:node /data
 USER node
 VOLUME /data
-EXPOSE 50051
+EXPOSE 50051 50080
 HEALTHCHECK --interval=5s --timeout=5s --start-period=10s --retries=3 CMD ["millrace", "health"]
 # Signals reach the server itself, which drains: give it --stop-timeout longer than its --shutdown-grace.
 ENTRYPOINT ["millrace"]

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { nginxVersion, startNginx, startPostgres } from '@millrace/dev'
 import { expect, test } from 'vitest'
 import { needPostgres } from '../cluster/nodes.ts'
-import { clientOf, startWorker } from '../harness/fixture.ts'
+import { clientOf, freshName, startWorker } from '../harness/fixture.ts'
 import { freePort } from '../harness/free-port.ts'
 import { type ServerProcess, startServer } from '../harness/server.ts'
 
@@ -11,9 +11,12 @@ needPostgres()
 const config = readFileSync(new URL('../../../deploy/nginx.conf', import.meta.url), 'utf8')
 
 /** The configuration that we ship, with other addresses. */
-function configOf(port: number, servers: readonly ServerProcess[]): string {
-  const adapted = servers.reduce((text, { endpoint }, i) => text.replace(`server${i + 1}:50051`, endpoint), config)
-  return adapted.replace('listen 50051', `listen 127.0.0.1:${port}`)
+function configOf(port: number, httpPort: number, servers: readonly ServerProcess[]): string {
+  const adapted = servers.reduce(
+    (text, { endpoint, http }, i) => text.replace(`server${i + 1}:50051`, endpoint).replace(`server${i + 1}:50080`, http),
+    config,
+  )
+  return adapted.replace('listen 50051', `listen 127.0.0.1:${port}`).replace('listen 50080', `listen 127.0.0.1:${httpPort}`)
 }
 
 test('one endpoint before three servers: calls are spread, streams stay open, and a server may die', { timeout: 60_000 }, async ({
@@ -29,9 +32,11 @@ test('one endpoint before three servers: calls are spread, streams stay open, an
   const servers: ServerProcess[] = []
   for (let i = 0; i < 3; i++) servers.push(stack.use(await startServer({ flags: ['--store', postgres.url, '--log-level', 'debug'] })))
   const port = await freePort()
-  stack.use(await startNginx(configOf(port, servers)))
+  const httpPort = await freePort()
+  stack.use(await startNginx(configOf(port, httpPort, servers)))
   const endpoint = `127.0.0.1:${port}`
-  const mr = clientOf(servers[0]!, { endpoint })
+  const namespace = freshName()
+  const mr = clientOf(servers[0]!, { endpoint, namespace })
   const worker = mr.worker({ tasks: { double: async (n: number) => 2 * n, large: async (text: string) => text }, concurrency: 10 })
   await startWorker(worker)
 
@@ -47,6 +52,19 @@ test('one endpoint before three servers: calls are spread, streams stay open, an
   const payload = 'x'.repeat(3_000_000)
   const { taskId } = await mr.tasks.submit({ function: 'large', payload })
   expect((await mr.tasks.wait(taskId)).result).toBe(payload)
+
+  // Over HTTP too, and live events as they come.
+  const web = `http://127.0.0.1:${httpPort}`
+  const headers = { Authorization: `Bearer ${servers[0]!.key}`, 'Millrace-Namespace': namespace }
+  const later = await mr.tasks.submit({ function: 'double', payload: 4, delay: '500ms' })
+  const events = await fetch(`${web}/v1/tasks/${later.taskId}/events`, { headers })
+  let seen = ''
+  for await (const chunk of events.body!.pipeThrough(new TextDecoderStream())) {
+    seen += chunk
+    if (/completed/i.test(seen)) break
+  }
+  expect(seen).toMatch(/scheduled/i)
+  expect((await fetch(`${web}/readyz`)).status).toBe(200)
 
   await servers[0]!.kill()
   expect(await doubled(200)).toEqual(expected(200))

@@ -1,14 +1,16 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type ServiceProcess, startServiceProcess } from './service-process.ts'
 
+/** Debian keeps it out of the path of ordinary users. */
+const program = existsSync('/usr/sbin/nginx') ? '/usr/sbin/nginx' : 'nginx'
 const ifMissing = 'nginx was not found. Install it: apt-get install nginx-light'
 
 /** The version of the machine's nginx. Throws when it is not installed. */
 export function nginxVersion(): string {
-  const { stderr, error } = spawnSync('nginx', ['-v'], { encoding: 'utf8' })
+  const { stderr, error } = spawnSync(program, ['-v'], { encoding: 'utf8' })
   if (error !== undefined) throw new Error(ifMissing, { cause: error })
   return /nginx\/(\S+)/.exec(stderr)?.[1] ?? stderr.trim()
 }
@@ -26,7 +28,7 @@ export async function startNginx(config: string): Promise<ServiceProcess> {
   const own = process.getuid?.() === 0 ? 'daemon off; user root;' : 'daemon off;'
   return startServiceProcess({
     name: 'nginx',
-    command: 'nginx',
+    command: program,
     args: ['-p', dir, '-c', file, '-e', 'stderr', '-g', own],
     dir,
     ifMissing,
