@@ -101,6 +101,10 @@ function figures(sizes: Sizes, store: StoreName): Figure[] {
     ...depths((depth) => ({ name: `start-${depth}`, label: `start with ${number(depth)} waiting`, unit: 'ms', phase: 'claim' })),
     { name: 'rss-idle', label: 'server memory, idle', unit: 'bytes', phase: 'start', goal: 120 * mebibyte },
     ...depths((depth) => ({ name: `rss-${depth}`, label: `server memory, ${number(depth)} waiting`, unit: 'bytes', phase: 'claim' })),
+    { name: 'sse-p50', label: `progress to ${number(sizes.subscribers)} readers over HTTP, p50`, unit: 'ms', phase: 'sse' },
+    { name: 'sse-p99', label: 'p99', unit: 'ms', phase: 'sse' },
+    { name: 'sse-last', label: 'the last of them', unit: 'ms', phase: 'sse' },
+    { name: 'sse-memory', label: 'server memory, each reader', unit: 'bytes', phase: 'sse' },
     {
       name: 'size-rate',
       label: `${number(sizes.sizeJobs)} jobs through a queue of ${number(sizes.sizeDepth)}`,

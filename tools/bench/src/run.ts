@@ -8,6 +8,7 @@ import type { BenchOptions, PhaseName } from './options.ts'
 import { processUsage } from './process-usage.ts'
 import { Samples, type SystemName } from './samples.ts'
 import type { Sizes } from './sizes.ts'
+import { sse } from './sse.ts'
 import { type MillraceServer, sourceOptions, startMillrace } from './systems/millrace-server.ts'
 
 /** What a run needs beside the options. */
@@ -37,6 +38,10 @@ export async function run(context: RunContext): Promise<Samples> {
       await claimRounds(context, samples)
       continue
     }
+    if (phase === 'sse') {
+      await sseRounds(context, samples)
+      continue
+    }
     for (let round = 1; round <= context.options.rounds; round++) {
       for (const system of systemsOf(context.options)) {
         context.progress(`${phase}: round ${round} of ${context.options.rounds}, ${system}`)
@@ -53,6 +58,16 @@ async function driveRound(context: RunContext, phase: PhaseName, system: SystemN
   const profileFile = context.options.cpuProf ? join(context.profileDir, `${phase}-client.cpuprofile`) : undefined
   const work = { phase, sizes: context.sizes, rounds: 1, profileFile }
   for (const result of await drive(orderFor(server, work), nodeOptions(context))) samples.add(system, phase, result)
+}
+
+/** Others have nothing of the kind. */
+async function sseRounds(context: RunContext, samples: Samples): Promise<void> {
+  const { options, sizes, dir } = context
+  for (let round = 1; round <= options.rounds; round++) {
+    context.progress(`sse: round ${round} of ${options.rounds}, ${sizes.subscribers.toLocaleString('en')} readers`)
+    await using server = await startMillrace({ parentDir: dir, sources: options.sources })
+    samples.add('millrace', 'sse', await sse(server, sizes))
+  }
 }
 
 async function claimRounds(context: RunContext, samples: Samples): Promise<void> {

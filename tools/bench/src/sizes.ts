@@ -25,6 +25,10 @@ export interface Sizes {
   readonly claimBatch: number
   /** Claims of a batch, and of a single job, in one round. */
   readonly claims: number
+  /** Readers of one task's events. */
+  readonly subscribers: number
+  /** Updates that they are sent. */
+  readonly updates: number
   /** Servers over one database. */
   readonly nodes: readonly number[]
   /** Jobs that go through a small queue, … */
@@ -48,6 +52,8 @@ const full: Sizes = {
   claimDepths: [1000, 1_000_000],
   claimBatch: 100,
   claims: 200,
+  subscribers: 5000,
+  updates: 20,
   nodes: [1, 2, 3],
   sizeJobs: 300_000,
   sizeDepth: 5000,
@@ -67,6 +73,7 @@ export function sizesFor(options: { readonly store: StoreName; readonly quick: b
         claimDepths: [1000, 100_000],
         claims: 40,
         sizeJobs: 30_000,
+        subscribers: 500,
       }
     : base
   return options.long ? { ...sizes, claimDepths: [...sizes.claimDepths, 10_000_000], sizeJobs: 10_000_000 } : sizes

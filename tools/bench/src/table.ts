@@ -67,7 +67,7 @@ function cpu(cell: Cell | undefined): string {
 
 function format(value: number, unit: Unit): string {
   if (unit === 'jobs/s') return `${(value / 1000).toFixed(1)} k/s`
-  if (unit === 'bytes') return `${Math.round(value / 2 ** 20)} MiB`
+  if (unit === 'bytes') return value < 2 ** 20 ? `${Math.round(value / 1024)} KiB` : `${Math.round(value / 2 ** 20)} MiB`
   if (unit === 'µs') return `${value.toFixed(1)} µs`
   if (unit === 'ratio') return value.toFixed(2)
   return value >= 100 ? `${Math.round(value)} ms` : `${value.toFixed(2)} ms`

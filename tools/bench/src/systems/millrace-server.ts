@@ -22,6 +22,8 @@ export interface MillraceServerOptions {
 /** A Millrace server of its own. */
 export interface MillraceServer extends ServiceProcess {
   readonly address: MillraceAddress
+  /** Where it serves HTTP, `host:port`. */
+  readonly http: string
 }
 
 /** Node's options for running Millrace from its sources. */
@@ -59,8 +61,8 @@ export async function startMillrace(options: MillraceServerOptions): Promise<Mil
     isReady: (line) => line.startsWith('{"grpc":'),
     readyTimeout: 60_000,
   })
-  const { grpc, key } = JSON.parse(service.readyLine) as { grpc: string; key: string }
-  return { ...service, address: { endpoint: grpc, apiKey: key } }
+  const { grpc, http, key } = JSON.parse(service.readyLine) as { grpc: string; http: string; key: string }
+  return { ...service, address: { endpoint: grpc, apiKey: key }, http }
 }
 
 /** The environment without settings of the user's own servers and clients. */
