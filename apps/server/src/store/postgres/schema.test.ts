@@ -1,5 +1,6 @@
+import pg from 'pg'
 import { expect, it } from 'vitest'
-import { migrations, releasedSchema } from './schema.ts'
+import { beginning, migrations, releasedSchema } from './schema.ts'
 import { checkPostgresSchema, migratePostgres } from './schema-check.ts'
 import { sql, useTestServer } from './test-database.ts'
 
@@ -20,6 +21,32 @@ it('is made by a migration, and compared with the code without a trace', async (
   const { missing, unexpected } = await checkPostgresSchema(url)
   expect(unexpected).toEqual(['jobs.extra integer'])
   expect(missing).toEqual(expect.arrayContaining(['jobs.progress real', expect.stringContaining('INDEX jobs_ready ON')]))
+  await drop()
+})
+
+it('is changed while somebody reads a table for long, and nobody else waits for that', async () => {
+  const { url, drop } = await server.create()
+  // As it was two steps ago.
+  const before = migrations.findIndex(({ sql }) => sql.includes('ALTER TABLE millrace.jobs'))
+  await sql(url, [beginning, ...migrations.slice(0, before).map((migration) => migration.sql)].join(';'))
+  await sql(url, `INSERT INTO millrace.meta VALUES ('schema', ${before}), ('works_with', 1)`)
+  const reader = new pg.Client({ connectionString: url })
+  await reader.connect()
+  await reader.query('BEGIN; SELECT FROM millrace.jobs')
+
+  let migrated = false
+  const migrating = migratePostgres(url).then(() => {
+    migrated = true
+  })
+  const asked = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'millrace.jobs'::regclass"
+  await expect.poll(async () => (await sql(url, asked)).length, { timeout: 10_000, interval: 5 }).toBeGreaterThan(0)
+  // It would wait behind the change for as long as that waits for the reader.
+  await sql(url, 'SELECT FROM millrace.jobs')
+  expect(migrated).toBe(false)
+  await reader.query('COMMIT')
+  await reader.end()
+  await migrating
+  expect(await checkPostgresSchema(url)).toMatchObject({ version: migrations.length, missing: [], unexpected: [] })
   await drop()
 })
 

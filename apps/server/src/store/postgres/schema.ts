@@ -1,5 +1,6 @@
 import { MillraceError } from '../../errors.ts'
 import type { Database, Transaction } from './database.ts'
+import { codeOf } from './errors.ts'
 import { kvSchema } from './kv/schema.ts'
 
 /** A step from one version of the schema to the next. Never changed once released. */
@@ -170,20 +171,37 @@ export const beginning = `
 /** Holds off other servers that start at the same moment; the number means nothing else. */
 const migrationLock = 7_411_001
 
+/** Everybody else waits behind a change of a table that waits for somebody: rather give up after this time, and try again … */
+const lockTimeout = '500ms'
+/** … a moment later, … */
+const lockRetryMs = 1000
+/** … so often: a transaction that is open for longer than a minute must be ended by people. */
+const lockTries = 60
+
 /**
- * Brings a database to this version's schema; safe when several servers do it at once.
+ * Brings a database to this version's schema; safe when several servers do it at once, and while servers work on it.
  *
- * @throws MillraceError UNAVAILABLE when a newer version wrote it that this one cannot work with.
+ * @throws MillraceError UNAVAILABLE when a newer version wrote it that this one cannot work with, or a table is never free.
  */
 export async function migrate(db: Database): Promise<void> {
   const version = await readVersion(db)
-  for (let next = version; next < migrations.length; next++) {
-    await db.transaction((transaction) => step(transaction, next), { patient: true })
+  for (let next = version; next < migrations.length; next++) await stepWhenFree(db, next)
+}
+
+async function stepWhenFree(db: Database, version: number): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await db.transaction((transaction) => step(transaction, version), { patient: true })
+    } catch (error) {
+      if (codeOf((error as Error).cause) !== '55P03' || attempt === lockTries) throw error
+    }
+    await new Promise((resolve) => setTimeout(resolve, lockRetryMs))
   }
 }
 
 async function step(transaction: Transaction, version: number): Promise<void> {
   await transaction.query(`SELECT pg_advisory_xact_lock(${migrationLock})`)
+  await transaction.query(`SET LOCAL lock_timeout = '${lockTimeout}'`)
   await transaction.query(beginning)
   // Another server was first.
   if ((await versionIn(transaction)) > version) return
