@@ -1,0 +1,151 @@
+import { type Case, collect, failureOf, sleep } from '../kit.ts'
+
+export const queueCases: readonly Case[] = [
+  {
+    name: 'a job is enqueued, received and completed',
+    expected: {
+      enqueued: [true, true, true],
+      job: { queue: 'q', payload: { to: 'ada' }, headers: { trace: 'x' }, priority: 5, attempt: 1, maxAttempts: 7 },
+      dates: true,
+      none: 0,
+      info: { status: 'completed', result: { sent: true } },
+    },
+    async run(kit) {
+      const q = kit.client().queue<{ to: string }>('q')
+      const { jobId, seq, created } = await q.enqueue({ to: 'ada' }, { headers: { trace: 'x' }, priority: 5, maxAttempts: 7 })
+      const [job] = await q.receive({ lease: '30s', wait: '5s' })
+      const { queue, payload, headers, priority, attempt, maxAttempts } = job!
+      const dates = job!.createdAt.getTime() > 1.7e12 && job!.leaseExpiresAt > job!.createdAt
+      await job!.complete({ sent: true })
+      const { status, result } = await q.get(jobId)
+      return {
+        enqueued: [jobId === job!.id, seq > 0, created],
+        job: { queue, payload, headers, priority, attempt, maxAttempts },
+        dates,
+        none: (await q.receive()).length,
+        info: { status, result },
+      }
+    },
+  },
+  {
+    name: 'many jobs enqueued at once arrive in order of priority, then age',
+    expected: { created: 50, order: true },
+    async run(kit) {
+      const q = kit.client().queue<number>('q')
+      const results = await q.enqueueBatch(Array.from({ length: 50 }, (_, n) => ({ payload: n, priority: n % 5 })))
+      const jobs = await q.receive({ max: 100 })
+      const order = jobs.map(({ payload }) => payload)
+      const expected = order.toSorted((a, b) => (b % 5) - (a % 5) || a - b)
+      return { created: results.filter(({ created }) => created).length, order: order.join() === expected.join() }
+    },
+  },
+  {
+    name: 'a wait for jobs is woken by one',
+    expected: { payload: 'late', quick: true },
+    async run(kit) {
+      const q = kit.client().queue<string>('q')
+      const begun = Date.now()
+      const waiting = q.receive({ wait: '20s' })
+      await sleep(100)
+      await q.enqueue('late')
+      return { payload: (await waiting)[0]!.payload, quick: Date.now() - begun < 10_000 }
+    },
+  },
+  {
+    name: 'a job that fails comes again, then is dead, and is replayed',
+    expected: { attempts: [1, 2], dead: 'no', replayed: 1, again: 1, purged: 0 },
+    async run(kit) {
+      const q = kit.client().queue<string>('q')
+      await q.setRetryPolicy({ maxAttempts: 2, initialBackoff: 10, jitter: 0 })
+      await q.enqueue('x')
+      const attempts: number[] = []
+      for (let i = 0; i < 2; i++) {
+        const [job] = await q.receive({ wait: '10s' })
+        attempts.push(job!.attempt)
+        await job!.fail(new Error('no'))
+      }
+      const [dead] = (await q.deadLetters.list()).items
+      const replayed = await q.deadLetters.replay(dead!.id)
+      const again = await q.receive({ wait: '10s' })
+      return { attempts, dead: dead!.error?.message, replayed, again: again.length, purged: await q.deadLetters.purge({ confirm: true }) }
+    },
+  },
+  {
+    name: 'a lease is renewed; an old one is refused',
+    expected: { longer: true, stale: { name: 'ConflictError', code: 'CONFLICT', statusCode: 409 } },
+    async run(kit) {
+      const q = kit.client().queue('q')
+      await q.enqueue(1)
+      const job = (await q.reserve({ lease: '5s', wait: '5s' }))!
+      const before = job.leaseExpiresAt
+      await job.renew('1m')
+      await q.cancel(job.id)
+      return { longer: job.leaseExpiresAt.getTime() - before.getTime() > 30_000, stale: await failureOf(job.complete()) }
+    },
+  },
+  {
+    name: 'deliveries are pushed, and end when they are left',
+    expected: [0, 1, 2, 3, 4],
+    async run(kit) {
+      const q = kit.client().queue<number>('q')
+      const got: number[] = []
+      for (let n = 0; n < 3; n++) await q.enqueue(n)
+      for await (const job of q.deliveries({ concurrency: 2 })) {
+        got.push(job.payload)
+        await job.complete()
+        if (got.length === 3) for (const n of [3, 4]) await q.enqueue(n)
+        if (got.length === 5) break
+      }
+      return got
+    },
+  },
+  {
+    name: 'settings, counts and lists',
+    expected: {
+      policy: { maxAttempts: 4, initialBackoff: 2000, maxBackoff: 60_000, multiplier: 3, strategy: 'linear', jitter: 0 },
+      depth: 100,
+      paused: [true, 0],
+      stats: { pending: 1, scheduled: 1, processing: 0, total: 2 },
+      names: ['a', 'b', 'q'],
+    },
+    async run(kit) {
+      const mr = kit.client()
+      const q = mr.queue('q')
+      const policy = await q.setRetryPolicy({
+        maxAttempts: 4,
+        initialBackoff: '2s',
+        maxBackoff: '1m',
+        multiplier: 3,
+        strategy: 'linear',
+        jitter: 0,
+      })
+      const { maxDepth } = await q.update({ maxDepth: 100 })
+      await q.enqueue(1)
+      await q.enqueue(2, { delay: '1h' })
+      await q.pause()
+      const paused = [(await q.info()).paused, (await q.receive()).length]
+      await q.resume()
+      const { pending, scheduled, processing, total } = await q.stats()
+      for (const name of ['a', 'b']) await mr.queue(name).enqueue(0)
+      const names = (await collect(mr.queues.list({ limit: 2 }))).map(({ name }) => name)
+      return { policy, depth: maxDepth, paused, stats: { pending, scheduled, processing, total }, names }
+    },
+  },
+  {
+    name: 'a full queue holds calls back until there is room, and says so when there is none in time',
+    expected: {
+      full: { name: 'QuotaExceededError', code: 'QUOTA_EXCEEDED', statusCode: 429, quota: { type: 'queue_depth', current: 1, limit: 1 } },
+      later: true,
+    },
+    async run(kit) {
+      const q = kit.client().queue('q')
+      await q.update({ maxDepth: 1 })
+      await q.enqueue(1)
+      const full = await failureOf(q.enqueue(2, {}, { timeout: 300 }))
+      const later = q.enqueue(3, {}, { timeout: '20s' })
+      const [job] = await q.receive()
+      await job!.complete()
+      return { full, later: (await later).created }
+    },
+  },
+]
