@@ -7,6 +7,7 @@ import {
   KvServiceDefinition,
   QueueServiceDefinition,
   StateServiceDefinition,
+  StreamServiceDefinition,
   TaskServiceDefinition,
   TokenServiceDefinition,
   WorkerServiceDefinition,
@@ -23,6 +24,7 @@ import { defaultRetryPolicy, retryPlanner } from './domain/jobs/retry.ts'
 import { bootstrapKeys } from './domain/keys/bootstrap.ts'
 import { Keyring } from './domain/keys/keyring.ts'
 import { createKvEngine } from './domain/kv/engine.ts'
+import { createStreamEngine } from './domain/streams/engine.ts'
 import { MillraceError } from './errors.ts'
 import { createLogger } from './logger.ts'
 import { Metrics } from './metrics.ts'
@@ -32,6 +34,7 @@ import { createKeyService } from './services/key-service.ts'
 import { createKvService } from './services/kv-service.ts'
 import { createQueueService } from './services/queue-service.ts'
 import { createStateService } from './services/state-service.ts'
+import { createStreamService } from './services/stream-service.ts'
 import { createTaskService } from './services/task-service.ts'
 import { createTokenService } from './services/token-service.ts'
 import { createWorkerService } from './services/worker-service.ts'
@@ -132,6 +135,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
     },
     onError,
   })
+  const streams = createStreamEngine({ streams: store.streams, clock, onError })
   const kv = createKvEngine({ kv: store.kv, clock, answersKeptMs: config.retentionRequests, onError })
   const health = createHealth({ check: () => store.check(), clock })
   const keyring = new Keyring({ store: store.keys, clock })
@@ -144,6 +148,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
   const closeAll = async () => {
     await backups.close()
     kv.close()
+    streams.close()
     await engine.close()
     await store.close()
   }
@@ -154,6 +159,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
       { definition: TaskServiceDefinition, implementation: createTaskService(context) },
       { definition: QueueServiceDefinition, implementation: createQueueService(context) },
       { definition: StateServiceDefinition, implementation: createStateService({ states: store.states, clock }) },
+      { definition: StreamServiceDefinition, implementation: createStreamService({ streams, payloadLimit }) },
       { definition: KvServiceDefinition, implementation: createKvService({ kv, clock, payloadLimit }) },
       { definition: WorkerServiceDefinition, implementation: createWorkerService(context) },
       {

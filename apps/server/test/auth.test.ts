@@ -5,6 +5,7 @@ import {
   KvServiceDefinition,
   type ProcessJobsRequest,
   QueueServiceDefinition,
+  StreamServiceDefinition,
   TaskServiceDefinition,
   TokenServiceDefinition,
   WorkerServiceDefinition,
@@ -30,6 +31,7 @@ const definitions = [
   KeyServiceDefinition,
   TokenServiceDefinition,
   KvServiceDefinition,
+  StreamServiceDefinition,
 ]
 const methods = definitions.flatMap((definition) =>
   Object.entries(grpcDefinition(definition) as Record<string, Method>).map(([name, method]) => ({

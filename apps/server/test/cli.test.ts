@@ -360,3 +360,29 @@ describe('millrace kv', () => {
     expect(await cli('kv', 'set', 'settings', 'theme', 'dark')).toMatchObject({ code: 2, stderr: expect.stringContaining('not JSON') })
   })
 })
+
+describe('millrace streams', () => {
+  it('creates, writes, reads and lists', async () => {
+    const { cli } = await withServer()
+    expect(await cli('streams', 'create', 'orders', '--partitions', '2', '--max-age', '7d')).toMatchObject({
+      code: 0,
+      stdout: 'orders: 2 partitions\n',
+    })
+    expect((await cli('streams', 'write', 'orders', '{"id":1}', '--partition', '1', '--header', 'a=b')).stdout).toBe(
+      'partition 1, offset 0\n',
+    )
+    expect((await cli('streams', 'write', 'orders', '{"id":2}', '--partition', '1', '--message-key', 'k', '--json')).json()).toEqual([
+      { partition: 1, offset: 1 },
+    ])
+    expect((await cli('streams', 'read', 'orders', '--partition', '1', '--json')).json()).toMatchObject([
+      { offset: 0, partition: 1, headers: { a: 'b' }, payload: { id: 1 } },
+      { offset: 1, key: 'k', payload: { id: 2 } },
+    ])
+    expect((await cli('streams', 'read', 'orders', '--partition', '1', '--offset', '1', '--limit', '1')).stdout).toMatch(
+      /1 {2}k {2}\{"id":2\}\n$/,
+    )
+    expect((await cli('streams', 'list', '--json')).json()).toMatchObject([{ name: 'orders', partitions: [{}, { latestOffset: 1 }] }])
+    expect(await cli('streams', 'read', 'none')).toMatchObject({ code: 1, stderr: expect.stringContaining("no stream 'none'") })
+    expect(await cli('streams', 'tail', 'orders', '--from', 'yesterday')).toMatchObject({ code: 2 })
+  })
+})

@@ -61,6 +61,22 @@ export type {
   UpdateQueueOptions,
 } from './queues/types.ts'
 export type { ListStatesOptions, State, StateInfo, States } from './states.ts'
+export type { Stream } from './streams/stream.ts'
+export type { StreamGroup } from './streams/stream-group.ts'
+export type { Streams } from './streams/streams.ts'
+export type {
+  CreateStreamOptions,
+  GroupState,
+  NewStreamMessage,
+  PartitionInfo,
+  ReadOptions,
+  ReceivedMessage,
+  StartFrom,
+  StreamInfo,
+  StreamMessage,
+  StreamRetention,
+  SubscribeOptions,
+} from './streams/types.ts'
 export type { TaskWatch, TaskWatchEvents } from './tasks/task-watch.ts'
 export type { Tasks } from './tasks/tasks.ts'
 export type {

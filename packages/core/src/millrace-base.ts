@@ -9,6 +9,8 @@ import type { CallOptions, CompiledOptions } from './options.ts'
 import { Queue } from './queues/queue.ts'
 import { Queues } from './queues/queues.ts'
 import { States } from './states.ts'
+import { Stream } from './streams/stream.ts'
+import { Streams } from './streams/streams.ts'
 import { Tasks } from './tasks/tasks.ts'
 import { Tokens } from './tokens.ts'
 import type { Transport } from './transport.ts'
@@ -22,6 +24,8 @@ export class MillraceBase extends ClientBase {
   readonly states: States
   /** The queues of the namespace. */
   readonly queues: Queues
+  /** The streams of the namespace. */
+  readonly streams: Streams
   /** The stores of keys and values of the namespace. */
   readonly kvStores: KvStores
   /** API keys. */
@@ -37,6 +41,7 @@ export class MillraceBase extends ClientBase {
     this.tasks = new Tasks(this.#context)
     this.states = new States(this.#context)
     this.queues = new Queues(this.#context)
+    this.streams = new Streams(this.#context)
     this.kvStores = new KvStores(this.#context)
     this.keys = new Keys(this.#context)
     this.tokens = new Tokens(this.#context)
@@ -50,6 +55,15 @@ export class MillraceBase extends ClientBase {
    */
   queue<T = unknown>(name: string): Queue<T> {
     return new Queue<T>(this.#context, name)
+  }
+
+  /**
+   * An event stream by its name. Makes no call.
+   *
+   * @typeParam T - what its payloads are.
+   */
+  stream<T = unknown>(name: string): Stream<T> {
+    return new Stream<T>(this.#context, name)
   }
 
   /**

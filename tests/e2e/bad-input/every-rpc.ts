@@ -15,14 +15,24 @@ export interface Loot {
   /** A state. */
   readonly stateKey: string
   readonly keyId: string
-  /** A KV store with a key of the same name. */
+  /** A KV store with a key, and a stream with a message, of the same name. */
   readonly store: string
 }
 
 /** How to try one RPC on somebody else's things. */
 export interface Attempt {
   /** The scope it needs; undefined: any valid key. */
-  readonly scope?: 'queues:read' | 'queues:write' | 'tasks:read' | 'tasks:write' | 'kv:read' | 'kv:write' | 'workers' | 'admin'
+  readonly scope?:
+    | 'queues:read'
+    | 'queues:write'
+    | 'tasks:read'
+    | 'tasks:write'
+    | 'streams:read'
+    | 'streams:write'
+    | 'kv:read'
+    | 'kv:write'
+    | 'workers'
+    | 'admin'
   /** The request; of a stream, the first message. */
   request(loot: Loot): object
   /**
@@ -44,6 +54,8 @@ const zeros = {
   oldestAgeMs: '0',
 }
 const queueOf = ({ queue }: Loot) => ({ queue })
+const partitionOf = ({ store }: Loot) => ({ stream: store, partition: 0 })
+const streamOf = ({ store }: Loot) => ({ stream: store })
 const keyOf = ({ store }: Loot) => ({ store, key: store })
 const taskOf = ({ taskId }: Loot) => ({ taskId })
 const heldOf = ({ queue, heldJobId: jobId, leaseToken }: Loot) => ({ queue, jobId, leaseToken })
@@ -114,6 +126,28 @@ export const attempts: Readonly<Record<string, Attempt>> = {
   'KeyService/ListKeys': { scope: 'admin', request: () => ({}), stranger: {} },
   'KeyService/RevokeKey': { scope: 'admin', request: ({ keyId }) => ({ keyId }), stranger: 'NOT_FOUND' },
   'TokenService/CreateToken': { request: () => ({ scopes: ['tasks:read'] }), stranger: {} },
+  'StreamService/WriteMessages': {
+    scope: 'streams:write',
+    request: ({ store }) => ({ stream: store, messages: [{ payload: json('mine') }] }),
+    stranger: { offsets: ['0'] },
+  },
+  'StreamService/WriteBatches': {
+    scope: 'streams:write',
+    request: ({ store }) => ({ stream: store, batches: [{ messages: [{ payload: json('mine') }] }] }),
+    stranger: { results: [{ offsets: ['0'] }] },
+  },
+  'StreamService/ReadMessages': { scope: 'streams:read', request: partitionOf, stranger: 'NOT_FOUND' },
+  'StreamService/SubscribeMessages': { scope: 'streams:read', request: partitionOf, stranger: 'NOT_FOUND' },
+  'StreamService/CommitOffsets': {
+    scope: 'streams:write',
+    request: ({ store }) => ({ stream: store, commits: [{ group: 'g', partition: 0, offset: 0 }] }),
+    stranger: 'NOT_FOUND',
+  },
+  'StreamService/GetGroup': { scope: 'streams:read', request: ({ store }) => ({ stream: store, group: 'g' }), stranger: 'NOT_FOUND' },
+  'StreamService/PutStream': { scope: 'streams:write', request: streamOf, stranger: { stream: { partitions: [{ latestOffset: '-1' }] } } },
+  'StreamService/GetStream': { scope: 'streams:read', request: streamOf, stranger: 'NOT_FOUND' },
+  'StreamService/ListStreams': { scope: 'streams:read', request: () => ({}), stranger: { streams: [], nextCursor: '' } },
+  'StreamService/DeleteStream': { scope: 'streams:write', request: streamOf, stranger: 'NOT_FOUND' },
   'KvService/WriteEntries': {
     scope: 'kv:write',
     request: ({ store }) => ({ store, writes: [{ key: store, delete: {} }] }),

@@ -3,7 +3,18 @@ import { json, type RawClient, type ServiceName } from '../raw/raw.ts'
 import type { Loot } from './every-rpc.ts'
 
 /** Every scope but `root`. */
-export const everything = ['admin', 'workers', 'tasks:read', 'tasks:write', 'queues:read', 'queues:write', 'kv:read', 'kv:write']
+export const everything = [
+  'admin',
+  'workers',
+  'tasks:read',
+  'tasks:write',
+  'queues:read',
+  'queues:write',
+  'streams:read',
+  'streams:write',
+  'kv:read',
+  'kv:write',
+]
 /** Stands in all that the owner keeps. */
 export const secretWord = 'owner-secret'
 const queue = 'vault'
@@ -32,6 +43,7 @@ export async function plant(
   const [waiting] = (await enqueue([{ payload }])).results
   const task = { queue, function: 'theirs', payload, labels: { word: secretWord } }
   const { taskId } = await clientOf('TaskService').call<{ taskId: string }>('SubmitTask', { task })
+  await clientOf('StreamService').call('WriteMessages', { stream: store, messages: [{ payload }] })
   await clientOf('KvService').call('SetEntry', { store, key: store, value: payload })
   const loot = {
     queue,

@@ -79,6 +79,9 @@ async function snapshot(): Promise<unknown> {
     keys: await clientOf('KeyService', owner.secret).call('ListKeys'),
     state: await clientOf('StateService', owner.secret).call('GetState', { key: loot.stateKey }),
     entries: await clientOf('KvService', owner.secret).call('ListEntries', { store, withValues: true }),
+    stream: await clientOf('StreamService', owner.secret).call('GetStream', { stream: store }),
+    messages: await clientOf('StreamService', owner.secret).call('ReadMessages', { stream: store }),
+    group: await clientOf('StreamService', owner.secret).call('GetGroup', { stream: store, group: 'g' }),
     store: await clientOf('KvService', owner.secret).call('GetKvStore', { store }),
   }
 }

@@ -18,11 +18,12 @@ export type ServiceName =
   | 'WorkerService'
   | 'KeyService'
   | 'KvService'
+  | 'StreamService'
   | 'TokenService'
   | 'ClusterService'
 
 const definition = protoLoader.loadSync(
-  ['queue', 'state', 'task', 'worker', 'key', 'kv', 'token', 'cluster'].map((name) => `millrace/v1/${name}_service.proto`),
+  ['queue', 'state', 'task', 'worker', 'key', 'kv', 'stream', 'token', 'cluster'].map((name) => `millrace/v1/${name}_service.proto`),
   { ...loaderOptions, includeDirs: [protoFolder] },
 )
 

@@ -1,6 +1,7 @@
 import { expect } from 'vitest'
 import type { KvWriteRequest } from '../store/kv-port.ts'
 import { type ClaimedJob, JobState, type Scope, type Store, type StoreOptions } from '../store/ports.ts'
+import type { StreamWriteRequest } from '../store/stream-port.ts'
 
 const text = (value: string) => new TextEncoder().encode(value)
 const retry = { maxAttempts: 3, initialBackoffMs: 1000, maxBackoffMs: 60_000, multiplier: 2, strategy: 'fixed', jitter: 0 } as const
@@ -39,6 +40,13 @@ const kvRequest = (scope: Scope): KvWriteRequest => {
     { type: 'increment', key: 'n', by: 7 } as const,
   ]
   return { scope, store: 'settings', writes, requestId: 'k1', partial: false, now: testNow }
+}
+
+/** Writes to both partitions of a stream. */
+const streamRequest = (scope: Scope): StreamWriteRequest => {
+  const message = (partition: number, payload: Uint8Array) => ({ payload, contentType: 'x/y', headers: { h: 'é' }, key: 'k', partition })
+  const batch = [message(0, text('a')), message(1, text('b')), message(1, new Uint8Array(200_000).fill(5))]
+  return { scope, stream: 'events', batches: [batch], requestId: 's1', now: testNow }
 }
 
 /** Puts something of every kind and state into a store. */
@@ -127,6 +135,9 @@ export async function fill(store: Store, more = 0): Promise<Content> {
   await store.jobs.enqueue({ ...request, scope: other, jobs: [{ ...job, idempotencyKey: 'done' }], requestId: 'r1', now })
   await store.kv.update(scope, 'settings', { history: 3 }, now)
   await store.kv.write(kvRequest(scope))
+  await store.streams.put(scope, 'events', { partitions: 2, retention: { maxAgeMs: 60_000, maxBytes: 1e9 } }, now)
+  expect(await store.streams.write(streamRequest(scope))).toMatchObject([{ offsets: [0, 0, 1] }])
+  await store.streams.commit(scope, 'events', [{ group: 'ü', partition: 1, offset: 1 }], now)
   for (let left = more; left > 0; left -= 1000) {
     const jobs = Array.from({ length: Math.min(left, 1000) }, (_, i) => ({ ...job, queue: 'more', labels: { n: String(i) } }))
     await store.jobs.enqueue({ ...request, jobs, requestId: '', batch: false, now })
@@ -185,6 +196,20 @@ export async function expectContent(store: Store, { scope, other, seqs, token, r
   expect(await store.kv.write({ ...kvRequest(scope), store: 'new', requestId: '' })).toHaveLength(6)
   expect(await store.kv.expire(testNow + 60_000, 10)).toBe(2)
   expect(await store.kv.settings(scope, 'settings')).toMatchObject({ history: 3, revision: 7 })
+
+  const { slices } = await store.streams.read(scope, 'events', 1, { offset: 1, maxMessages: 10, maxBytes: 1e9 })
+  expect(slices).toMatchObject([{ firstOffset: 1, timestamp: testNow, messages: [{ key: 'k', contentType: 'x/y', headers: { h: 'é' } }] }])
+  expect(slices[0]!.messages[0]!.payload).toHaveLength(200_000)
+  expect(await store.streams.committed(scope, 'events', 'ü')).toEqual([-1, 1])
+  expect(await store.streams.write(streamRequest(scope))).toEqual([{ partitions: [0, 1, 1], offsets: [0, 0, 1] }])
+  expect(await store.streams.write({ ...streamRequest(scope), requestId: '' })).toMatchObject([{ offsets: [1, 2, 3] }])
+  expect(await store.streams.write({ ...streamRequest(scope), stream: 'new', requestId: '' })).toMatchObject([
+    { error: { reason: 'VALIDATION' } },
+  ])
+  expect(await store.streams.describe(scope, 'events')).toMatchObject({
+    retention: { maxAgeMs: 60_000 },
+    partitions: [{ earliest: 0, latest: 1 }, { latest: 3 }],
+  })
 
   // Where it goes on: repeats are answered, leases hold, numbers grow, time goes by.
   expect(await store.jobs.enqueue(request)).toEqual(answer)

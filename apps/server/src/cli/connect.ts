@@ -5,6 +5,7 @@ import {
   KvServiceDefinition,
   QueueServiceDefinition,
   StateServiceDefinition,
+  StreamServiceDefinition,
   TaskServiceDefinition,
 } from '@millrace/protocol'
 import { decodeErrorDetails, grpcDefinition, statusDetailsTrailer } from '@millrace/protocol/grpc'
@@ -50,6 +51,7 @@ export function connectAnyway({ flags, env }: Pick<Invocation, 'flags' | 'env'>)
     queues: factory.create(grpcDefinition(QueueServiceDefinition), channel),
     states: factory.create(grpcDefinition(StateServiceDefinition), channel),
     cluster: factory.create(grpcDefinition(ClusterServiceDefinition), channel),
+    streams: factory.create(grpcDefinition(StreamServiceDefinition), channel),
     kv: factory.create(grpcDefinition(KvServiceDefinition), channel),
     keys: factory.create(grpcDefinition(KeyServiceDefinition), channel),
     probe: factory.create(grpcDefinition(HealthDefinition), channel),

@@ -9,6 +9,7 @@ import { kv } from './commands/kv.ts'
 import { queues } from './commands/queues.ts'
 import { serve } from './commands/serve.ts'
 import { states } from './commands/states.ts'
+import { streams } from './commands/streams.ts'
 import { tasks } from './commands/tasks.ts'
 import { version } from './commands/version.ts'
 import { printCommandHelp, printOverview } from './help.ts'
@@ -16,7 +17,19 @@ import { Output } from './output.ts'
 import { parseCommandLine } from './parse.ts'
 
 /** Every command, in the order of the help. */
-export const commands: readonly Command[] = [serve, ...keys, ...tasks, ...states, ...queues, ...kv, ...db, ...archive, health, version]
+export const commands: readonly Command[] = [
+  serve,
+  ...keys,
+  ...tasks,
+  ...states,
+  ...queues,
+  ...streams,
+  ...kv,
+  ...db,
+  ...archive,
+  health,
+  version,
+]
 
 /** What the CLI runs in. */
 export interface Surroundings {

@@ -43,7 +43,11 @@ export const limits = {
   requestId: 64,
   /** Characters of the reason of a cancellation. */
   reason: 1024,
-  /** Bytes of a key in a KV store. */
+  /** Messages of one request with many batches. */
+  batchedMessages: 100_000,
+  /** Partitions of a stream. */
+  partitions: 256,
+  /** Bytes of a key in a KV store or a stream. */
   key: 512,
   /** Longest time to live of a key in milliseconds. */
   ttl: 3660 * day,

@@ -4,6 +4,7 @@ import type {
   KvServiceDefinition,
   QueueServiceDefinition,
   StateServiceDefinition,
+  StreamServiceDefinition,
   TaskServiceDefinition,
   TokenServiceDefinition,
   WorkerServiceDefinition,
@@ -85,6 +86,19 @@ const kvService: Rows<typeof KvServiceDefinition> = {
   listKvStores: 'kv:read',
 }
 
+const streamService: Rows<typeof StreamServiceDefinition> = {
+  writeMessages: 'streams:write',
+  writeBatches: 'streams:write',
+  readMessages: 'streams:read',
+  subscribeMessages: 'streams:read',
+  commitOffsets: 'streams:write',
+  getGroup: 'streams:read',
+  putStream: 'streams:write',
+  getStream: 'streams:read',
+  listStreams: 'streams:read',
+  deleteStream: 'streams:write',
+}
+
 /** The one table of what each method of each service needs. A method without a row cannot be served. */
 export const methodScopes: Readonly<Record<string, Readonly<Record<string, RequiredScope>>>> = {
   'millrace.v1.TaskService': taskService,
@@ -95,4 +109,5 @@ export const methodScopes: Readonly<Record<string, Readonly<Record<string, Requi
   'millrace.v1.KeyService': keyService,
   'millrace.v1.TokenService': tokenService,
   'millrace.v1.KvService': kvService,
+  'millrace.v1.StreamService': streamService,
 }

@@ -4,6 +4,7 @@ import type { Content, Stateful, StateStore } from './flow/ports.ts'
 export type { Content, Stateful, StateRecord, StateStore } from './flow/ports.ts'
 
 import type { KvStorage } from './kv-port.ts'
+import type { StreamStorage } from './stream-port.ts'
 
 /** A tenant's number. Every key of every table begins with it. */
 export type TenantId = number
@@ -369,6 +370,7 @@ export interface Store {
   readonly states: StateStore
   readonly keys: KeyStore
   readonly kv: KvStorage
+  readonly streams: StreamStorage
   /** Sets the one listener. */
   listen(listener: StoreListener): void
   /** The servers that share the storage, this one included. */

@@ -54,6 +54,14 @@ export const sections: readonly Section[] = [
     'tenant store key revision',
     'tenant store key:text revision type value:bytes content_type:text expires_at updated_at',
   ),
+  section('streams', 'tenant stream', 'tenant stream namespace:text name:text max_age_ms max_bytes created_at'),
+  section('stream_partitions', 'tenant stream partition', 'tenant stream partition earliest next bytes written_at'),
+  section(
+    'stream_chunks',
+    'tenant stream partition first_offset',
+    'tenant stream partition first_offset count written_at bytes data:bytes',
+  ),
+  section('stream_offsets', 'tenant stream member_group partition', 'tenant stream member_group:text partition committed updated_at'),
   section('answers', 'tenant id', 'tenant id:text answer:text created_at'),
 ]
 

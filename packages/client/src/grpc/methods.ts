@@ -5,6 +5,7 @@ import {
   KvServiceDefinition,
   QueueServiceDefinition,
   StateServiceDefinition,
+  StreamServiceDefinition,
   TaskServiceDefinition,
   TokenServiceDefinition,
   WorkerServiceDefinition,
@@ -36,6 +37,7 @@ export const grpcMethods = Object.fromEntries(
     TaskServiceDefinition,
     TokenServiceDefinition,
     KvServiceDefinition,
+    StreamServiceDefinition,
     WorkerServiceDefinition,
   ]
     .flatMap((service) => Object.values<DefinedMethod>(grpcDefinition(service)))

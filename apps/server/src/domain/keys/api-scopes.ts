@@ -7,6 +7,8 @@ export const apiScopes = [
   'tasks:write',
   'queues:read',
   'queues:write',
+  'streams:read',
+  'streams:write',
   'kv:read',
   'kv:write',
 ] as const
@@ -21,6 +23,8 @@ export const defaultScopes: readonly ApiScope[] = [
   'tasks:write',
   'queues:read',
   'queues:write',
+  'streams:read',
+  'streams:write',
   'kv:read',
   'kv:write',
 ]

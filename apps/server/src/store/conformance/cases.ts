@@ -10,6 +10,7 @@ import { queueCases } from './queues.ts'
 import { settleCases } from './settle.ts'
 import { statefulCases } from './stateful.ts'
 import { statefulModelCases } from './stateful-model.ts'
+import { streamCases } from './streams.ts'
 
 /** Every behaviour of a store, by its part. */
 export const conformanceCases: Readonly<Record<string, readonly Case[]>> = {
@@ -21,6 +22,7 @@ export const conformanceCases: Readonly<Record<string, readonly Case[]>> = {
   keys: keyCases,
   stateful: statefulCases,
   model: [...modelCases, ...statefulModelCases],
+  streams: streamCases,
   kv: kvCases,
   'kv model': kvModelCases,
 }

@@ -140,6 +140,7 @@ class PostgresArchive implements StoreArchive {
         ['queues', 'queue'],
         ['lanes', 'lane'],
         ['kv_stores', 'store'],
+        ['streams', 'stream'],
       ]) {
         await this.#query(
           `SELECT setval(pg_get_serial_sequence('millrace.${table}', '${column}'), greatest((SELECT max(${column}) FROM millrace.${table}), 1))`,

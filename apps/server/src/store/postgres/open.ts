@@ -10,6 +10,7 @@ import type { NodeInfo } from './nodes.ts'
 import { PostgresQueues } from './queues.ts'
 import { migrate } from './schema.ts'
 import { PostgresStates } from './states.ts'
+import { PostgresStreams } from './streams/streams.ts'
 
 const day = 86_400_000
 
@@ -56,6 +57,7 @@ async function postgresStore(db: Database, options: PostgresStoreOptions): Promi
   const jobs = new PostgresJobs(context)
   await jobs.prepare(options.now(), options.completedMs ?? day)
   const kv = new PostgresKv(context)
+  const streams = new PostgresStreams(context)
   await context.start()
   return {
     jobs,
@@ -63,6 +65,7 @@ async function postgresStore(db: Database, options: PostgresStoreOptions): Promi
     states: new PostgresStates(context),
     keys: new PostgresKeys(context),
     kv,
+    streams,
     listen(listener: StoreListener) {
       context.listener = listener
     },
@@ -73,6 +76,7 @@ async function postgresStore(db: Database, options: PostgresStoreOptions): Promi
     async close() {
       await jobs.close()
       await kv.close()
+      await streams.close()
       await context.stop()
       await db.close()
     },

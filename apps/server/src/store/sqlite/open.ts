@@ -12,6 +12,7 @@ import { Log, resyncLog } from './log.ts'
 import { SqliteQueues } from './queues.ts'
 import { migrate } from './schema.ts'
 import { SqliteStates } from './states.ts'
+import { SqliteStreams } from './streams/streams.ts'
 
 /** How to open a SQLite store. */
 export interface SqliteStoreOptions extends StoreOptions {
@@ -105,6 +106,7 @@ function sqliteStore(db: DatabaseSync, options: StoreOptions, log: Log | undefin
     states: new SqliteStates(context),
     keys: new SqliteKeys(context),
     kv: new SqliteKv(context),
+    streams: new SqliteStreams(context),
     listen(listener: StoreListener) {
       writer.listener = listener
     },

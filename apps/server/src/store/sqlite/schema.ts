@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { MillraceError } from '../../errors.ts'
 import { kvSchema } from './kv/schema.ts'
+import { streamSchema } from './streams/schema.ts'
 
 /**
  * The schema, one entry a version, applied in order and never changed once released.
@@ -102,6 +103,7 @@ export const migrations: readonly string[] = [
   CREATE INDEX states_expiry ON states (expires_at) WHERE expires_at IS NOT NULL;
   `,
   kvSchema,
+  streamSchema,
 ]
 
 /** The database's version of the schema; 0 when it has none. */

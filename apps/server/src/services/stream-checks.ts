@@ -1,0 +1,53 @@
+import { type NewMessage, StartPosition } from '@millrace/protocol'
+import type { Start } from '../domain/streams/engine.ts'
+import type { NewStreamMessage } from '../store/stream-port.ts'
+import type { Checks } from './checks.ts'
+import { checkKeyText } from './kv-checks.ts'
+import { limits } from './limits.ts'
+
+/** Messages of one batch, checked; `list` names the field. */
+export function readMessages(checks: Checks, list: string, messages: readonly NewMessage[], payloadLimit: number): NewStreamMessage[] {
+  return messages.map((message, i) => {
+    checks.at(list, i)
+    const { payload, contentType, headers, key, partition } = message
+    checks.payload('payload', payload, payloadLimit)
+    if (contentType !== '') checks.text('contentType', contentType, limits.text)
+    checks.headers('headers', headers)
+    if (key !== '') checkKeyText(checks, 'key', key)
+    if (partition !== undefined) checkPartition(checks, 'partition', partition)
+    return message
+  })
+}
+
+export function checkPartition(checks: Checks, field: string, partition: number): void {
+  checks.integer(field, partition, 0, limits.partitions - 1)
+}
+
+/** Where reading begins, checked. */
+export function readStart(
+  checks: Checks,
+  request: { readonly offset: number; readonly start: StartPosition; readonly time: Date | undefined; readonly group: string },
+): Start {
+  const { start, offset, group } = request
+  if (start !== StartPosition.UNSPECIFIED && offset !== 0) checks.fail('offset', 'stands beside start; give one of them')
+  switch (start) {
+    case StartPosition.UNSPECIFIED:
+      checks.integer('offset', offset, 0, Number.MAX_SAFE_INTEGER)
+      return { at: 'offset', offset }
+    case StartPosition.EARLIEST:
+      return { at: 'earliest' }
+    case StartPosition.LATEST:
+      return { at: 'latest' }
+    case StartPosition.COMMITTED:
+      checks.name('group', group)
+      return { at: 'committed', group }
+    case StartPosition.TIME: {
+      const time = checks.time('time', request.time)
+      if (request.time === undefined) checks.fail('time', 'is missing; give the time to begin at')
+      return { at: 'time', time: time ?? 0 }
+    }
+    default:
+      checks.fail('start', `${start} is not a position`)
+      return { at: 'latest' }
+  }
+}

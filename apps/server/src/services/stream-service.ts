@@ -1,0 +1,229 @@
+import type { CommitResult, Message, Stream, StreamServiceDefinition, SubscribeMessagesResponse, WriteResult } from '@millrace/protocol'
+import type { Start, StreamEngine } from '../domain/streams/engine.ts'
+import type { NewStreamMessage, StreamCommit, StreamInfo, StreamSlice, StreamWriteOutcome } from '../store/stream-port.ts'
+import type { Call, ServiceOf } from './call.ts'
+import { Checks } from './checks.ts'
+import { limits } from './limits.ts'
+import { toDate, toItemError } from './shapes.ts'
+import { checkPartition, readMessages, readStart } from './stream-checks.ts'
+import { pump, Wakeup } from './wakeup.ts'
+
+/** Bytes after which a message of a subscription is closed: large, as its own cost is that of dozens of messages. */
+const chunkBytes = 128 * 1024
+/** Bytes of one read's answer. */
+const readBytes = 2 * 1024 * 1024
+
+/** What the service of streams stands on. */
+export interface StreamServiceContext {
+  readonly streams: StreamEngine
+  /** Largest payload, in bytes. */
+  readonly payloadLimit: number
+}
+
+/** Event streams. */
+export function createStreamService({ streams, payloadLimit }: StreamServiceContext): ServiceOf<typeof StreamServiceDefinition> {
+  return {
+    async writeMessages({ stream, messages, requestId }, { scope }) {
+      const checks = new Checks()
+      checks.name('stream', stream)
+      checks.text('requestId', requestId, limits.requestId)
+      checks.count('messages', messages.length, 1, limits.batch)
+      const batch = readMessages(checks, 'messages', messages, payloadLimit)
+      checks.done()
+      const [outcome] = await streams.write({ scope, stream, batches: [batch], requestId })
+      const { partitions, offsets } = wellOf(outcome!)
+      return { partitions: [...partitions], offsets: [...offsets] }
+    },
+
+    async writeBatches({ stream, batches, requestId }, { scope }) {
+      const checks = new Checks()
+      checks.name('stream', stream)
+      checks.text('requestId', requestId, limits.requestId)
+      checks.count('batches', batches.length, 1, limits.batch)
+      checks.integer(
+        'batches',
+        batches.reduce((sum, { messages }) => sum + messages.length, 0),
+        1,
+        limits.batchedMessages,
+      )
+      checks.done()
+      const refused = new Map<number, WriteResult>()
+      const good: NewStreamMessage[][] = []
+      for (const [i, { messages }] of batches.entries()) {
+        checks.at('batches', i)
+        checks.count('messages', messages.length, 1, limits.batch)
+        const batch = readMessages(checks, 'messages', messages, payloadLimit)
+        const error = checks.takeItemError()
+        if (error) refused.set(i, { partitions: [], offsets: [], error })
+        else good.push(batch)
+      }
+      const outcomes = good.length > 0 ? await streams.write({ scope, stream, batches: good, requestId }) : []
+      let next = 0
+      return { results: batches.map((_, i) => refused.get(i) ?? toResult(outcomes[next++]!)) }
+    },
+
+    async readMessages(request, { scope }) {
+      const checks = new Checks()
+      checks.name('stream', request.stream)
+      checkPartition(checks, 'partition', request.partition)
+      const start = readStart(checks, request)
+      checks.integer('maxMessages', request.maxMessages, 0, limits.batch)
+      checks.done()
+      const offset = await streams.resolve(scope, request.stream, request.partition, start)
+      const maxMessages = request.maxMessages || limits.page.default
+      const { slices, next, latest } = await streams.read(scope, request.stream, request.partition, {
+        offset,
+        maxMessages,
+        maxBytes: readBytes,
+      })
+      return { messages: slices.flatMap(toMessages), nextOffset: next, latestOffset: latest }
+    },
+
+    async *subscribeMessages(request, call) {
+      const checks = new Checks()
+      checks.name('stream', request.stream)
+      checkPartition(checks, 'partition', request.partition)
+      const start = readStart(checks, request)
+      checks.done()
+      yield* subscribe(streams, request.stream, request.partition, start, call)
+    },
+
+    async commitOffsets({ stream, commits }, { scope }) {
+      const checks = new Checks()
+      checks.name('stream', stream)
+      checks.count('commits', commits.length, 1, limits.batch)
+      checks.done()
+      const refused = new Map<number, CommitResult>()
+      const good: StreamCommit[] = []
+      for (const [i, commit] of commits.entries()) {
+        checks.at('commits', i)
+        checks.name('group', commit.group)
+        checkPartition(checks, 'partition', commit.partition)
+        checks.integer('offset', commit.offset, 0, Number.MAX_SAFE_INTEGER)
+        const error = checks.takeItemError()
+        if (error) refused.set(i, { committedOffset: -1, error })
+        else good.push(commit)
+      }
+      const outcomes = good.length > 0 ? await streams.commit(scope, stream, good) : []
+      let next = 0
+      const resultOf = (i: number): CommitResult => {
+        const outcome = refused.get(i) ?? outcomes[next++]!
+        if ('committedOffset' in outcome) return outcome
+        if ('error' in outcome) return { committedOffset: -1, error: toItemError(outcome.error) }
+        return { committedOffset: outcome.committed, error: undefined }
+      }
+      return { results: commits.map((_, i) => resultOf(i)) }
+    },
+
+    async getGroup({ stream, group }, { scope }) {
+      const checks = new Checks()
+      checks.name('stream', stream)
+      checks.name('group', group)
+      checks.done()
+      const committed = await streams.committed(scope, stream, group)
+      const { partitions } = await streams.describe(scope, stream)
+      return {
+        offsets: partitions.map(({ earliest, latest }, partition) => {
+          const committedOffset = committed[partition] ?? -1
+          const lag = latest - Math.max(committedOffset, earliest - 1)
+          return { partition, committedOffset, latestOffset: latest, lag }
+        }),
+      }
+    },
+
+    async putStream({ stream, partitions, retention }, { scope }) {
+      const checks = new Checks()
+      checks.name('stream', stream)
+      checks.integer('partitions', partitions, 0, limits.partitions)
+      if (retention) {
+        checks.integer('retention.maxAgeMs', retention.maxAgeMs, 0, limits.ttl)
+        checks.integer('retention.maxBytes', retention.maxBytes, 0, Number.MAX_SAFE_INTEGER)
+      }
+      checks.done()
+      return { stream: toStream(await streams.put(scope, stream, { partitions: partitions || undefined, retention })) }
+    },
+
+    async getStream({ stream }, { scope }) {
+      checkStream(stream)
+      return { stream: toStream(await streams.describe(scope, stream)) }
+    },
+
+    async listStreams({ cursor, ...request }, { scope }) {
+      const checks = new Checks()
+      const limit = checks.page('limit', request.limit)
+      checks.nameOr('cursor', cursor, '')
+      checks.done()
+      const found = await streams.list(scope, { limit, after: cursor })
+      return { streams: found.map(toStream), nextCursor: found.length < limit ? '' : found.at(-1)!.name }
+    },
+
+    async deleteStream({ stream }, { scope }) {
+      checkStream(stream)
+      await streams.delete(scope, stream)
+      return {}
+    },
+  }
+}
+
+/** Streams messages for as long as the call lasts. Nothing waits in memory: what is not read stays in the store. */
+async function* subscribe(
+  streams: StreamEngine,
+  stream: string,
+  partition: number,
+  start: Start,
+  { scope, signal }: Call,
+): AsyncGenerator<SubscribeMessagesResponse> {
+  const wakeup = new Wakeup()
+  const stop = streams.follow(scope, stream, () => wakeup.wake())
+  try {
+    let position = await streams.resolve(scope, stream, partition, start)
+    // Where it begins, so that a reader whose connection breaks before the first message knows it.
+    yield { messages: [], nextOffset: position }
+    const take = async (): Promise<SubscribeMessagesResponse | undefined> => {
+      const { slices, next } = await streams.read(scope, stream, partition, {
+        offset: position,
+        maxMessages: limits.batch,
+        maxBytes: chunkBytes,
+      })
+      if (slices.length === 0) return undefined
+      position = next
+      return { messages: slices.length === 1 ? toMessages(slices[0]!) : slices.flatMap(toMessages), nextOffset: next }
+    }
+    yield* pump(take, wakeup, signal)
+  } finally {
+    stop()
+  }
+}
+
+function checkStream(stream: string): void {
+  const checks = new Checks()
+  checks.name('stream', stream)
+  checks.done()
+}
+
+function wellOf(outcome: StreamWriteOutcome) {
+  if ('error' in outcome) throw outcome.error
+  return outcome
+}
+
+function toResult(outcome: StreamWriteOutcome): WriteResult {
+  if ('error' in outcome) return { partitions: [], offsets: [], error: toItemError(outcome.error) }
+  return { partitions: outcome.partitions as number[], offsets: outcome.offsets as number[], error: undefined }
+}
+
+function toMessages({ firstOffset, timestamp, messages }: StreamSlice): Message[] {
+  return messages.map(({ payload, contentType, headers, key }, i) => {
+    return { offset: firstOffset + i, payload, contentType, headers, key, timestampMs: timestamp }
+  })
+}
+
+function toStream({ name, partitions, retention, createdAt }: StreamInfo): Stream {
+  return {
+    name,
+    partitions: partitions.map(({ earliest, latest, bytes }, partition) => {
+      return { partition, earliestOffset: earliest, latestOffset: latest, bytes }
+    }),
+    retention,
+    createdAt: toDate(createdAt),
+  }
+}

@@ -1,0 +1,30 @@
+import { StartPosition } from '@millrace/protocol'
+import { expect, it } from 'vitest'
+import { trimEveryMs } from '../src/domain/streams/engine.ts'
+import { ManualClock } from '../src/testing/manual-clock.ts'
+import { type Clients, startTestServer } from './harness.ts'
+
+const message = { payload: Buffer.from('1'), contentType: '', headers: {}, key: '', partition: undefined }
+const write = (streams: Clients['streams'], count: number) =>
+  streams.writeMessages({ stream: 's', messages: Array.from({ length: count }, () => message), requestId: '' })
+
+it('messages past their age go by themselves, and a reader goes on with the oldest kept one', async () => {
+  const clock = new ManualClock(Date.now())
+  const { admin } = await startTestServer({}, clock)
+  await admin.streams.putStream({ stream: 's', partitions: 1, retention: { maxAgeMs: 60_000, maxBytes: 0 } })
+  await write(admin.streams, 5)
+  await clock.advance(30_000)
+  await write(admin.streams, 2)
+  await clock.advance(30_000 + trimEveryMs)
+  const { stream } = await admin.streams.getStream({ stream: 's' })
+  expect(stream!.partitions).toMatchObject([{ earliestOffset: 5, latestOffset: 6 }])
+  const request = { stream: 's', partition: 0, offset: 2, start: StartPosition.UNSPECIFIED, time: undefined, group: '' }
+  const { messages } = await admin.streams.readMessages({ ...request, maxMessages: 0 })
+  expect(messages.map(({ offset }) => offset)).toEqual([5, 6])
+  const subscription = admin.streams.subscribeMessages(request)[Symbol.asyncIterator]()
+  expect((await subscription.next()).value).toMatchObject({ messages: [], nextOffset: 2 })
+  expect((await subscription.next()).value).toMatchObject({ messages: [{ offset: 5 }, { offset: 6 }], nextOffset: 7 })
+  const { offsets } = await admin.streams.getGroup({ stream: 's', group: 'g' })
+  expect(offsets).toEqual([{ partition: 0, committedOffset: -1, latestOffset: 6, lag: 2 }])
+  await subscription.return!()
+})

@@ -1,0 +1,107 @@
+import type * as wire from '@millrace/protocol'
+import { toMs } from '../durations.ts'
+import { InternalError, invalid } from '../errors/errors.ts'
+import type { CallOptions } from '../options.ts'
+import { decodePayload, encodePayload } from '../payload.ts'
+import { itemOverhead, missingField, toDate, toInt, toText, toTexts } from '../wire.ts'
+import type { CreateStreamOptions, NewStreamMessage, ReceivedMessage, StartFrom, StreamInfo, StreamMessage } from './types.ts'
+
+const positions = { earliest: 1, latest: 2, committed: 3 } as const
+const atTime = 4
+
+/** A batch as it is written. Complete by hand: this is the hot path. */
+export function toBatch(messages: readonly NewStreamMessage[]): wire.MessageBatch {
+  if (!Array.isArray(messages)) throw invalid('messages', 'is not an array.')
+  return {
+    messages: messages.map((message: NewStreamMessage) => {
+      const { payload, contentType } = encodePayload('payload', message.payload)
+      return {
+        payload,
+        contentType,
+        headers: toTexts('headers', message.headers),
+        key: toText('key', message.key),
+        partition: message.partition === undefined ? undefined : toInt('partition', message.partition),
+      }
+    }),
+  }
+}
+
+/** About how large a batch is when it is encoded. */
+export function bytesOf({ messages }: wire.MessageBatch): number {
+  let bytes = 0
+  for (const { payload, key } of messages) bytes += payload.length + key.length + itemOverhead
+  return bytes
+}
+
+/** The fields of a request that say where reading begins. */
+export function toStart(from: StartFrom, group: string | undefined) {
+  const start = { offset: 0, start: 0 as wire.StartPosition, time: undefined as Date | undefined, group: toText('group', group) }
+  if (typeof from === 'number') {
+    if (!Number.isSafeInteger(from)) throw invalid('from', `${from} is not an offset.`)
+    return { ...start, offset: from }
+  }
+  if (from instanceof Date) return { ...start, start: atTime as wire.StartPosition, time: toDate('from', from) }
+  const position = positions[from]
+  if (position === undefined) throw invalid('from', `'${String(from)}' is not 'latest', 'earliest', 'committed', an offset or a Date.`)
+  if (from === 'committed' && !group) throw invalid('group', "is missing; 'committed' is the offset of a group.")
+  return { ...start, start: position as wire.StartPosition }
+}
+
+export function fromMessage<T>(message: wire.Message, partition: number): StreamMessage<T> {
+  return {
+    offset: message.offset,
+    partition,
+    payload: decodePayload('payload', message.payload, message.contentType) as T,
+    headers: message.headers,
+    ...(message.key !== '' && { key: message.key }),
+    timestamp: new Date(message.timestampMs),
+  }
+}
+
+/** Commits an offset. */
+export type Commit = (offset: number, call?: CallOptions) => Promise<number>
+
+/** A message of a subscription. A class, so that a message costs no functions of its own. */
+export class Received<T> implements ReceivedMessage<T> {
+  readonly offset: number
+  readonly partition: number
+  readonly payload: T
+  readonly headers: Readonly<Record<string, string>>
+  readonly key?: string
+  readonly timestamp: Date
+  readonly #commit: Commit
+
+  constructor(message: wire.Message, partition: number, commit: Commit) {
+    this.offset = message.offset
+    this.partition = partition
+    this.payload = decodePayload('payload', message.payload, message.contentType) as T
+    this.headers = message.headers
+    if (message.key !== '') this.key = message.key
+    this.timestamp = new Date(message.timestampMs)
+    this.#commit = commit
+  }
+
+  commit(call?: CallOptions): Promise<number> {
+    return this.#commit(this.offset, call)
+  }
+}
+
+export function toSettings({ partitions, retention }: CreateStreamOptions) {
+  return {
+    partitions: toInt('partitions', partitions),
+    retention: retention && {
+      maxAgeMs: retention.maxAge === undefined ? 0 : toMs('retention.maxAge', retention.maxAge),
+      maxBytes: retention.maxBytes ?? 0,
+    },
+  }
+}
+
+export function fromStream(stream: wire.Stream | undefined): StreamInfo {
+  if (!stream) throw new InternalError(missingField('the stream'))
+  return {
+    name: stream.name,
+    partitions: stream.partitions.map(({ earliestOffset, latestOffset, bytes }) => ({ earliestOffset, latestOffset, bytes })),
+    retention: { maxAge: stream.retention?.maxAgeMs ?? 0, maxBytes: stream.retention?.maxBytes ?? 0 },
+    createdAt: stream.createdAt ?? new Date(0),
+  }
+}

@@ -1,0 +1,145 @@
+import type * as wire from '@millrace/protocol'
+import { type ClientContext, compileCall } from '../context.ts'
+import { invalid } from '../errors/errors.ts'
+import { ResumedStream } from '../follow/resumed-stream.ts'
+import type { CallOptions } from '../options.ts'
+import { itemOverhead, toInt, toText } from '../wire.ts'
+import { createStreamCommitter, createStreamWriter } from './coalescers.ts'
+import { bytesOf, type Commit, fromMessage, fromStream, Received, toBatch, toSettings, toStart } from './convert.ts'
+import { StreamGroup } from './stream-group.ts'
+import type {
+  CreateStreamOptions,
+  NewStreamMessage,
+  ReadOptions,
+  ReceivedMessage,
+  StreamInfo,
+  StreamMessage,
+  SubscribeOptions,
+} from './types.ts'
+
+/**
+ * An event stream. It exists from its first write on, with one partition, or from `create` on, with as many as you say. Writes
+ * of one client are carried out in the order they were made.
+ *
+ * @typeParam T - what its payloads are.
+ */
+export class Stream<T = unknown> {
+  readonly #context: ClientContext
+  /** Its name. */
+  readonly name: string
+
+  /** @internal Use `mr.stream(name)`. */
+  constructor(context: ClientContext, name: string) {
+    this.#context = context
+    this.name = toText('name', name)
+  }
+
+  /**
+   * Writes messages: all or none. Calls made at the same time travel together. A repeat after a broken connection never
+   * writes twice.
+   *
+   * @param messages - at most 10,000.
+   * @returns the offset of each message in its partition, in order.
+   * @throws ValidationError, and what any call may throw.
+   */
+  async write(messages: readonly NewStreamMessage<T>[], call?: CallOptions): Promise<number[]> {
+    const { timeoutMs, signal } = compileCall(this.#context.options, call)
+    const batch = toBatch(messages)
+    if (batch.messages.length === 0) return []
+    return this.#context.shared(createStreamWriter).add(this.name, batch, bytesOf(batch), timeoutMs, signal)
+  }
+
+  /** Reads messages that are there. @throws NotFoundError when there is no such stream. */
+  async read(options: ReadOptions = {}): Promise<StreamMessage<T>[]> {
+    const partition = toInt('partition', options.partition)
+    const request = {
+      stream: this.name,
+      partition,
+      maxMessages: toInt('max', options.max),
+      ...toStart(options.from ?? options.offset ?? 0, options.group),
+    }
+    const { messages } = await this.#context.caller.unary('StreamService/ReadMessages', request, this.#call(options))
+    return messages.map((message) => fromMessage<T>(message, partition))
+  }
+
+  /**
+   * Messages of one partition, those that are there and those to come, pushed by the server; over breaks of the connection
+   * none is missed and none comes twice. Each reader reads at its own speed: what it does not take stays on the server.
+   *
+   * @throws NotFoundError when there is no such stream.
+   */
+  subscribe(options: SubscribeOptions = {}): AsyncIterableIterator<ReceivedMessage<T>, undefined> {
+    const { group } = options
+    const partition = toInt('partition', options.partition)
+    let start = toStart(options.from ?? (group ? 'committed' : 'latest'), group)
+    const commit: Commit = (offset, call) => {
+      if (!group) return Promise.reject(invalid('group', 'is missing; a subscription commits for its group.'))
+      return this.commit(group, partition, offset, call)
+    }
+    return new ResumedStream(this.#context, {
+      method: 'StreamService/SubscribeMessages',
+      signal: options.signal,
+      request: () => ({ stream: this.name, partition, ...start }),
+      take: ({ messages, nextOffset }: wire.SubscribeMessagesResponse) => {
+        start = toStart(nextOffset, group)
+        return messages.map((message) => new Received<T>(message, partition, commit))
+      },
+    })
+  }
+
+  /**
+   * Says that a group has processed a message and those before it.
+   *
+   * @returns the committed offset now: the largest of all commits.
+   * @throws ValidationError for an offset that was not written.
+   */
+  async commit(group: string, partition: number, offset: number, call?: CallOptions): Promise<number> {
+    const { timeoutMs, signal } = compileCall(this.#context.options, call)
+    if (!Number.isSafeInteger(offset)) throw invalid('offset', `${offset} is not an offset.`)
+    const item = { group: toText('group', group), partition: toInt('partition', partition), offset }
+    return this.#context.shared(createStreamCommitter).add(this.name, item, itemOverhead, timeoutMs, signal)
+  }
+
+  /** The last message a group has processed of a partition; -1 when there is none. */
+  async committed(group: string, partition = 0, call?: CallOptions): Promise<number> {
+    return (await this.group(group).state(partition, call)).committedOffset
+  }
+
+  /** The offset of the newest message of a partition; -1 when there is none. */
+  async latest(partition = 0, call?: CallOptions): Promise<number> {
+    const { partitions } = await this.info(call)
+    const found = partitions[partition]
+    if (!found) throw invalid('partition', `${partition} is not one of the stream's partitions; they are 0 to ${partitions.length - 1}.`)
+    return found.latestOffset
+  }
+
+  /** A group of consumers. Makes no call. */
+  group(name: string): StreamGroup {
+    return new StreamGroup(this.#context, this.name, name)
+  }
+
+  /**
+   * Creates the stream, or changes its settings; what is left out stays.
+   *
+   * @throws ConflictError when it would have fewer partitions.
+   */
+  async create(options: CreateStreamOptions = {}, call?: CallOptions): Promise<StreamInfo> {
+    const request = { stream: this.name, ...toSettings(options) }
+    return fromStream((await this.#context.caller.unary('StreamService/PutStream', request, this.#call(call))).stream)
+  }
+
+  /** Describes it with its partitions. @throws NotFoundError */
+  async info(call?: CallOptions): Promise<StreamInfo> {
+    return fromStream((await this.#context.caller.unary('StreamService/GetStream', { stream: this.name }, this.#call(call))).stream)
+  }
+
+  /** Deletes it with its messages and groups. @throws NotFoundError */
+  async delete(call?: CallOptions): Promise<void> {
+    await this.#context.caller.unary('StreamService/DeleteStream', { stream: this.name }, { ...this.#call(call), safe: false })
+  }
+
+  /** Calls that do no harm when they are made twice. */
+  #call(call: CallOptions | undefined) {
+    return { ...compileCall(this.#context.options, call), safe: true }
+  }
+}

@@ -1,0 +1,120 @@
+import type { Duration } from '../durations.ts'
+import type { CallOptions } from '../options.ts'
+
+/** A message to write. */
+export interface NewStreamMessage<T = unknown> {
+  /** Any JSON value or a `Uint8Array`. At most the server's limit, 4 MiB by default. */
+  readonly payload: T
+  /** Headers for the reader. At most 64. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Messages with one key go to one partition, in the order they are written. At most 512 bytes. */
+  readonly key?: string
+  /** The partition, from 0. Default: by the key; without a key, the messages of a call go to one partition, those of the next call to the next. */
+  readonly partition?: number
+}
+
+/** A message as it was written. */
+export interface StreamMessage<T = unknown> {
+  /** Its place in its partition, from 0, without holes. */
+  readonly offset: number
+  /** Its partition, from 0. */
+  readonly partition: number
+  /** The payload. */
+  readonly payload: T
+  /** Headers given by the writer. */
+  readonly headers: Readonly<Record<string, string>>
+  /** The key, when it has one. */
+  readonly key?: string
+  /** When it was written. */
+  readonly timestamp: Date
+}
+
+/**
+ * Where reading begins: an offset; a time; the oldest kept message (`'earliest'`); after the newest (`'latest'`); after the last
+ * that the group has processed (`'committed'`), or at the oldest when it has processed none.
+ */
+export type StartFrom = 'latest' | 'earliest' | 'committed' | number | Date
+
+/** What is read. */
+export interface ReadOptions extends CallOptions {
+  /** Default 0. */
+  readonly partition?: number
+  /** Where to begin; below the oldest kept message, it begins with that one. Default 0. */
+  readonly offset?: number
+  /** Instead of `offset`. */
+  readonly from?: StartFrom
+  /** For `from: 'committed'`. */
+  readonly group?: string
+  /** Most messages. 1 to 10,000, default 100; fewer come when they are large. */
+  readonly max?: number
+}
+
+/** What is subscribed to. */
+export interface SubscribeOptions {
+  /** For whom offsets are committed. */
+  readonly group?: string
+  /** Default 0. */
+  readonly partition?: number
+  /** Where to begin. Default: `'committed'` with a group, else `'latest'`. */
+  readonly from?: StartFrom
+  /** Ends the iteration with an `AbortError`. */
+  readonly signal?: AbortSignal
+}
+
+/** A message that a subscription gave. */
+export interface ReceivedMessage<T = unknown> extends StreamMessage<T> {
+  /**
+   * Says that the group has processed this message and those before it. Needs a `group`.
+   *
+   * @returns the committed offset now; it never goes back.
+   */
+  commit(call?: CallOptions): Promise<number>
+}
+
+/** How long messages are kept. */
+export interface StreamRetention {
+  /** Messages older than this are dropped. Default 0: never. */
+  readonly maxAge?: Duration
+  /** When a partition has more bytes than this, its oldest messages are dropped. Default 0: never. */
+  readonly maxBytes?: number
+}
+
+/** What a stream is created with, or changed to. */
+export interface CreateStreamOptions {
+  /** Partitions, 1 to 256; they can become more, never fewer. Default 1. */
+  readonly partitions?: number
+  /** How long messages are kept. Default: for ever. */
+  readonly retention?: StreamRetention
+}
+
+/** A stream. */
+export interface StreamInfo {
+  /** Its name. */
+  readonly name: string
+  /** Its partitions, by their numbers. */
+  readonly partitions: readonly PartitionInfo[]
+  /** How long messages are kept, in milliseconds and bytes; 0 means for ever. */
+  readonly retention: { readonly maxAge: number; readonly maxBytes: number }
+  /** When it was created. */
+  readonly createdAt: Date
+}
+
+/** A partition of a stream. */
+export interface PartitionInfo {
+  /** The offset of the oldest kept message; that of the next one when there is none. */
+  readonly earliestOffset: number
+  /** The offset of the newest message; -1 when none was written. */
+  readonly latestOffset: number
+  /** Bytes of the kept messages. */
+  readonly bytes: number
+}
+
+/** How far a group is in a partition. */
+export interface GroupState {
+  /** The last message processed; -1 when there is none. */
+  readonly committedOffset: number
+  /** The newest message; -1 when there is none. */
+  readonly latestOffset: number
+  /** Messages that are kept and not processed. */
+  readonly lag: number
+}
