@@ -4,7 +4,7 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import type { Problem } from '@millrace/protocol/http'
 import { describe, expect, it } from 'vitest'
 import type { ServerSettings } from '../src/config/settings.ts'
-import { startTestServer } from './harness.ts'
+import { newTask, startTestServer } from './harness.ts'
 import { openEvents } from './http-client.ts'
 
 /** A server and a way to call it over HTTP with its key. */
@@ -83,6 +83,19 @@ describe('REST', () => {
     expect((await json('POST', '/v1/tasks', '{"task":{"timeoutMs":9007199254740993}}')).body).toMatchObject({
       fields: [{ path: 'task.timeoutMs', message: expect.stringContaining('whole number') }],
     })
+  })
+
+  it('keeps labels of any name, also over gRPC', async () => {
+    const { call, json, admin } = await startHttp()
+    const labels = '{"__proto__":"a","constructor":"b","toString":"c"}'
+    const { taskId } = (await (await call('POST', '/v1/tasks', `{"task":{"labels":${labels}}}`)).json()) as { taskId: string }
+    expect(await (await call('GET', `/v1/tasks/${taskId}`)).text()).toContain(`"labels":${labels}`)
+    const { task } = await admin.tasks.getTask({ taskId })
+    expect(JSON.stringify(task!.labels)).toBe(labels)
+    const again = await admin.tasks.submitTask({ task: newTask({ labels: task!.labels }), requestId: '' })
+    expect((await json('GET', '/v1/tasks?labels.__proto__=a&labels[constructor]=b')).body.tasks).toMatchObject(
+      [again, { taskId }].map((one) => ({ taskId: one.taskId })),
+    )
   })
 
   it('acts in the namespace of the header', async () => {

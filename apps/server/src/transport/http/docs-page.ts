@@ -14,7 +14,7 @@ label { display: grid; grid-template-columns: 12rem 1fr; gap: .6rem; align-items
 label small { grid-column: 2; opacity: .7; }
 pre { background: var(--soft); padding: .6rem; border-radius: 4px; overflow: auto; max-height: 24rem; white-space: pre-wrap; }
 button { padding: .3rem .9rem; border: 0; border-radius: 4px; background: var(--accent); color: #fff; cursor: pointer; }
-header { display: grid; grid-template-columns: 1fr 12rem; gap: .6rem; }
+body > form { display: grid; grid-template-columns: 1fr 12rem; gap: .6rem; }
 `
 
 const script = `
@@ -90,7 +90,7 @@ export const docsPage = `<!doctype html>
 <style>${style}</style>
 <h1>Millrace API</h1>
 <p>The description is <a href="openapi.json">openapi.json</a>. To try a call, give a key; it stays in this tab.</p>
-<header><input id="key" type="password" placeholder="API key" autocomplete="off"><input id="namespace" placeholder="namespace: default"></header>
+<form><input id="key" type="password" placeholder="API key" autocomplete="off"><input id="namespace" placeholder="namespace: default"></form>
 <main>Loading …</main>
 <script type="module">${script}</script>
 </html>
