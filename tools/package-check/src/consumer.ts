@@ -4,7 +4,11 @@ import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { exec } from './exec.ts'
 
-const fixture = join(import.meta.dirname, '../fixtures/consumer.ts')
+/** Users' files, and what their compiler is told of where they run. */
+const fixtures = [
+  { file: 'consumer.ts', options: { lib: ['es2023', 'esnext.disposable'], types: ['node'] } },
+  { file: 'page.tsx', options: { lib: ['es2023', 'esnext.disposable', 'dom'], types: [], jsx: 'react-jsx' } },
+]
 const require = createRequire(import.meta.url)
 
 const compilers = [
@@ -16,22 +20,19 @@ const modes = [
   { module: 'esnext', moduleResolution: 'bundler' },
 ]
 
-/** Compiles a user's file against the packed types with each compiler and each way of finding modules. */
+/** Compiles users' files against the packed types with each compiler and each way of finding modules. */
 export async function checkTypes(project: string, check: (name: string, run: () => Promise<unknown>) => Promise<unknown>): Promise<void> {
-  copyFileSync(fixture, join(project, 'consumer.ts'))
-  for (const { name, tsc } of compilers) {
-    for (const mode of modes) {
-      const file = join(project, `tsconfig.${mode.moduleResolution}.json`)
-      const compilerOptions = {
-        ...mode,
-        target: 'es2023',
-        lib: ['es2023', 'esnext.disposable'],
-        strict: true,
-        noEmit: true,
-        types: ['node'],
+  for (const { file, options } of fixtures) {
+    copyFileSync(join(import.meta.dirname, '../fixtures', file), join(project, file))
+    for (const { name, tsc } of compilers) {
+      for (const mode of modes) {
+        const config = join(project, `tsconfig.${file}.${mode.moduleResolution}.json`)
+        const compilerOptions = { ...mode, ...options, target: 'es2023', strict: true, noEmit: true }
+        writeFileSync(config, JSON.stringify({ compilerOptions, files: [file] }))
+        await check(`types: ${file}, ${name}, ${mode.moduleResolution}`, () =>
+          exec(process.execPath, [tsc, '-p', config], { cwd: project }),
+        )
       }
-      writeFileSync(file, JSON.stringify({ compilerOptions, files: ['consumer.ts'] }))
-      await check(`types: ${name}, ${mode.moduleResolution}`, () => exec(process.execPath, [tsc, '-p', file], { cwd: project }))
     }
   }
 }

@@ -51,7 +51,9 @@ function checkPackage(packed: PackedPackage): Promise<unknown>[] {
 async function install(name: string, path: string, packages: readonly PackedPackage[]): Promise<Installation> {
   const project = join(work, name)
   mkdirSync(project)
-  const dependencies = Object.fromEntries(packages.map((packed) => [packed.name, `file:${packed.tarball}`]))
+  const tarballs = Object.fromEntries(packages.map((packed) => [packed.name, `file:${packed.tarball}`]))
+  // React brings no types; whoever writes TypeScript for it has them.
+  const dependencies = { ...tarballs, '@types/react': '19' }
   writeFileSync(join(project, 'package.json'), JSON.stringify({ name, private: true, type: 'module', dependencies }))
   const output = await exec('npm', npmInstall, { cwd: project, path })
   if (/EBADENGINE|deprecated/.test(output)) throw new Error(`npm warns:\n${output}`)
@@ -75,7 +77,7 @@ async function main(): Promise<void> {
   const packed = await check('pack', () => packAll(root, work))
   const oldPath = await check(`install Node ${oldNode}`, installOldNode)
   if (!packed || !oldPath) return
-  const sdk = packed.filter(({ name }) => name !== '@millrace/server')
+  const sdk = packed.filter(({ manifest }) => manifest.engines?.node === '>=20')
   const newNode = await check('install everything on Node 24', () => install('node-24', dirname(process.execPath), packed))
   const old = await check(`install the SDK on Node ${oldNode}`, () => install('node-20', oldPath, sdk))
   for (const one of packed) await Promise.all(checkPackage(one))

@@ -6,6 +6,7 @@ import { exec } from './exec.ts'
 export interface Manifest {
   readonly name: string
   readonly private?: boolean
+  readonly engines?: { readonly node?: string }
   readonly exports?: Readonly<Record<string, string | { readonly types?: string }>>
   readonly dependencies?: Readonly<Record<string, string>>
   readonly [field: string]: unknown
