@@ -188,16 +188,56 @@ describe('deliveries', () => {
   })
 
   test('a broken-off iteration ends the stream and gives back what it did not look at', async () => {
-    const { transport, queue, settled } = setUpQueue()
+    const { clock, transport, queue, settled } = setUpQueue()
     let signal: AbortSignal | undefined
     transport.onStream('QueueService/StreamJobs', async function* (_request, call) {
       signal = call.signal
       yield { jobs: [wireJob(1), wireJob(2)] }
     })
-    for await (const _job of queue.deliveries()) break
+    const left = (async () => {
+      for await (const _job of queue.deliveries()) break
+    })()
+    await clock.advance(50)
+    await left
     expect(signal?.aborted).toBe(true)
     await turn()
     expect(settled().map(({ jobId, action }) => [jobId, action?.$case])).toEqual([['job_2', 'release']])
+  })
+
+  test('left while jobs are on their way give those back too, when all have come that may', async () => {
+    const { clock, transport, queue, settled } = setUpQueue()
+    let signal: AbortSignal | undefined
+    let send!: (...jobs: ReturnType<typeof wireJob>[]) => void
+    transport.onStream('QueueService/StreamJobs', async function* (_request, call) {
+      signal = call.signal
+      yield { jobs: [wireJob(1)] }
+      for (;;) yield { jobs: await new Promise<ReturnType<typeof wireJob>[]>((resolve) => (send = (...jobs) => resolve(jobs))) }
+    })
+    const released = () => settled().filter(({ action }) => action?.$case === 'release')
+    const leave = async (concurrency: number) => {
+      for await (const job of queue.deliveries({ concurrency })) {
+        await job.complete()
+        break
+      }
+    }
+    const left = leave(2)
+    await turn()
+    await turn()
+    send(wireJob(2))
+    await turn()
+    expect([signal?.aborted, released().length]).toEqual([false, 0])
+    send(wireJob(3))
+    await clock.advance(50)
+    await left
+    expect(signal?.aborted).toBe(true)
+    await turn()
+    expect(released().map(({ jobId }) => jobId)).toEqual(['job_2', 'job_3'])
+
+    const again = leave(1)
+    await turn()
+    await clock.advance(400)
+    await again
+    expect(signal?.aborted).toBe(true)
   })
 
   test('end with what does not mend, and after an outage that lasts', async () => {

@@ -11,10 +11,12 @@ import type { FailOptions } from './types.ts'
 export class ReceivedJob<T = unknown> {
   readonly #context: ClientContext
   readonly #job: wire.Job
+  readonly #onSettling: (answer: Promise<unknown>) => void
   #leaseExpiresAt: Date
 
-  /** @internal Jobs come from `receive`, `reserve` and `deliveries`. */
-  constructor(context: ClientContext, job: wire.Job) {
+  /** @internal Jobs come from `receive`, `reserve` and `deliveries`. `onSettling` is told when the job's end is on its way. */
+  constructor(context: ClientContext, job: wire.Job, onSettling: (answer: Promise<unknown>) => void = () => undefined) {
+    this.#onSettling = onSettling
     this.#context = context
     this.#job = job
     this.#leaseExpiresAt = job.leaseExpiresAt ?? new Date(0)
@@ -78,7 +80,7 @@ export class ReceivedJob<T = unknown> {
    */
   async complete(result?: unknown, call?: CallOptions): Promise<void> {
     const { payload, contentType } = encodePayload('result', result)
-    await this.#settle(
+    await this.#end(
       { $case: 'complete', value: { result: payload, contentType, state: undefined, deleteState: false } },
       payload.length,
       call,
@@ -94,7 +96,7 @@ export class ReceivedJob<T = unknown> {
   async fail(error: unknown, options: FailOptions = {}): Promise<void> {
     const delayMs = options.delay === undefined ? undefined : toMs('delay', options.delay)
     const value = { error: toJobError(error), noRetry: options.retry === false, delayMs }
-    await this.#settle({ $case: 'fail', value }, value.error.message.length + value.error.stack.length, options)
+    await this.#end({ $case: 'fail', value }, value.error.message.length + value.error.stack.length, options)
   }
 
   /**
@@ -108,6 +110,12 @@ export class ReceivedJob<T = unknown> {
     const leaseExpiresAt = await this.#settle({ $case: 'renew', value: { leaseMs } }, 0, call)
     if (leaseExpiresAt) this.#leaseExpiresAt = leaseExpiresAt
     return this.#leaseExpiresAt
+  }
+
+  #end(action: wire.Settlement['action'], bytes: number, call: CallOptions | undefined): Promise<unknown> {
+    const answer = this.#settle(action, bytes, call)
+    this.#onSettling(answer)
+    return answer
   }
 
   #settle(action: wire.Settlement['action'], bytes: number, call: CallOptions | undefined): Promise<Date | undefined> {
