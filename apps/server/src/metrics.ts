@@ -10,7 +10,8 @@ type Ended = readonly [transport: TransportName, method: string, code: string, m
 interface Reading {
   readonly name: string
   readonly help: string
-  readonly read: () => number | Promise<number>
+  /** A value, or one for each value of the label `state`. */
+  readonly read: () => number | Promise<number> | Promise<Readonly<Record<string, number>>>
 }
 
 /** Calls kept until there is something to count them with. */
@@ -42,7 +43,7 @@ export class Metrics {
   /**
    * Adds something that is asked for when it is shown. Before {@link Metrics.load}.
    *
-   * @param read - the value now.
+   * @param read - the value now, or the values now by `state`.
    */
   gauge(name: string, help: string, read: Reading['read']): void {
     this.#readings.push({ name, help, read })
@@ -70,8 +71,11 @@ export class Metrics {
         name,
         help,
         registers,
+        labelNames: ['state'],
         async collect() {
-          gauge.set(await read())
+          const values = await read()
+          if (typeof values === 'number') gauge.set(values)
+          else for (const [state, value] of Object.entries(values)) gauge.set({ state }, value)
         },
       })
     }

@@ -152,6 +152,8 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
     await engine.close()
     await store.close()
   }
+  const metrics = new Metrics()
+  metrics.gauge('millrace_jobs', 'Jobs there are, by state, of all tenants together.', () => store.queues.totals())
   const shared = {
     tls: config.tlsCert && config.tlsKey ? { cert: config.tlsCert, key: config.tlsKey, clientCa: config.tlsClientCa } : undefined,
     payloadLimit,
@@ -172,7 +174,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
     keyring,
     lifetimes,
     logger,
-    metrics: new Metrics(),
+    metrics,
     health,
     clock,
   }

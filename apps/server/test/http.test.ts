@@ -301,6 +301,8 @@ describe('the server itself', () => {
     expect(value('millrace_calls_total{method="TaskService/GetTask",transport="grpc",code="OK"}')).toBe(1)
     expect(value('millrace_call_seconds_count{method="TaskService/GetTask",transport="http"}')).toBe(1)
     expect(value('millrace_http_streams')).toBe(1)
+    expect(value('millrace_jobs{state="pending"}')).toBe(1)
+    expect(value('millrace_jobs{state="dead"}')).toBe(0)
     expect(value('millrace_http_connections')).toBeGreaterThan(0)
     expect(value('process_resident_memory_bytes')).toBeGreaterThan(1e6)
   })

@@ -330,7 +330,12 @@ export interface QueueStore {
   stats(scope: Scope, queue: string): Promise<QueueStats>
   /** Jobs of the tenant that wait: pending, scheduled and blocked. */
   depth(tenant: TenantId): Promise<number>
+  /** Jobs there are now by state, of all tenants together: for who runs the server. */
+  totals(): Promise<JobTotals>
 }
+
+/** Jobs by state; `dead` are failed ones that are kept. */
+export type JobTotals = Readonly<Record<'pending' | 'scheduled' | 'blocked' | 'running' | 'dead', number>>
 
 /** An API key as it is stored: never its secret. */
 export interface KeyRecord {

@@ -36,6 +36,7 @@ export const queueCases: readonly Case[] = [
       expect(await t.store.queues.stats(t.scope, 'q')).toMatchObject(expected)
       expect(await t.store.queues.depth(t.scope.tenant)).toBe(3)
       expect(await t.store.queues.depth(t.otherTenant.tenant)).toBe(0)
+      expect(await t.store.queues.totals()).toEqual({ pending: 2, scheduled: 1, blocked: 0, running: 0, dead: 1 })
     },
   },
   {

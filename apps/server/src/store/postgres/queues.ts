@@ -1,4 +1,4 @@
-import type { QueueSettings, QueueStats, QueueStore, RetryPolicy, Scope, TenantId } from '../ports.ts'
+import type { JobTotals, QueueSettings, QueueStats, QueueStore, RetryPolicy, Scope, TenantId } from '../ports.ts'
 import type { Context } from './context.ts'
 import type { Statement } from './database.ts'
 import { start } from './heads.ts'
@@ -53,6 +53,13 @@ const depth: Statement = {
   name: 'tenant_depth',
   repeatable: true,
   text: 'SELECT coalesce(sum(pending + scheduled + blocked), 0)::bigint FROM millrace.lane_counts WHERE tenant = $1',
+}
+
+const totals: Statement = {
+  name: 'job_totals',
+  repeatable: true,
+  text: `SELECT coalesce(sum(pending), 0)::bigint, coalesce(sum(scheduled), 0)::bigint, coalesce(sum(blocked), 0)::bigint,
+    coalesce(sum(running), 0)::bigint, coalesce(sum(dead), 0)::bigint FROM millrace.lane_counts`,
 }
 
 /** Queues: their settings and counts. */
@@ -112,6 +119,12 @@ export class PostgresQueues implements QueueStore {
   async depth(tenant: TenantId): Promise<number> {
     const [row] = await this.#context.db.run<[number]>(depth, [tenant])
     return row![0]
+  }
+
+  async totals(): Promise<JobTotals> {
+    const [row] = await this.#context.db.run<[number, number, number, number, number]>(totals, [])
+    const [pending, scheduled, blocked, running, dead] = row!
+    return { pending, scheduled, blocked, running, dead }
   }
 }
 

@@ -70,6 +70,11 @@ export class Lanes {
     return this.#lanes.get(number)!
   }
 
+  /** Every queue of every tenant. */
+  everyQueue(): Iterable<QueueEntry> {
+    return this.#queues.values()
+  }
+
   /** Every queue of a tenant, or of one namespace of it. */
   *queuesOf(tenant: TenantId, namespace?: string): Iterable<QueueEntry> {
     for (const queue of this.#queues.values()) {

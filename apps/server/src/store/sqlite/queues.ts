@@ -1,5 +1,5 @@
 import type { StatementSync } from 'node:sqlite'
-import type { QueueSettings, QueueStats, QueueStore, RetryPolicy, Scope, TenantId } from '../ports.ts'
+import type { JobTotals, QueueSettings, QueueStats, QueueStore, RetryPolicy, Scope, TenantId } from '../ports.ts'
 import type { Context } from './context.ts'
 import { type CountName, settingsOf } from './lanes.ts'
 
@@ -54,6 +54,14 @@ export class SqliteQueues implements QueueStore {
     let depth = 0
     for (const queue of this.#context.lanes.queuesOf(tenant)) depth += queue.waiting
     return depth
+  }
+
+  async totals(): Promise<JobTotals> {
+    const totals = { pending: 0, scheduled: 0, blocked: 0, running: 0, dead: 0 }
+    for (const { lanes } of this.#context.lanes.everyQueue()) {
+      for (const { counts } of lanes.values()) for (const name of Object.keys(totals) as (keyof JobTotals)[]) totals[name] += counts[name]
+    }
+    return totals
   }
 
   #stats(scope: Scope, name: string): QueueStats {
