@@ -5,6 +5,7 @@ import {
   ClusterServiceDefinition,
   KeyServiceDefinition,
   KvServiceDefinition,
+  PipelineServiceDefinition,
   QueueServiceDefinition,
   StateServiceDefinition,
   StreamServiceDefinition,
@@ -32,6 +33,7 @@ import { createClusterService } from './services/cluster-service.ts'
 import { createHealth } from './services/health.ts'
 import { createKeyService } from './services/key-service.ts'
 import { createKvService } from './services/kv-service.ts'
+import { createPipelineService } from './services/pipeline-service.ts'
 import { createQueueService } from './services/queue-service.ts'
 import { createStateService } from './services/state-service.ts'
 import { createStreamService } from './services/stream-service.ts'
@@ -160,6 +162,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
     services: [
       { definition: TaskServiceDefinition, implementation: createTaskService(context) },
       { definition: QueueServiceDefinition, implementation: createQueueService(context) },
+      { definition: PipelineServiceDefinition, implementation: createPipelineService(context, store.pipelines) },
       { definition: StateServiceDefinition, implementation: createStateService({ states: store.states, clock }) },
       { definition: StreamServiceDefinition, implementation: createStreamService({ streams, payloadLimit }) },
       { definition: KvServiceDefinition, implementation: createKvService({ kv, clock, payloadLimit }) },

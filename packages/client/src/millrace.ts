@@ -25,7 +25,13 @@ export class Millrace extends MillraceBase {
     const compiled = compileOptions(options, process.env)
     const transport = new GrpcTransport(compiled)
     super(transport, compiled)
-    this.#context = { transport, client: compiled, clock: systemClock, onStopped: (worker) => this.#workers.delete(worker) }
+    this.#context = {
+      transport,
+      client: compiled,
+      clock: systemClock,
+      resultOf: (pipelineId, stage, signal) => this.pipelines.result(pipelineId, stage, { signal }),
+      onStopped: (worker) => this.#workers.delete(worker),
+    }
   }
 
   /**

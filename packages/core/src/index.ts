@@ -43,6 +43,22 @@ export type {
 export type { Logger } from './logger.ts'
 export type { CallOptions, KeepaliveOptions, MillraceOptions, TlsOptions } from './options.ts'
 export type { List, Page } from './page.ts'
+export type { Pipeline } from './pipelines/pipeline.ts'
+export type { Pipelines } from './pipelines/pipelines.ts'
+export type { PipelineRun } from './pipelines/run.ts'
+export type {
+  ExecuteOptions,
+  ListPipelinesOptions,
+  MonitorOptions,
+  PipelineInfo,
+  PipelineStage,
+  PipelineStatus,
+  PipelineSummary,
+  StageInfo,
+  StageOptions,
+  StageUpdate,
+  WaitPipelineOptions,
+} from './pipelines/types.ts'
 export type { DeadLetters } from './queues/dead-letters.ts'
 export type { Queue } from './queues/queue.ts'
 export type { Queues } from './queues/queues.ts'

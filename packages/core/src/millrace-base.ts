@@ -6,6 +6,7 @@ import { Keys } from './keys.ts'
 import { Kv } from './kv/kv.ts'
 import { KvStores } from './kv/kv-stores.ts'
 import type { CallOptions, CompiledOptions } from './options.ts'
+import { Pipelines } from './pipelines/pipelines.ts'
 import { Queue } from './queues/queue.ts'
 import { Queues } from './queues/queues.ts'
 import { States } from './states.ts'
@@ -20,6 +21,8 @@ export class MillraceBase extends ClientBase {
   readonly #context: ClientContext
   /** Submits units of work by function name and follows them to their end. */
   readonly tasks: Tasks
+  /** Runs tasks that depend on each other. */
+  readonly pipelines: Pipelines
   /** What stateful tasks keep between executions. */
   readonly states: States
   /** The queues of the namespace. */
@@ -39,6 +42,7 @@ export class MillraceBase extends ClientBase {
     super(transport, options, clock)
     this.#context = contextOf(this)
     this.tasks = new Tasks(this.#context)
+    this.pipelines = new Pipelines(this.#context)
     this.states = new States(this.#context)
     this.queues = new Queues(this.#context)
     this.streams = new Streams(this.#context)

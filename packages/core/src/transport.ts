@@ -2,6 +2,7 @@ import type {
   ClusterServiceDefinition,
   KeyServiceDefinition,
   KvServiceDefinition,
+  PipelineServiceDefinition,
   QueueServiceDefinition,
   StateServiceDefinition,
   StreamServiceDefinition,
@@ -39,6 +40,7 @@ type MethodsOf<S extends { readonly name: string; readonly methods: object }> = 
 export interface MethodMap
   extends MethodsOf<ClusterServiceDefinition>,
     MethodsOf<KeyServiceDefinition>,
+    MethodsOf<PipelineServiceDefinition>,
     MethodsOf<KvServiceDefinition>,
     MethodsOf<StreamServiceDefinition>,
     MethodsOf<QueueServiceDefinition>,

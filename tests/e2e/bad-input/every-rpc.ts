@@ -12,6 +12,8 @@ export interface Loot {
   readonly deadJobId: string
   /** A task that waits. */
   readonly taskId: string
+  /** A pipeline that runs. */
+  readonly pipelineId: string
   /** A state. */
   readonly stateKey: string
   readonly keyId: string
@@ -58,6 +60,7 @@ const partitionOf = ({ store }: Loot) => ({ stream: store, partition: 0 })
 const streamOf = ({ store }: Loot) => ({ stream: store })
 const keyOf = ({ store }: Loot) => ({ store, key: store })
 const taskOf = ({ taskId }: Loot) => ({ taskId })
+const pipelineOf = ({ pipelineId }: Loot) => ({ pipelineId })
 const heldOf = ({ queue, heldJobId: jobId, leaseToken }: Loot) => ({ queue, jobId, leaseToken })
 
 /** Every RPC of the contract. One that is missing here fails the tests. */
@@ -110,6 +113,21 @@ export const attempts: Readonly<Record<string, Attempt>> = {
   'TaskService/FollowTaskSet': { scope: 'tasks:read', request: ({ taskId }) => ({ taskIds: [taskId] }), stranger: { updates: [] } },
   'TaskService/ListTaskLogs': { scope: 'tasks:read', request: taskOf, stranger: 'NOT_FOUND' },
   'TaskService/TailTaskLogs': { scope: 'tasks:read', request: taskOf, stranger: 'NOT_FOUND' },
+  'PipelineService/CreatePipeline': {
+    scope: 'tasks:write',
+    request: ({ queue }) => ({ name: 'mine', stages: [{ name: 'a', queue, function: 'mine' }] }),
+    stranger: {},
+  },
+  'PipelineService/GetPipeline': { scope: 'tasks:read', request: pipelineOf, stranger: 'NOT_FOUND' },
+  'PipelineService/ListPipelines': { scope: 'tasks:read', request: () => ({}), stranger: { nextCursor: '' } },
+  'PipelineService/GetStageResult': {
+    scope: 'tasks:read',
+    request: (loot) => ({ ...pipelineOf(loot), stage: 'a' }),
+    stranger: 'NOT_FOUND',
+  },
+  'PipelineService/CancelPipeline': { scope: 'tasks:write', request: pipelineOf, stranger: 'NOT_FOUND' },
+  'PipelineService/RetryPipeline': { scope: 'tasks:write', request: pipelineOf, stranger: 'NOT_FOUND' },
+  'PipelineService/WatchPipeline': { scope: 'tasks:read', request: pipelineOf, stranger: 'NOT_FOUND' },
   'StateService/GetState': { scope: 'tasks:read', request: ({ stateKey: key }) => ({ key }), stranger: 'NOT_FOUND' },
   'StateService/ListStates': { scope: 'tasks:read', request: () => ({}), stranger: { states: [], nextCursor: '' } },
   'StateService/DeleteState': { scope: 'tasks:write', request: ({ stateKey: key }) => ({ key }), stranger: { deleted: false } },

@@ -45,8 +45,11 @@ export async function plant(
   const { taskId } = await clientOf('TaskService').call<{ taskId: string }>('SubmitTask', { task })
   await clientOf('StreamService').call('WriteMessages', { stream: store, messages: [{ payload }] })
   await clientOf('KvService').call('SetEntry', { store, key: store, value: payload })
+  const stages = [{ name: 'a', queue, function: 'theirs', payload }]
+  const { pipelineId } = await clientOf('PipelineService').call<{ pipelineId: string }>('CreatePipeline', { name: secretWord, stages })
   const loot = {
     queue,
+    pipelineId,
     jobId: waiting!.jobId,
     heldJobId: held!.jobId,
     leaseToken: held!.leaseToken,

@@ -77,6 +77,7 @@ async function snapshot(): Promise<unknown> {
     queues: await queues.call('ListQueues'),
     task: await clientOf('TaskService', owner.secret).call('GetTask', { taskId: loot.taskId }),
     keys: await clientOf('KeyService', owner.secret).call('ListKeys'),
+    pipeline: await clientOf('PipelineService', owner.secret).call('GetPipeline', { pipelineId: loot.pipelineId }),
     state: await clientOf('StateService', owner.secret).call('GetState', { key: loot.stateKey }),
     entries: await clientOf('KvService', owner.secret).call('ListEntries', { store, withValues: true }),
     stream: await clientOf('StreamService', owner.secret).call('GetStream', { stream: store }),

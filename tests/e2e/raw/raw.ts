@@ -12,6 +12,7 @@ export const protoFolder = join(dirname(fileURLToPath(import.meta.resolve('@mill
 
 /** The services of the contract by name. */
 export type ServiceName =
+  | 'PipelineService'
   | 'QueueService'
   | 'StateService'
   | 'TaskService'
@@ -23,7 +24,9 @@ export type ServiceName =
   | 'ClusterService'
 
 const definition = protoLoader.loadSync(
-  ['queue', 'state', 'task', 'worker', 'key', 'kv', 'stream', 'token', 'cluster'].map((name) => `millrace/v1/${name}_service.proto`),
+  ['pipeline', 'queue', 'state', 'task', 'worker', 'key', 'kv', 'stream', 'token', 'cluster'].map(
+    (name) => `millrace/v1/${name}_service.proto`,
+  ),
   { ...loaderOptions, includeDirs: [protoFolder] },
 )
 

@@ -3,6 +3,7 @@ import {
   ClusterServiceDefinition,
   KeyServiceDefinition,
   KvServiceDefinition,
+  PipelineServiceDefinition,
   QueueServiceDefinition,
   StateServiceDefinition,
   StreamServiceDefinition,
@@ -49,6 +50,7 @@ export function connectAnyway({ flags, env }: Pick<Invocation, 'flags' | 'env'>)
   return {
     tasks: factory.create(grpcDefinition(TaskServiceDefinition), channel),
     queues: factory.create(grpcDefinition(QueueServiceDefinition), channel),
+    pipelines: factory.create(grpcDefinition(PipelineServiceDefinition), channel),
     states: factory.create(grpcDefinition(StateServiceDefinition), channel),
     cluster: factory.create(grpcDefinition(ClusterServiceDefinition), channel),
     streams: factory.create(grpcDefinition(StreamServiceDefinition), channel),

@@ -6,6 +6,7 @@ import { db } from './commands/db.ts'
 import { health } from './commands/health.ts'
 import { keys } from './commands/keys.ts'
 import { kv } from './commands/kv.ts'
+import { pipelines } from './commands/pipelines.ts'
 import { queues } from './commands/queues.ts'
 import { serve } from './commands/serve.ts'
 import { states } from './commands/states.ts'
@@ -21,6 +22,7 @@ export const commands: readonly Command[] = [
   serve,
   ...keys,
   ...tasks,
+  ...pipelines,
   ...states,
   ...queues,
   ...streams,

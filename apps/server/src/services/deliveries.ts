@@ -125,5 +125,6 @@ export class Deliveries {
 
 /** Bytes a job takes in a message, roughly. */
 function weight(job: ClaimedJob): number {
-  return job.payload.length + (job.state?.data.length ?? 0) + 128
+  const inputs = job.stage ? job.stage.inputs.reduce((sum, { result }) => sum + (result?.data.length ?? 0), 0) : 0
+  return job.payload.length + (job.state?.data.length ?? 0) + inputs + 128
 }

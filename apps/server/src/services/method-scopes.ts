@@ -2,6 +2,7 @@ import type {
   ClusterServiceDefinition,
   KeyServiceDefinition,
   KvServiceDefinition,
+  PipelineServiceDefinition,
   QueueServiceDefinition,
   StateServiceDefinition,
   StreamServiceDefinition,
@@ -54,6 +55,16 @@ const queueService: Rows<typeof QueueServiceDefinition> = {
   purgeDeadLetters: 'queues:write',
 }
 
+const pipelineService: Rows<typeof PipelineServiceDefinition> = {
+  createPipeline: 'tasks:write',
+  getPipeline: 'tasks:read',
+  listPipelines: 'tasks:read',
+  getStageResult: 'tasks:read',
+  cancelPipeline: 'tasks:write',
+  retryPipeline: 'tasks:write',
+  watchPipeline: 'tasks:read',
+}
+
 const stateService: Rows<typeof StateServiceDefinition> = {
   getState: 'tasks:read',
   listStates: 'tasks:read',
@@ -103,6 +114,7 @@ const streamService: Rows<typeof StreamServiceDefinition> = {
 export const methodScopes: Readonly<Record<string, Readonly<Record<string, RequiredScope>>>> = {
   'millrace.v1.TaskService': taskService,
   'millrace.v1.QueueService': queueService,
+  'millrace.v1.PipelineService': pipelineService,
   'millrace.v1.StateService': stateService,
   'millrace.v1.WorkerService': workerService,
   'millrace.v1.ClusterService': clusterService,

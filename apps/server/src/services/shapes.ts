@@ -1,13 +1,17 @@
 import {
   type ApiKey,
   BackoffStrategy,
+  FailurePolicy,
   type ItemError,
   type Job,
   type JobError as JobErrorMessage,
   type JobInfo,
   type LogEntry as LogEntryMessage,
+  type Pipeline,
+  type PipelineEvent,
   type Queue,
   type RetryPolicy as RetryPolicyMessage,
+  type StageInput,
   type State,
   type Task,
   type TaskUpdate,
@@ -15,7 +19,15 @@ import {
 import { isTerminal } from '../domain/jobs/followers.ts'
 import { formatId, jobId } from '../domain/jobs/ids.ts'
 import type { MillraceError } from '../errors.ts'
-import type { ClaimedJob, JobError, JobRecord, KeyRecord, LogEntry, QueueSettings, RetryPolicy, StateRecord } from '../store/ports.ts'
+import type { JobError, JobRecord, KeyRecord, LogEntry, QueueSettings, RetryPolicy, StateRecord } from '../store/ports.ts'
+import {
+  type ClaimedJob,
+  type ClaimedStage,
+  type Content,
+  JobState,
+  type PipelineEvent as PipelineEventRecord,
+  type PipelineRecord,
+} from '../store/ports.ts'
 
 const noBytes = new Uint8Array(0)
 
@@ -38,6 +50,9 @@ export function toJob(job: ClaimedJob): Job {
     deadline: toDate(job.deadline),
     stateKey: job.stateKey ?? '',
     state: job.state,
+    inputs: job.stage ? job.stage.inputs.map(toStageInput) : noInputs,
+    pipelineId: job.stage ? formatId('pipe', job.stage.pipeline) : '',
+    stage: job.stage?.name ?? '',
   }
 }
 
@@ -91,10 +106,11 @@ export function toTask(job: JobRecord, withPayload = false): Task {
     runAt: toDate(job.runAt),
     workerId: job.workerId,
     revision: job.revision,
-    batchId: job.batch === undefined ? '' : formatId('batch', job.batch),
+    batchId: job.batch === undefined || job.pipeline !== undefined ? '' : formatId('batch', job.batch),
     payload: withPayload ? (job.payload ?? noBytes) : noBytes,
     contentType: job.contentType,
     stateKey: job.stateKey ?? '',
+    pipelineId: job.pipeline === undefined ? '' : formatId('pipe', job.pipeline),
   }
 }
 
@@ -122,6 +138,57 @@ export function toLogEntry(entry: LogEntry): LogEntryMessage {
     message: entry.message,
     fieldsJson: entry.fields,
     sequence: entry.sequence,
+  }
+}
+
+const noInputs: StageInput[] = []
+
+function toStageInput({ stage, result }: ClaimedStage['inputs'][number]): StageInput {
+  return { stage, result: result?.data ?? noBytes, contentType: result?.contentType ?? '', omitted: !result }
+}
+
+/** A pipeline as it stands. */
+export function toPipeline(pipeline: PipelineRecord): Pipeline {
+  const { stages = [] } = pipeline
+  return {
+    pipelineId: formatId('pipe', pipeline.seq),
+    name: pipeline.name,
+    state: pipeline.state,
+    onFailure: pipeline.continueOnFailure ? FailurePolicy.CONTINUE : FailurePolicy.STOP,
+    stageCount: pipeline.stageCount,
+    stagesLeft: pipeline.stagesLeft,
+    createdAt: new Date(pipeline.createdAt),
+    finishedAt: toDate(pipeline.finishedAt),
+    deadline: toDate(pipeline.deadline),
+    reason: pipeline.reason,
+    stages: stages.map((stage) => ({
+      name: stage.name,
+      state: stage.state,
+      taskId: stage.job === undefined ? '' : formatId('task', stage.job),
+      function: stage.function,
+      dependsOn: stage.dependsOn.map((position) => stages[position]!.name),
+      items: stage.items ?? 0,
+      itemsLeft: stage.itemsLeft,
+      startedAt: toDate(stage.startedAt),
+      finishedAt: toDate(stage.finishedAt),
+      error: toJobError(stage.error),
+    })),
+  }
+}
+
+/** What happened to a pipeline. @param result - of a completed stage, unless it is large. */
+export function toPipelineEvent(event: PipelineEventRecord, result: Content | undefined): PipelineEvent {
+  const completed = event.stage !== undefined && event.state === JobState.completed
+  return {
+    number: event.number,
+    stage: event.name,
+    state: event.state,
+    timestamp: new Date(event.at),
+    error: toJobError(event.error),
+    result: result?.data ?? noBytes,
+    resultContentType: result?.contentType ?? '',
+    resultOmitted: completed && !result,
+    terminal: event.stage === undefined && isTerminal(event.state),
   }
 }
 

@@ -1,5 +1,6 @@
 import type { StateServiceDefinition } from '@millrace/protocol'
 import type { Clock } from '../clock.ts'
+import { requireWhole } from '../domain/keys/limited-scope.ts'
 import { notFound } from '../errors.ts'
 import type { StateStore } from '../store/ports.ts'
 import type { ServiceOf } from './call.ts'
@@ -17,6 +18,7 @@ export function createStateService({
 }): ServiceOf<typeof StateServiceDefinition> {
   return {
     async getState({ key }, { scope }) {
+      requireWhole(scope, 'read states')
       checkKey(key)
       const state = await states.get(scope, key, clock.now())
       if (!state) throw notFound('state', key)
@@ -24,6 +26,7 @@ export function createStateService({
     },
 
     async listStates({ prefix, limit: asked, cursor }, { scope }) {
+      requireWhole(scope, 'read states')
       const checks = new Checks()
       checks.text('prefix', prefix, limits.text)
       checks.text('cursor', cursor, limits.text)
@@ -35,6 +38,7 @@ export function createStateService({
     },
 
     async deleteState({ key }, { scope }) {
+      requireWhole(scope, 'delete states')
       checkKey(key)
       return { deleted: await states.delete(scope, key, clock.now()) }
     },

@@ -1,7 +1,9 @@
 import type { MillraceError } from '../errors.ts'
-import type { Content, Stateful, StateStore } from './flow/ports.ts'
+import type { ClaimedStage, Content, PipelineStore, StagePlace, Stateful, StateStore } from './flow/ports.ts'
+import type { KeyStore } from './key-ports.ts'
 
-export type { Content, Stateful, StateRecord, StateStore } from './flow/ports.ts'
+export type * from './flow/ports.ts'
+export type * from './key-ports.ts'
 
 import type { KvStorage } from './kv-port.ts'
 import type { StreamStorage } from './stream-port.ts'
@@ -67,6 +69,7 @@ export interface NewJob {
   /** When it may first run; absent or past means now. */
   readonly runAt?: number
   readonly stateful?: Stateful
+  readonly stage?: StagePlace
 }
 
 export interface EnqueueRequest {
@@ -127,6 +130,8 @@ export interface ClaimedJob {
   readonly stateKey?: string
   /** The state as it stands, or the job's initial one; absent when there is none. */
   readonly state?: Content
+  /** Of a stage. */
+  readonly stage?: ClaimedStage
 }
 
 export type SettleAction =
@@ -203,6 +208,8 @@ export interface JobRecord {
   readonly batch?: Seq
   /** Of a stateful job. */
   readonly stateKey?: string
+  /** Of a stage. */
+  readonly pipeline?: Seq
 }
 
 export interface JobFilter {
@@ -337,42 +344,12 @@ export interface QueueStore {
 /** Jobs by state; `dead` are failed ones that are kept. */
 export type JobTotals = Readonly<Record<'pending' | 'scheduled' | 'blocked' | 'running' | 'dead', number>>
 
-/** An API key as it is stored: never its secret. */
-export interface KeyRecord {
-  readonly seq: Seq
-  readonly tenant: TenantId
-  readonly tenantName: string
-  readonly name: string
-  /** SHA-256 of the secret. */
-  readonly hash: Uint8Array
-  readonly hint: string
-  readonly scopes: readonly string[]
-  readonly namespaces: readonly string[]
-  readonly createdAt: number
-  readonly expiresAt?: number
-  readonly revokedAt?: number
-}
-
-export interface KeyStore {
-  /** The tenant's number; made when it is new. */
-  tenant(name: string, now: number): Promise<TenantId>
-  /** The tenant's number, when there is one. */
-  findTenant(name: string): Promise<TenantId | undefined>
-  create(key: Omit<KeyRecord, 'seq' | 'tenantName'>): Promise<KeyRecord>
-  findByHash(hash: Uint8Array): Promise<KeyRecord | undefined>
-  find(tenant: TenantId, seq: Seq): Promise<KeyRecord | undefined>
-  list(tenant: TenantId): Promise<readonly KeyRecord[]>
-  /** Undefined when the tenant has no such key. Revoking again changes nothing. */
-  revoke(tenant: TenantId, seq: Seq, now: number): Promise<KeyRecord | undefined>
-  /** The secret that signs the tenant's tokens. The first `fresh` that comes becomes it; undefined while none has come, or there is no such tenant. */
-  tokenSecret(tenant: TenantId, fresh?: Uint8Array): Promise<Uint8Array | undefined>
-}
-
 /** All a server keeps. Made by one adapter, used by the domain alone. */
 export interface Store {
   readonly jobs: JobStore
   readonly queues: QueueStore
   readonly states: StateStore
+  readonly pipelines: PipelineStore
   readonly keys: KeyStore
   readonly kv: KvStorage
   readonly streams: StreamStorage

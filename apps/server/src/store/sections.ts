@@ -43,6 +43,21 @@ export const sections: readonly Section[] = [
   section('flows', 'tenant seq', 'tenant seq gate:text line state_key:text initial:bytes initial_type:text state_ttl'),
   section('gates', 'tenant gate', 'tenant gate:text inside'),
   section('states', 'tenant namespace key', 'tenant namespace:text key:text data:bytes content_type:text revision updated_at expires_at'),
+  section(
+    'pipelines',
+    'tenant seq',
+    `tenant seq namespace:text name:text state go_on timeout_ms deadline created_at finished_at stage_count stages_left failed events
+     reason:text`,
+  ),
+  section(
+    'stages',
+    'tenant pipeline stage',
+    `tenant pipeline stage name:text state function:text task:text job waits failed dependencies:text dependents:text for_each list:bytes
+     items items_left started_at finished_at error:text`,
+  ),
+  section('stage_jobs', 'tenant seq', 'tenant seq pipeline stage item'),
+  section('stage_results', 'tenant pipeline stage item', 'tenant pipeline stage item data:bytes content_type:text'),
+  section('pipeline_events', 'tenant pipeline event', 'tenant pipeline event stage state at error:text'),
   section('logs', 'tenant seq line', 'tenant seq line timestamp level message:text fields:text'),
   section('idempotency', 'tenant queue key', 'tenant queue key:text seq hash:bytes'),
   // `outcome` is what `spellOutcome` writes.

@@ -134,7 +134,10 @@ test('a worker whose server dies subscribes at another', async () => {
   const transport = new GrpcTransport(options)
   const clock = new ManualClock()
   const workerOptions = compileWorkerOptions({ queue: 'emails', handler: () => undefined, signals: false })
-  const worker = new Worker({ transport, client: options, clock, onStopped: () => undefined }, workerOptions)
+  const worker = new Worker(
+    { transport, client: options, clock, resultOf: async () => undefined, onStopped: () => undefined },
+    workerOptions,
+  )
   onTestFinished(async () => {
     await transport.close()
     await Promise.all(servers.map((server) => server.kill()))

@@ -3,6 +3,7 @@ import {
   ClusterServiceDefinition,
   KeyServiceDefinition,
   KvServiceDefinition,
+  PipelineServiceDefinition,
   QueueServiceDefinition,
   StateServiceDefinition,
   StreamServiceDefinition,
@@ -32,6 +33,7 @@ export const grpcMethods = Object.fromEntries(
   [
     ClusterServiceDefinition,
     KeyServiceDefinition,
+    PipelineServiceDefinition,
     QueueServiceDefinition,
     StateServiceDefinition,
     TaskServiceDefinition,

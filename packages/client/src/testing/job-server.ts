@@ -204,6 +204,9 @@ export function wireJob(id: string, job: Partial<Job> = {}): Job {
     deadline: undefined,
     stateKey: '',
     state: undefined,
+    inputs: [],
+    pipelineId: '',
+    stage: '',
     ...job,
   }
 }

@@ -8,6 +8,8 @@ import type { JobContext, JobLog } from './types.ts'
 export interface JobHolder {
   /** The job has something to say: `takeReports` gives it. */
   report(job: HeldJob): void
+  /** Fetches the result of a pipeline's stage. */
+  resultOf(pipelineId: string, stage: string, signal: AbortSignal): Promise<unknown>
   /** Renews the lease; resolves with its end. */
   renew(job: HeldJob): Promise<Date>
   /** Milliseconds since 1970. */
@@ -27,6 +29,8 @@ export class HeldJob {
   readonly #holder: JobHolder
   #context: JobContext | undefined
   #state: JobState | undefined
+  #inputs: Readonly<Record<string, unknown>> | undefined
+  #fetched: Map<string, unknown> | undefined
   #controller: AbortController | undefined
   /** Why the job is this worker's no longer. */
   revoked: RevokedReason | undefined
@@ -70,6 +74,31 @@ export class HeldJob {
   get context(): JobContext {
     this.#context ??= createContext(this, this.#holder)
     return this.#context
+  }
+
+  /** The results of the stages it depends on. Those that were left out are fetched first; see {@link JobHolder.resultOf}. */
+  get inputs(): Readonly<Record<string, unknown>> {
+    this.#inputs ??= Object.fromEntries(
+      this.wire.inputs.map(({ stage, result, contentType, omitted }) => [
+        stage,
+        omitted ? this.#fetched?.get(stage) : decodePayload('inputs', result, contentType),
+      ]),
+    )
+    return this.#inputs
+  }
+
+  /** True when results have to be fetched before the handler is called. */
+  get needsInputs(): boolean {
+    return this.wire.inputs.some(({ omitted }) => omitted)
+  }
+
+  /** Fetches the results that were left out. */
+  async fetchInputs(): Promise<void> {
+    const fetched = new Map<string, unknown>()
+    this.#fetched = fetched
+    for (const { stage, omitted } of this.wire.inputs) {
+      if (omitted) fetched.set(stage, await this.#holder.resultOf(this.wire.pipelineId, stage, this.signal))
+    }
   }
 
   /** The state of a stateful task. */
@@ -146,6 +175,9 @@ function createContext(job: HeldJob, holder: JobHolder): JobContext {
     deadline: job.deadline === undefined ? undefined : new Date(job.deadline),
     get signal() {
       return job.signal
+    },
+    get inputs() {
+      return job.inputs
     },
     get state() {
       return job.state.get()

@@ -18,6 +18,8 @@ export interface JobSettlerOptions {
   completed(job: HeldJob, result: unknown): void
   /** An attempt failed, durably. */
   failed(job: HeldJob, error: unknown): void
+  /** Fetches the result of a pipeline's stage. */
+  resultOf(pipelineId: string, stage: string, signal: AbortSignal): Promise<unknown>
   /** A job's end was refused. */
   refused(error: MillraceError): void
 }
@@ -45,6 +47,10 @@ export class JobSettler implements JobHolder {
 
   now(): number {
     return this.#options.clock.now()
+  }
+
+  resultOf(pipelineId: string, stage: string, signal: AbortSignal): Promise<unknown> {
+    return this.#options.resultOf(pipelineId, stage, signal)
   }
 
   /** The handler returned. */

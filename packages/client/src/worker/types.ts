@@ -103,6 +103,8 @@ export interface JobContext<S = unknown> {
    * attempt leaves it as it was. `undefined` forgets it. Of other jobs it is undefined, and assigning it throws.
    */
   state: S
+  /** Of a pipeline's stage: the results of the stages it depends on, by their names. Empty for other jobs. */
+  readonly inputs: Readonly<Record<string, unknown>>
   /** Says how far the work is, 0 to 100. Sent with the next batch; an older one not sent yet is replaced. */
   progress(percent: number, message?: string): void
   /** Writes to the job's log. */

@@ -43,6 +43,7 @@ function forTasks<T extends object>(options: TaskWorkerOptions<T>): Pick<Compile
     handle(job) {
       const handler = handlers.get(job.wire.function)
       if (!handler) throw new Error(`This worker has no function '${job.wire.function}'.`)
+      if (job.needsInputs) return job.fetchInputs().then(() => handler(job.payload(), job.context))
       return handler(job.payload(), job.context)
     },
   }

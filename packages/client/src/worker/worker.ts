@@ -20,6 +20,8 @@ export interface WorkerContext {
   readonly transport: Transport
   readonly client: CompiledOptions
   readonly clock: Clock
+  /** Fetches the result of a pipeline's stage. */
+  resultOf(pipelineId: string, stage: string, signal: AbortSignal): Promise<unknown>
   /** Called once, when the worker has stopped. */
   onStopped(worker: Worker): void
 }
@@ -65,6 +67,7 @@ export class Worker {
         if (this.#events.has('failed')) this.#events.emit('failed', { ...handled(job), error })
       },
       refused: (error) => this.#emitError(error),
+      resultOf: context.resultOf,
     })
     this.#runner = new JobRunner({
       clock,

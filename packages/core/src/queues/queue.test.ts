@@ -23,6 +23,9 @@ function wireJob(n: number): Job {
     deadline: undefined,
     stateKey: '',
     state: undefined,
+    inputs: [],
+    pipelineId: '',
+    stage: '',
   }
 }
 

@@ -45,13 +45,14 @@ export function toStateValue(path: string, value: unknown): wire.StateValue {
   return { data: payload, contentType }
 }
 
-function functionOf({ function: name, payload }: SubmitTaskOptions): string {
+/** The function of a task: its own, or that in its payload. */
+export function functionOf({ function: name, payload }: { readonly function?: string; readonly payload?: unknown }): string {
   if (name !== undefined) return toText('function', name)
   const inside = typeof payload === 'object' && payload !== null && 'function' in payload ? payload.function : undefined
   return typeof inside === 'string' ? inside : 'default'
 }
 
-function toPriority(priority: TaskPriority | undefined): number {
+export function toPriority(priority: TaskPriority | undefined): number {
   if (typeof priority !== 'string') return toInt('priority', priority)
   const value = priorities[priority]
   if (value === undefined) throw invalid('priority', `'${priority}' is not one of low, normal, high, critical.`)
@@ -102,6 +103,7 @@ export function fromTask<R>(task: wire.Task): TaskInfo<R> {
     ...(task.payload.length > 0 && { payload: decodePayload('payload', task.payload, task.contentType) }),
     labels: task.labels,
     ...(task.batchId && { batchId: task.batchId }),
+    ...(task.pipelineId && { pipelineId: task.pipelineId }),
     attempts: task.attempts,
     maxAttempts: task.maxAttempts,
     createdAt: task.createdAt ?? new Date(0),

@@ -120,6 +120,8 @@ export interface TaskInfo<R = unknown> extends TaskStatus<R> {
   readonly labels: Readonly<Record<string, string>>
   /** The batch it was submitted in. */
   readonly batchId?: string
+  /** The pipeline that it is a stage of. */
+  readonly pipelineId?: string
   /** Attempts begun. */
   readonly attempts: number
   /** Attempts it has in all. */

@@ -49,6 +49,7 @@ export function wireTask(task: Partial<Task> & Pick<Task, 'taskId' | 'state'>): 
     payload: new Uint8Array(0),
     contentType: '',
     stateKey: '',
+    pipelineId: '',
     ...task,
   }
 }

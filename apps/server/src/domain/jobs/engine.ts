@@ -7,6 +7,7 @@ import { formatId } from './ids.ts'
 import { LiveViews } from './live-views.ts'
 import type { JobEngine } from './types.ts'
 import { Upkeep } from './upkeep.ts'
+import { Wakers } from './wakers.ts'
 
 /** What a job engine is made of. */
 export interface JobEngineOptions {
@@ -26,6 +27,7 @@ export function createJobEngine({ store, clock, retention, onError }: JobEngineO
   const views = new LiveViews(clock)
   const upkeep = new Upkeep({ jobs, clock, retention, onError, swept: () => views.touchAll() })
   const followers = new Followers(store, onError)
+  const wakers = new Wakers()
   const armLeases = (claimed: readonly ClaimedJob[]) => {
     for (const { leaseExpiresAt, deadline } of claimed) upkeep.dueAt(Math.min(leaseExpiresAt, deadline ?? Infinity))
   }
@@ -41,6 +43,7 @@ export function createJobEngine({ store, clock, retention, onError }: JobEngineO
       for (const { dueAt } of changes) if (dueAt !== undefined) upkeep.dueAt(dueAt)
       dispatcher.changed(changes)
       followers.changed(changes)
+      wakers.changed(changes)
       views.changed(changes)
     },
     due: (at) => upkeep.dueAt(at),
@@ -48,6 +51,7 @@ export function createJobEngine({ store, clock, retention, onError }: JobEngineO
       upkeep.dueAt(clock.now())
       dispatcher.lookAgain().catch(onError)
       followers.lookAgain()
+      wakers.wakeAll()
       views.touchAll()
     },
   })
@@ -109,6 +113,7 @@ export function createJobEngine({ store, clock, retention, onError }: JobEngineO
 
     follow: (scope, deliver) => followers.follow(scope, deliver),
     watch: (view, watcher) => views.watch(view, watcher),
+    wakeOn: (seq, wake) => wakers.add(seq, wake),
 
     async get(scope, seq) {
       const record = await jobs.get(scope, seq)

@@ -33,7 +33,7 @@ export function decodeSeq(text: string): Seq | undefined {
 }
 
 /** What an id names; also its prefix. */
-export type IdKind = 'job' | 'task' | 'batch' | 'key'
+export type IdKind = 'pipe' | 'job' | 'task' | 'batch' | 'key'
 
 /** `task_0001h2v…` */
 export function formatId(kind: IdKind, seq: Seq): string {

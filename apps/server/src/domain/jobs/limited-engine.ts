@@ -75,6 +75,7 @@ export function limitEngine(engine: JobEngine): JobEngine {
 
     // What it shows is read through this engine.
     watch: (view, watcher) => engine.watch(view, watcher),
+    wakeOn: (seq, wake) => engine.wakeOn(seq, wake),
     get: find,
     getMany: findMany,
     list(scope, filter, page) {

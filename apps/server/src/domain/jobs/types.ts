@@ -91,6 +91,9 @@ export interface JobEngine {
   /** Shows something made of jobs now and after each change of it, until what is returned is called. */
   watch<T>(view: LiveView<T>, watcher: ViewWatcher<T>): () => void
 
+  /** Calls `wake` after each change of a pipeline, until the returned function is called. */
+  wakeOn(seq: Seq, wake: () => void): () => void
+
   get(scope: Scope, seq: Seq): Promise<JobRecord>
   getMany(scope: Scope, seqs: readonly Seq[]): Promise<readonly JobRecord[]>
   list(scope: Scope, filter: JobFilter, page: { readonly limit: number; readonly before?: Seq }): Promise<Page<JobRecord>>

@@ -47,3 +47,8 @@ export class LimitedScope implements Scope {
     return new MillraceError('PERMISSION_DENIED', `This token is for ${within.join(' and ')} only: it may not ${what}.`)
   }
 }
+
+/** Refuses a call of a token that is for some things only. @param what - what it may not do. */
+export function requireWhole(scope: Scope, what: string): void {
+  if (scope instanceof LimitedScope) throw scope.refusal(what)
+}

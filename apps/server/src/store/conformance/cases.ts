@@ -6,6 +6,8 @@ import { kvCases } from './kv.ts'
 import { kvModelCases } from './kv-model.ts'
 import { lifeCases } from './life.ts'
 import { modelCases } from './model.ts'
+import { pipelineCases } from './pipelines.ts'
+import { pipelineModelCases } from './pipelines-model.ts'
 import { queueCases } from './queues.ts'
 import { settleCases } from './settle.ts'
 import { statefulCases } from './stateful.ts'
@@ -21,7 +23,8 @@ export const conformanceCases: Readonly<Record<string, readonly Case[]>> = {
   queues: queueCases,
   keys: keyCases,
   stateful: statefulCases,
-  model: [...modelCases, ...statefulModelCases],
+  pipelines: pipelineCases,
+  model: [...modelCases, ...statefulModelCases, ...pipelineModelCases],
   streams: streamCases,
   kv: kvCases,
   'kv model': kvModelCases,

@@ -1,6 +1,8 @@
-import type { Content, JobState, Scope, Seq, Stateful, TenantId } from '../ports.ts'
+import { type ClaimedJob, type Content, JobState, type NewJob, type Scope, type Seq, type Stateful, type TenantId } from '../ports.ts'
+import { type Aftermath, noAftermath } from './aftermath.ts'
 import { enterGate, joinLine, leaveGate, leaveLine, stateGate } from './gates.ts'
-import { type Program, query } from './program.ts'
+import { endStageJob, placeOf, takeStage } from './pipelines.ts'
+import { insertRows, type Program, query } from './program.ts'
 import { commitState, readState } from './states.ts'
 
 /** What a job has to do with others. A job without a flow has no row and costs nothing. */
@@ -15,8 +17,23 @@ interface FlowRow {
 /** How many work on one state at a time. */
 const capacity = 1
 
-/** Notes what a new job has to do with others. */
-export function* addFlow({ tenant, namespace }: Scope, seq: Seq, { key, initial, ttlMs }: Stateful): Program<void> {
+/** The two kinds of flow, as a job's row tells them apart. */
+export const FlowKind = { stateful: 1, stage: 2 } as const
+
+/** The kind of a new job's flow; undefined when it has none. */
+export function flowKindOf({ stateful, stage }: Pick<NewJob, 'stateful' | 'stage'>): number | undefined {
+  if (stateful) return FlowKind.stateful
+  return stage && FlowKind.stage
+}
+
+/** Notes what a new job has to do with others. @param pipeline - of a stage. */
+export function* addFlow(scope: Scope, seq: Seq, { stateful, stage }: Pick<NewJob, 'stateful' | 'stage'>, pipeline?: Seq): Program<void> {
+  if (stateful) yield* addStateful(scope, seq, stateful)
+  if (stage)
+    yield* insertRows('stage_jobs', [{ tenant: scope.tenant, seq, pipeline: pipeline!, stage: stage.stage, item: stage.item ?? null }])
+}
+
+function* addStateful({ tenant, namespace }: Scope, seq: Seq, { key, initial, ttlMs }: Stateful): Program<void> {
   yield* query(
     `INSERT INTO millrace.flows (tenant, seq, gate, state_key, initial, initial_type, state_ttl) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
     [tenant, seq, stateGate(namespace, key), key, initial?.data ?? null, initial?.contentType || null, ttlMs],
@@ -31,15 +48,34 @@ export function* arrive(tenant: TenantId, seq: Seq): Program<boolean> {
   return false
 }
 
-/** A job that was let through has ended. Returns those who may begin now. */
-export function* depart(tenant: TenantId, seq: Seq): Program<readonly Seq[]> {
-  const flow = yield* flowOf(tenant, seq)
-  return flow ? yield* leaveGate(tenant, flow.gate, capacity) : []
+/** How a job ends. */
+export interface End {
+  readonly state: typeof JobState.completed | typeof JobState.failed | typeof JobState.cancelled
+  readonly now: number
+  /** It had been let through; see {@link isInside}. */
+  readonly inside: boolean
+  /** Of a completed job. */
+  readonly result?: Content
+  /** Of a completed stateful job; see `SettleAction`. */
+  readonly change?: Content | null
+  /** Of a failed job: its error as JSON. */
+  readonly error?: string
 }
 
-/** A blocked job ends without having begun. */
-export function* giveUp(tenant: TenantId, seq: Seq): Program<void> {
+/** A job has ended: what becomes of those that have to do with it. */
+export function* endFlow(scope: Scope, seq: Seq, end: End): Program<Aftermath> {
+  const { tenant } = scope
+  const flow = yield* flowOf(tenant, seq)
+  if (!flow) {
+    const place = yield* placeOf(tenant, seq)
+    return place ? yield* endStageJob(tenant, place, end, end.now) : noAftermath()
+  }
+  if (end.state === JobState.completed) {
+    yield* commitState(scope, flow.state_key, { change: end.change, initial: initialOf(flow), ttlMs: flow.state_ttl, now: end.now })
+  }
+  if (end.inside) return { ...noAftermath(), start: [...(yield* leaveGate(tenant, flow.gate, capacity))] }
   yield* leaveLine(tenant, seq)
+  return noAftermath()
 }
 
 /** True when a job in this state holds its place: one that waits for its first time does not, one between attempts does. */
@@ -48,18 +84,14 @@ export function isInside(state: JobState, attempts: number): boolean {
 }
 
 /** What a job's handler is given beside its payload. */
-export function* take(scope: Scope, seq: Seq, now: number): Program<{ stateKey?: string; state?: Content }> {
+export function* take(scope: Scope, seq: Seq, now: number): Program<Pick<ClaimedJob, 'stateKey' | 'state' | 'stage'>> {
   const flow = yield* flowOf(scope.tenant, seq)
-  if (!flow) return {}
-  const stored = yield* readState(scope, flow.state_key, now)
-  return { stateKey: flow.state_key, state: stored?.content ?? initialOf(flow) }
-}
-
-/** A job completed: its new state, in the transaction that completes it. */
-export function* finish(scope: Scope, seq: Seq, state: Content | null | undefined, now: number): Program<void> {
-  const flow = yield* flowOf(scope.tenant, seq)
-  if (!flow) return
-  yield* commitState(scope, flow.state_key, { change: state, initial: initialOf(flow), ttlMs: flow.state_ttl, now })
+  if (flow) {
+    const stored = yield* readState(scope, flow.state_key, now)
+    return { stateKey: flow.state_key, state: stored?.content ?? initialOf(flow) }
+  }
+  const place = yield* placeOf(scope.tenant, seq)
+  return place ? { stage: yield* takeStage(scope.tenant, place, now) } : {}
 }
 
 /** The state that a job works on. */

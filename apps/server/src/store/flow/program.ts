@@ -28,3 +28,43 @@ export interface JobName {
   readonly tenant: TenantId
   readonly seq: number
 }
+
+/** Lists in parts of few different lengths, so that there are few different statements. */
+function* parts<T>(list: readonly T[]): Iterable<readonly T[]> {
+  let from = 0
+  for (let size = 64; from < list.length; ) {
+    while (size > list.length - from) size /= 2
+    yield list.slice(from, from + size)
+    from += size
+  }
+}
+
+/** Adds many rows; their columns are those of the first. */
+export function* insertRows(table: string, rows: readonly Readonly<Record<string, Value>>[]): Program<void> {
+  for (const part of parts(rows)) {
+    const columns = Object.keys(part[0]!)
+    const places = part.map((_, i) => `(${columns.map((_, j) => `$${i * columns.length + j + 1}`).join(', ')})`)
+    yield* query(
+      `INSERT INTO millrace.${table} (${columns.join(', ')}) VALUES ${places.join(', ')}`,
+      part.flatMap((row) => columns.map((column) => row[column]!)),
+    )
+  }
+}
+
+/**
+ * Carries out a statement for many numbers.
+ *
+ * @param sql - the statement, given SQL of the list of numbers; its own parameters come first.
+ */
+export function* forEach<Row extends object>(
+  numbers: readonly number[],
+  values: readonly Value[],
+  sql: (list: string) => string,
+): Program<Row[]> {
+  const rows: Row[] = []
+  for (const part of parts(numbers)) {
+    const list = part.map((_, i) => `$${values.length + i + 1}`).join(', ')
+    rows.push(...(yield* query<Row>(sql(`(${list})`), [...values, ...part])))
+  }
+  return rows
+}

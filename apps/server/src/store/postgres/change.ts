@@ -1,5 +1,5 @@
 import { MillraceError } from '../../errors.ts'
-import { arrive, giveUp, isInside } from '../flow/flows.ts'
+import { arrive, FlowKind, isInside } from '../flow/flows.ts'
 import { type JobRecord, JobState, type Scope, type Seq } from '../ports.ts'
 import { storable } from './arrays.ts'
 import type { Context } from './context.ts'
@@ -57,7 +57,7 @@ const retryFlow = retrying('retry_flow', 'IS NOT NULL', '$6::int')
 const holdEnded: Statement = {
   name: 'retry_flow_hold',
   repeatable: false,
-  text: `WITH ${heldIn(`${JobState.failed}, ${JobState.cancelled}`, 'IS NOT NULL')} SELECT 1 FROM held`,
+  text: `WITH ${heldIn(`${JobState.failed}, ${JobState.cancelled}`, 'IS NOT NULL')} SELECT j.flow FROM held h JOIN millrace.jobs j ON j.tenant = h.tenant AND j.seq = h.seq`,
 }
 
 /** SQL of the part `dead`: up to `limit` failed jobs of the queue `$3`, locked; those that others work on are passed over. */
@@ -87,7 +87,7 @@ const deadFlows: Statement = {
   repeatable: true,
   text: `SELECT j.seq FROM millrace.queues q JOIN millrace.lanes l ON l.tenant = q.tenant AND l.queue = q.queue
     CROSS JOIN LATERAL (
-      SELECT seq FROM millrace.jobs WHERE tenant = q.tenant AND lane = l.lane AND failed_at IS NOT NULL AND flow IS NOT NULL ORDER BY seq LIMIT $4
+      SELECT seq FROM millrace.jobs WHERE tenant = q.tenant AND lane = l.lane AND failed_at IS NOT NULL AND flow = ${FlowKind.stateful} ORDER BY seq LIMIT $4
     ) AS j WHERE q.tenant = $1 AND q.namespace = $2 AND q.name = $3 ORDER BY j.seq LIMIT $4`,
 }
 
@@ -175,8 +175,7 @@ export class Change {
       const [done] = await flow.change<[JobState, number]>(cancelFlow, values)
       if (!done) return false
       flow.changes.push({ ...name, state: JobState.cancelled, cause: 'cancelled' })
-      if (isInside(...done)) await flow.ended(name, now)
-      else await flow.run(giveUp(scope.tenant, seq))
+      await flow.ended(scope, seq, { state: JobState.cancelled, now, inside: isInside(...done) })
       return true
     })
   }
@@ -186,7 +185,11 @@ export class Change {
     const name = { tenant: scope.tenant, seq }
     return withFlow(this.#context, async (flow) => {
       await flow.lock([name])
-      if ((await flow.change(holdEnded, [scope.tenant, scope.namespace, seq])).length === 0) return false
+      const [held] = await flow.change<[number]>(holdEnded, [scope.tenant, scope.namespace, seq])
+      if (!held) return false
+      if (held[0] === FlowKind.stage) {
+        throw new MillraceError('FAILED_PRECONDITION', 'The task is a stage of a pipeline: run the pipeline again.')
+      }
       const state = (await flow.run(arrive(scope.tenant, seq))) ? JobState.pending : JobState.blocked
       const values = [scope.tenant, scope.namespace, seq, now, this.#context.writer(Writer.other), state]
       const done = await flow.change<ReadyRow>(retryFlow, values)

@@ -171,7 +171,7 @@ export class Claim {
       const [n, seq, number, priority] = row
       const lane = found.get(number)!
       const plain = claimedJob(row, lane.lane, now)
-      const job = row[14] === null ? plain : await withInputs(this.#context, scope, plain, now)
+      const job = row[14] === null ? plain : await withInputs(this.#context, scope, plain, row[14], now)
       takers[slots[n - 1]!]!.jobs.push(job)
       lane.count++
       lane.last = { rank: -priority, seq }

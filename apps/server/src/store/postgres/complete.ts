@@ -1,4 +1,3 @@
-import { finish } from '../flow/flows.ts'
 import { type Content, JobState } from '../ports.ts'
 import { Bytes, columns } from './arrays.ts'
 import type { Context } from './context.ts'
@@ -64,10 +63,12 @@ export async function completeFlowJobs(context: Context, completions: readonly C
     const keys = new Set(
       (await flow.change<[number, number]>(completeFlow, valuesOf(context, completions))).map(([tenant, seq]) => jobKey(tenant, seq)),
     )
-    for (const { scope, seq, state, now } of completions.filter(({ scope, seq }) => keys.has(jobKey(scope.tenant, seq)))) {
+    for (const { scope, seq, state, result, contentType, now } of completions.filter(({ scope, seq }) =>
+      keys.has(jobKey(scope.tenant, seq)),
+    )) {
       flow.changes.push({ tenant: scope.tenant, seq, state: JobState.completed, cause: 'settled' })
-      await flow.run(finish(scope, seq, state, now))
-      await flow.ended({ tenant: scope.tenant, seq }, now)
+      const content = { data: result, contentType }
+      await flow.ended(scope, seq, { state: JobState.completed, now, inside: true, result: content, change: state })
     }
     return keys
   })

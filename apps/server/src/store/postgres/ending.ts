@@ -178,9 +178,9 @@ function endFlows(context: Context, endings: readonly Ending[], writer: number):
     await flow.lock(endings.map(({ scope, seq }) => ({ tenant: scope.tenant, seq })))
     const done = await flow.change<ReadyRow>(end, [context.writer(writer), ...rows.values(inLockOrder(endings))])
     const keys = new Set(done.map(readyOf).map(({ tenant, seq }) => jobKey(tenant, seq)))
-    for (const { scope, seq, state, cause, now } of endings.filter(({ scope, seq }) => keys.has(jobKey(scope.tenant, seq)))) {
+    for (const { scope, seq, state, cause, now, error } of endings.filter(({ scope, seq }) => keys.has(jobKey(scope.tenant, seq)))) {
       flow.changes.push({ tenant: scope.tenant, seq, state, cause })
-      await flow.ended({ tenant: scope.tenant, seq }, now)
+      await flow.ended(scope, seq, { state: JobState.failed, now, inside: true, error: error && JSON.stringify(error) })
     }
     return keys
   })

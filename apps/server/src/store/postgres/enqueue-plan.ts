@@ -115,7 +115,7 @@ export class EnqueuePlan {
       const seq = this.#next()
       const scheduled = job.runAt !== undefined && job.runAt > now
       const maxAttempts = job.maxAttempts ?? (job.retry ?? queue.retry ?? this.#rules.defaultRetry).maxAttempts
-      this.jobs.push({ job, seq, lane, scheduled, maxAttempts, batch, now })
+      this.jobs.push({ job, seq, lane, scheduled, maxAttempts, batch: job.stage?.pipeline ?? batch, now })
       this.#added.set(queue, (this.#added.get(queue) ?? 0) + 1)
       if (hash !== undefined) this.keys.set(idempotencyId(queue, job.idempotencyKey), { seq, hash, queue, key: job.idempotencyKey })
       return { seq, created: true }
@@ -147,7 +147,8 @@ export class EnqueuePlan {
   }
 
   #checkDepth(queue: QueueEntry): void {
-    const limit = queue.maxDepth || this.#rules.defaultMaxDepth
+    const { defaultMaxDepth } = this.#rules
+    const limit = defaultMaxDepth === Infinity ? Infinity : queue.maxDepth || defaultMaxDepth
     const current = queue.waiting + (this.#added.get(queue) ?? 0)
     if (current < limit) return
     throw new MillraceError(

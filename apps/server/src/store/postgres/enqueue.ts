@@ -197,7 +197,7 @@ export class Enqueue {
   }
 
   async #carryOut(plan: EnqueuePlan, writer: number): Promise<void> {
-    const flowing = plan.jobs.filter(({ job }) => job.stateful)
+    const flowing = plan.jobs.filter(({ job }) => job.stateful || job.stage)
     if (flowing.length === 0) {
       const { statement, values } = writeOf(plan, writer)
       await this.#context.db.run(statement, values)

@@ -1,10 +1,13 @@
-import { depart, take } from '../flow/flows.ts'
+import { MillraceError } from '../../errors.ts'
+import type { Aftermath } from '../flow/aftermath.ts'
+import { type End, endFlow, FlowKind, take } from '../flow/flows.ts'
 import type { JobName, Program } from '../flow/program.ts'
-import { type ClaimedJob, type Content, type JobChange, JobState, type Scope } from '../ports.ts'
+import { type ClaimedJob, type JobChange, JobState, type Scope, type Seq, type TenantId } from '../ports.ts'
 import { columns, numbers, storable } from './arrays.ts'
 import type { Context } from './context.ts'
 import { countMoves, Writer } from './counts.ts'
 import type { Statement, Transaction, Value } from './database.ts'
+import { addJobs } from './enqueue-flow.ts'
 import { type ReadyLane, type ReadyRow, readyOf } from './heads.ts'
 
 const names = columns<JobName>({ tenant: ['int', ({ tenant }) => tenant], seq: ['bigint', ({ seq }) => seq] })
@@ -18,6 +21,55 @@ const lockGates: Statement = {
       SELECT DISTINCT f.tenant, f.gate FROM ${names.from('i', 1)}
       CROSS JOIN LATERAL (SELECT tenant, gate FROM millrace.flows WHERE tenant = i.tenant AND seq = i.seq LIMIT 1) AS f
     ) AS f JOIN millrace.gates g ON g.tenant = f.tenant AND g.gate = f.gate ORDER BY g.tenant, g.gate FOR UPDATE OF g`,
+}
+
+const lockPipelines: Statement = {
+  name: 'flow_lock_pipelines',
+  repeatable: true,
+  text: `
+    SELECT 1 FROM (
+      SELECT DISTINCT s.tenant, s.pipeline FROM ${names.from('i', 1)}
+      CROSS JOIN LATERAL (SELECT tenant, pipeline FROM millrace.stage_jobs WHERE tenant = i.tenant AND seq = i.seq LIMIT 1) AS s
+    ) AS s JOIN millrace.pipelines p ON p.tenant = s.tenant AND p.seq = s.pipeline ORDER BY p.tenant, p.seq FOR UPDATE OF p`,
+}
+const lockPipeline: Statement = {
+  name: 'flow_lock_pipeline',
+  repeatable: true,
+  text: 'SELECT 1 FROM millrace.pipelines WHERE tenant = $1 AND seq = $2 FOR UPDATE',
+}
+
+const cancel: Statement = {
+  name: 'flow_cancel',
+  repeatable: false,
+  text: `
+    WITH held AS MATERIALIZED (
+      SELECT ctid AS at, state FROM millrace.jobs
+      WHERE tenant = $1 AND seq = ANY ($2::bigint[]) AND state < ${JobState.completed} ORDER BY seq FOR UPDATE
+    ), done AS (
+      UPDATE millrace.jobs j SET state = ${JobState.cancelled}, updated_at = $3::bigint, cancelled_at = $3, revision = j.revision + 1,
+        token = -abs(j.token), rank = NULL, run_at = NULL, lease_until = NULL, deadline = NULL, message = NULL
+      FROM held WHERE j.ctid = held.at RETURNING j.tenant, j.seq, j.lane, held.state AS before
+    ), counted AS (
+      ${countMoves(`SELECT tenant, lane, before AS from_state, ${JobState.cancelled} AS into_state FROM done`, '$4::int')}
+    )
+    SELECT seq FROM done`,
+}
+
+const restart: Statement = {
+  name: 'flow_restart',
+  repeatable: false,
+  text: `
+    WITH held AS MATERIALIZED (
+      SELECT ctid AS at, state FROM millrace.jobs
+      WHERE tenant = $1 AND seq = ANY ($2::bigint[]) AND state IN (${JobState.failed}, ${JobState.cancelled}) ORDER BY seq FOR UPDATE
+    ), done AS (
+      UPDATE millrace.jobs j SET state = $5::int, rank = CASE WHEN $5 = ${JobState.pending} THEN -j.priority END, updated_at = $3::bigint,
+        failed_at = NULL, cancelled_at = NULL, revision = j.revision + 1, token = -abs(j.token), attempts = 0, progress = NULL, message = NULL
+      FROM held WHERE j.ctid = held.at RETURNING j.tenant, j.seq, j.lane, j.priority, held.state AS before
+    ), counted AS (
+      ${countMoves('SELECT tenant, lane, before AS from_state, $5::int AS into_state FROM done', '$4::int')}
+    )
+    SELECT tenant, lane, -priority, seq FROM done`,
 }
 
 const admit: Statement = {
@@ -59,19 +111,53 @@ export class FlowWork {
   /** Before anything else: nobody else changes these jobs' lines until the end. */
   async lock(jobs: readonly JobName[]): Promise<void> {
     await this.change(lockGates, names.values(jobs))
+    await this.change(lockPipelines, names.values(jobs))
   }
 
-  /** A job that held a place has ended: those who waited for it begin. */
-  async ended({ tenant, seq }: JobName, now: number): Promise<void> {
-    const next = await this.run(depart(tenant, seq))
-    if (next.length === 0) return
-    for (const place of (await this.change<ReadyRow>(admit, [tenant, numbers(next), now, this.#context.writer(Writer.other)])).map(
-      readyOf,
-    )) {
-      this.ready.push(place)
-      this.changes.push({ tenant, seq: place.seq, state: JobState.pending, cause: 'other' })
+  /** The same of a pipeline. */
+  async lockPipeline(tenant: TenantId, seq: Seq): Promise<void> {
+    await this.change(lockPipeline, [tenant, seq])
+  }
+
+  /** A job has ended: those who have to do with it begin, or end. */
+  async ended(scope: Scope, seq: Seq, end: End): Promise<void> {
+    await this.apply(scope, await this.run(endFlow(scope, seq, end)), end.now)
+  }
+
+  /** All that must become of jobs. */
+  async apply(scope: Scope, { start, cancel: over, restart: again, add, pipelines }: Aftermath, now: number): Promise<void> {
+    const { tenant } = scope
+    const writer = this.#context.writer(Writer.other)
+    if (start.length > 0) {
+      const rows = await this.change<ReadyRow>(admit, [tenant, numbers(start), now, writer])
+      this.#moved(tenant, rows, JobState.pending)
+    }
+    if (over.length > 0) {
+      for (const [seq] of await this.change<[number]>(cancel, [tenant, numbers(over), now, writer])) {
+        this.changes.push({ tenant, seq, state: JobState.cancelled, cause: 'cancelled' })
+      }
+    }
+    for (const state of [JobState.pending, JobState.blocked]) {
+      const seqs = again.filter(({ blocked }) => blocked === (state === JobState.blocked)).map(({ seq }) => seq)
+      if (seqs.length === 0) continue
+      const rows = await this.change<ReadyRow>(restart, [tenant, numbers(seqs), now, writer, state])
+      if (rows.length < seqs.length) throw forgotten()
+      this.#moved(tenant, rows, state)
+    }
+    if (add.length > 0) await addJobs(this.#context, this, { scope, jobs: add, requestId: '', partial: false, batch: false, now }, Infinity)
+    for (const { seq, state, deadline } of pipelines) this.changes.push({ tenant, seq, state, cause: 'other', dueAt: deadline })
+  }
+
+  #moved(tenant: TenantId, rows: readonly ReadyRow[], state: JobState): void {
+    for (const place of rows.map(readyOf)) {
+      if (state === JobState.pending) this.ready.push(place)
+      this.changes.push({ tenant, seq: place.seq, state, cause: 'other' })
     }
   }
+}
+
+function forgotten(): MillraceError {
+  return new MillraceError('FAILED_PRECONDITION', 'A task of the pipeline is forgotten already: start the pipeline anew.')
 }
 
 /** Carries out work on jobs that have to do with others, in one transaction, and tells of it. */
@@ -90,8 +176,14 @@ export function runAlone<T>({ db }: Context, program: Program<T>): Promise<T> {
 }
 
 /** What a claimed job's handler is given beside its payload. */
-export async function withInputs(context: Context, scope: Scope, job: ClaimedJob, now: number): Promise<ClaimedJob> {
-  const given: { stateKey?: string; state?: Content } = await runAlone(context, take(scope, job.seq, now))
+export async function withInputs(context: Context, scope: Scope, job: ClaimedJob, kind: number, now: number): Promise<ClaimedJob> {
+  if (kind === FlowKind.stateful) return { ...job, ...(await runAlone(context, take(scope, job.seq, now))) }
+  const given = await withFlow(context, async (flow) => {
+    await flow.lock([{ tenant: scope.tenant, seq: job.seq }])
+    const taken = await flow.run(take(scope, job.seq, now))
+    if (taken.stage) flow.changes.push({ tenant: scope.tenant, seq: taken.stage.pipeline, state: JobState.running, cause: 'other' })
+    return taken
+  })
   return { ...job, ...given }
 }
 

@@ -20,11 +20,14 @@ import type { Context } from './context.ts'
 import { expireAttempts } from './ending.ts'
 import { Enqueue } from './enqueue.ts'
 import { Maintenance } from './maintenance.ts'
+import { PostgresPipelines } from './pipelines.ts'
 import { Read } from './read.ts'
 import { Settle } from './settle.ts'
 
 /** The job store on Postgres: each part of a job's life is one file beside this one. */
 export class PostgresJobs implements JobStore {
+  /** What is made of jobs. */
+  readonly pipelines: PostgresPipelines
   readonly #context: Context
   readonly #enqueue: Enqueue
   readonly #claim: Claim
@@ -35,6 +38,7 @@ export class PostgresJobs implements JobStore {
 
   constructor(context: Context) {
     this.#context = context
+    this.pipelines = new PostgresPipelines(context)
     this.#enqueue = new Enqueue(context)
     this.#claim = new Claim(context)
     this.#settle = new Settle(context)
@@ -96,7 +100,7 @@ export class PostgresJobs implements JobStore {
   }
 
   expireDue(now: number, limit: number): Promise<number> {
-    return expireAttempts(this.#context, now, limit)
+    return this.#expire(now, limit)
   }
 
   nextDueAt(): Promise<number | undefined> {
@@ -115,5 +119,10 @@ export class PostgresJobs implements JobStore {
   /** Resolves when no change is under way; none is taken any more. */
   async close(): Promise<void> {
     await Promise.all([this.#enqueue.close(), this.#settle.close(), this.#claim.close()])
+  }
+
+  async #expire(now: number, limit: number): Promise<number> {
+    const ended = await expireAttempts(this.#context, now, limit)
+    return Math.max(ended, await this.pipelines.expire(now, limit))
   }
 }

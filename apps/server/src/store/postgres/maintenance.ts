@@ -1,4 +1,5 @@
 import { arrive } from '../flow/flows.ts'
+import { sweepPipelines } from '../flow/pipeline-read.ts'
 import { sweepStates } from '../flow/states.ts'
 import { JobState, type Retention } from '../ports.ts'
 import { freeKeysOf } from './change.ts'
@@ -56,7 +57,8 @@ const holdDue: Statement = {
 const nextDue: Statement = {
   name: 'next_due',
   repeatable: true,
-  text: 'SELECT least((SELECT min(run_at) FROM millrace.jobs WHERE run_at IS NOT NULL), (SELECT min(due_at) FROM millrace.leases))',
+  text: `SELECT least((SELECT min(run_at) FROM millrace.jobs WHERE run_at IS NOT NULL), (SELECT min(due_at) FROM millrace.leases),
+    (SELECT min(deadline) FROM millrace.pipelines WHERE deadline IS NOT NULL AND finished_at IS NULL))`,
 }
 
 /** Failed and cancelled jobs are few: they are deleted one by one. */
@@ -157,6 +159,7 @@ export class Maintenance {
     if (left > 0) left -= (await db.run<[number]>(moveHorizon, [now - retention.completedMs, left]))[0]![0]
     if (left > 0) left -= (await db.run(forgetRequests, [now - retention.requestsMs, left])).length
     if (left > 0) left -= await runAlone(this.#context, sweepStates(now, left))
+    if (left > 0) left -= await runAlone(this.#context, sweepPipelines(retention, now, left))
     // When all that is old has been seen to.
     if (left > 0) await this.#partitions.maintain(now, retention.completedMs)
     return limit - left

@@ -62,6 +62,7 @@ async function postgresStore(db: Database, options: PostgresStoreOptions): Promi
   return {
     jobs,
     queues: new PostgresQueues(context),
+    pipelines: jobs.pipelines,
     states: new PostgresStates(context),
     keys: new PostgresKeys(context),
     kv,

@@ -1,3 +1,4 @@
+import { FlowKind } from '../flow/flows.ts'
 import { type JobError, type JobRecord, JobState } from '../ports.ts'
 
 /** SQL: completed jobs that finished before this are past their retention and are not seen. */
@@ -34,6 +35,7 @@ export interface JobRow {
   readonly payload: Uint8Array | null
   readonly result: Uint8Array | null
   readonly state_key: string | null
+  readonly flow: number | null
 }
 
 const shared =
@@ -52,7 +54,7 @@ export function jobColumns(withPayload: boolean): string {
   return `j.seq, q.namespace, q.name AS queue, l.function, j.state, j.priority, j.attempts, j.max_attempts, j.run_at, j.created_at, j.started_at,
     j.finished_at, j.updated_at, j.revision, j.worker, j.batch, j.progress, j.message, j.content_type, j.headers, j.labels, j.result_type, j.error,
     ${withPayload ? 'j.payload' : 'NULL::bytea AS payload'}, j.result,
-    CASE WHEN j.flow IS NOT NULL THEN (SELECT f.state_key FROM millrace.flows f WHERE f.tenant = j.tenant AND f.seq = j.seq) END AS state_key`
+    j.flow, CASE WHEN j.flow = ${FlowKind.stateful} THEN (SELECT f.state_key FROM millrace.flows f WHERE f.tenant = j.tenant AND f.seq = j.seq) END AS state_key`
 }
 
 /** SQL: the lane and queue of a job `j`, when they are in the namespace. */
@@ -103,5 +105,6 @@ export function jobRecord(row: JobRow): JobRecord {
     revision: row.revision,
     batch: row.batch ?? undefined,
     stateKey: row.state_key ?? undefined,
+    pipeline: row.flow === FlowKind.stage ? (row.batch ?? undefined) : undefined,
   }
 }

@@ -153,6 +153,38 @@ export const migrations: readonly Migration[] = [
   },
   { worksWith: 2, sql: kvSchema },
   { worksWith: 2, sql: streamSchema },
+  {
+    worksWith: 6,
+    sql: `
+  CREATE TABLE millrace.pipelines (
+    tenant int NOT NULL, seq bigint NOT NULL, namespace text NOT NULL, name text NOT NULL, state smallint NOT NULL, go_on smallint NOT NULL,
+    timeout_ms bigint NOT NULL, deadline bigint, created_at bigint NOT NULL, finished_at bigint, stage_count int NOT NULL, stages_left int NOT NULL,
+    failed int NOT NULL, events int NOT NULL, reason text NOT NULL,
+    PRIMARY KEY (tenant, seq)
+  );
+  CREATE INDEX pipelines_due ON millrace.pipelines (deadline) WHERE deadline IS NOT NULL AND finished_at IS NULL;
+  CREATE INDEX pipelines_ended ON millrace.pipelines (state, finished_at) WHERE finished_at IS NOT NULL;
+  CREATE TABLE millrace.stages (
+    tenant int NOT NULL, pipeline bigint NOT NULL, stage int NOT NULL, name text NOT NULL, state smallint NOT NULL, function text NOT NULL,
+    task text NOT NULL, job bigint, waits int NOT NULL, failed int NOT NULL DEFAULT 0, dependencies text NOT NULL, dependents text NOT NULL,
+    for_each int, list bytea, items int, items_left int NOT NULL DEFAULT 0, started_at bigint, finished_at bigint, error text,
+    PRIMARY KEY (tenant, pipeline, stage)
+  );
+  CREATE TABLE millrace.stage_jobs (
+    tenant int NOT NULL, seq bigint NOT NULL, pipeline bigint NOT NULL, stage int NOT NULL, item int,
+    PRIMARY KEY (tenant, seq)
+  );
+  CREATE INDEX stage_jobs_pipeline ON millrace.stage_jobs (tenant, pipeline, stage);
+  CREATE TABLE millrace.stage_results (
+    tenant int NOT NULL, pipeline bigint NOT NULL, stage int NOT NULL, item int NOT NULL, data bytea NOT NULL, content_type text,
+    PRIMARY KEY (tenant, pipeline, stage, item)
+  );
+  CREATE TABLE millrace.pipeline_events (
+    tenant int NOT NULL, pipeline bigint NOT NULL, event int NOT NULL, stage int, state smallint NOT NULL, at bigint NOT NULL, error text,
+    PRIMARY KEY (tenant, pipeline, event)
+  );
+  `,
+  },
 ]
 
 /** The version of the schema that this code makes and works on. */

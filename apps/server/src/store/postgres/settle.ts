@@ -1,4 +1,5 @@
 import { MillraceError } from '../../errors.ts'
+import { FlowKind } from '../flow/flows.ts'
 import { JobState, type Scope, type SettleAction, type SettleItem, type SettleOutcome } from '../ports.ts'
 import { columns } from './arrays.ts'
 import { completeFlowJobs, completeJobs } from './complete.ts'
@@ -156,14 +157,15 @@ export class Settle {
   /** Says why entries were refused. One whose lease is current after all was in somebody's way; it stays without an outcome. */
   async #explain(entries: readonly Entry[]): Promise<void> {
     const rows = await this.#context.db.run<[number, number, number | null, JobState, number | null]>(look, leases.values(entries))
-    const found = new Map(rows.map(([tenant, seq, token, state, flow]) => [jobKey(tenant, seq), { token, state, flow: flow !== null }]))
+    const found = new Map(rows.map(([tenant, seq, token, state, flow]) => [jobKey(tenant, seq), { token, state, flow }]))
     for (const entry of entries) {
       const job = found.get(keyOf(entry))
       if (!job) entry.outcome = unknownJob
       else if (job.token !== entry.token) entry.outcome = staleLease
       else if (job.state !== JobState.running) entry.outcome = repeats(entry.action.type, job.state) ? done : staleLease
-      else if (entry.action.type === 'complete' && entry.action.state !== undefined && !job.flow) entry.outcome = notStateful
-      else entry.flow = job.flow
+      else if (entry.action.type === 'complete' && entry.action.state !== undefined && job.flow !== FlowKind.stateful)
+        entry.outcome = notStateful
+      else entry.flow = job.flow !== null
     }
   }
 }

@@ -1,49 +1,43 @@
 import type { StatementSync } from 'node:sqlite'
 import { MillraceError } from '../../errors.ts'
-import { arrive, giveUp, isInside, removeFlow } from '../flow/flows.ts'
+import { arrive, FlowKind, isInside, removeFlow } from '../flow/flows.ts'
 import { type JobRecord, JobState, type Scope, type Seq, type TenantId } from '../ports.ts'
 import type { Context } from './context.ts'
-import type { Admission } from './flow.ts'
-import { countOf, type LaneEntry } from './lanes.ts'
+import type { Aftermaths } from './flow.ts'
+import type { LaneEntry } from './lanes.ts'
 import type { Read } from './read.ts'
 
 /** What people do to jobs, whoever holds them: cancel, try again, replay and purge. */
 export class Change {
   readonly #context: Context
-  readonly #admission: Admission
+  readonly #aftermaths: Aftermaths
   readonly #read: Read
   readonly #select: StatementSync
-  readonly #cancel: StatementSync
-  readonly #restart: StatementSync
   readonly #dead: StatementSync
   readonly #remove: JobRemoval
 
-  constructor(context: Context, admission: Admission, read: Read, remove: JobRemoval) {
+  constructor(context: Context, aftermaths: Aftermaths, read: Read, remove: JobRemoval) {
     this.#context = context
-    this.#admission = admission
+    this.#aftermaths = aftermaths
     this.#read = read
     this.#remove = remove
     const { db } = context
     this.#select = db.prepare('SELECT lane, state, attempts, flow FROM jobs WHERE tenant = ? AND seq = ?')
-    this.#cancel = db.prepare(`UPDATE jobs SET state = ${JobState.cancelled}, updated_at = ?1, finished_at = ?1, revision = revision + 1,
-      token = NULL, due_at = NULL, deadline = NULL, message = ?4 WHERE tenant = ?2 AND seq = ?3`)
-    this.#restart = db.prepare(`UPDATE jobs SET state = ?4, updated_at = ?1, finished_at = NULL, revision = revision + 1,
-      token = NULL, due_at = NULL, attempts = 0, progress = NULL, message = NULL WHERE tenant = ?2 AND seq = ?3`)
-    this.#dead = db.prepare(`SELECT seq, flow FROM jobs WHERE tenant = ? AND lane = ? AND state = ${JobState.failed} ORDER BY seq LIMIT ?`)
+    this.#dead =
+      db.prepare(`SELECT seq, flow FROM jobs WHERE tenant = ? AND lane = ? AND state = ${JobState.failed} AND coalesce(flow, 0) <> ?
+      ORDER BY seq LIMIT ?`)
   }
 
   cancel(scope: Scope, seq: Seq, reason: string, now: number): Promise<JobRecord> {
     return this.#context.writer.mutate(() => {
       const { lane, state, attempts, flow } = this.#find(scope, seq)
       if (state >= JobState.completed) throw wrongState('cancelled', state)
-      this.#cancel.run(now, scope.tenant, seq, reason || null)
-      this.#context.lanes.move(lane, countOf(state), 'cancelled')
-      this.#context.changed(scope.tenant, seq, JobState.cancelled, 'cancelled')
-      if (flow && isInside(state, attempts)) {
+      this.#aftermaths.cancel(scope.tenant, seq, lane, state, reason, now)
+      if (flow !== undefined) {
         const touched = new Set<LaneEntry>()
-        this.#admission.ended(scope.tenant, seq, now, touched)
+        this.#aftermaths.ended(scope, seq, { state: JobState.cancelled, now, inside: isInside(state, attempts) }, touched)
         for (const next of touched) this.#context.ready(next)
-      } else if (flow) this.#context.flow.run(giveUp(scope.tenant, seq))
+      }
       return this.#read.get(scope, seq, false)!
     })
   }
@@ -52,6 +46,7 @@ export class Change {
     return this.#context.writer.mutate(() => {
       const { lane, state, flow } = this.#find(scope, seq)
       if (state !== JobState.failed && state !== JobState.cancelled) throw wrongState('run again', state)
+      if (flow === FlowKind.stage) throw stageRetry()
       this.#restartOne({ tenant: scope.tenant, seq, lane, state, flow }, now)
       this.#context.ready(lane)
       return this.#read.get(scope, seq, false)!
@@ -60,7 +55,8 @@ export class Change {
 
   replayDead(scope: Scope, queue: string, limit: number, now: number): Promise<number> {
     return this.#context.writer.mutate(() => {
-      const replayed = this.#eachDead(scope, queue, limit, (lane, seq, flow) =>
+      // Stages are tried again with their pipeline.
+      const replayed = this.#eachDead(scope, queue, limit, FlowKind.stage, (lane, seq, flow) =>
         this.#restartOne({ tenant: scope.tenant, seq, lane, state: JobState.failed, flow }, now),
       )
       for (const lane of this.#context.lanes.queue(scope, queue)?.lanes.values() ?? []) this.#context.ready(lane)
@@ -69,14 +65,20 @@ export class Change {
   }
 
   purgeDead(scope: Scope, queue: string, limit: number): Promise<number> {
-    return this.#context.writer.mutate(() => this.#eachDead(scope, queue, limit, (_, seq) => this.#remove.run(scope.tenant, seq)))
+    return this.#context.writer.mutate(() => this.#eachDead(scope, queue, limit, -1, (_, seq) => this.#remove.run(scope.tenant, seq)))
   }
 
-  #eachDead(scope: Scope, queue: string, limit: number, act: (lane: LaneEntry, seq: Seq, flow: boolean) => void): number {
+  #eachDead(
+    scope: Scope,
+    queue: string,
+    limit: number,
+    except: number,
+    act: (lane: LaneEntry, seq: Seq, flow: number | undefined) => void,
+  ): number {
     let count = 0
     for (const lane of this.#context.lanes.queue(scope, queue)?.lanes.values() ?? []) {
-      for (const row of this.#dead.all(scope.tenant, lane.number, limit - count)) {
-        act(lane, Number(row.seq), row.flow !== null)
+      for (const row of this.#dead.all(scope.tenant, lane.number, except, limit - count)) {
+        act(lane, Number(row.seq), row.flow === null ? undefined : Number(row.flow))
         count++
       }
     }
@@ -84,11 +86,8 @@ export class Change {
   }
 
   #restartOne({ tenant, seq, lane, state, flow }: Found & { tenant: TenantId; seq: Seq }, now: number): void {
-    const next = flow && !this.#context.flow.run(arrive(tenant, seq)) ? JobState.blocked : JobState.pending
-    this.#restart.run(now, tenant, seq, next)
-    this.#context.lanes.move(lane, state === JobState.failed ? 'failed' : 'cancelled', countOf(next))
-    if (state === JobState.failed) this.#context.lanes.count(lane, 'dead', -1)
-    this.#context.changed(tenant, seq, next, 'other')
+    const next = flow !== undefined && !this.#context.flow.run(arrive(tenant, seq)) ? JobState.blocked : JobState.pending
+    this.#aftermaths.restart(tenant, seq, lane, state, next, now)
   }
 
   #find(scope: Scope, seq: Seq): Found & { attempts: number } {
@@ -97,7 +96,12 @@ export class Change {
     if (!row || !lane || !this.#context.inScope(scope, lane)) {
       throw new MillraceError('NOT_FOUND', 'There is no such job in this namespace.', { resource: 'job' })
     }
-    return { lane, state: Number(row.state) as JobState, attempts: Number(row.attempts), flow: row.flow !== null }
+    return {
+      lane,
+      state: Number(row.state) as JobState,
+      attempts: Number(row.attempts),
+      flow: row.flow === null ? undefined : Number(row.flow),
+    }
   }
 }
 
@@ -105,7 +109,8 @@ export class Change {
 interface Found {
   readonly lane: LaneEntry
   readonly state: JobState
-  readonly flow: boolean
+  /** What kind it is, when it has to do with others. */
+  readonly flow: number | undefined
 }
 
 /** Deletes a job with all that belongs to it. */
@@ -140,6 +145,10 @@ export class JobRemoval {
 }
 
 const stateNames = Object.fromEntries(Object.entries(JobState).map(([name, state]) => [state, name]))
+
+function stageRetry(): MillraceError {
+  return new MillraceError('FAILED_PRECONDITION', 'The task is a stage of a pipeline: run the pipeline again.')
+}
 
 function wrongState(wanted: string, state: JobState): MillraceError {
   return new MillraceError('FAILED_PRECONDITION', `The job is ${stateNames[state]} and cannot be ${wanted}.`)

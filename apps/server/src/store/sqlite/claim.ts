@@ -40,7 +40,7 @@ export class Claim {
     for (const head of this.#next(queue, demand)) {
       const job = this.#lease(scope, demand, head, now)
       claimed.push(job)
-      bytes += job.payload.length + (job.state?.data.length ?? 0)
+      bytes += bytesOf(job)
       if (bytes >= mostBytes) break
     }
     return claimed
@@ -92,6 +92,12 @@ export class Claim {
     }
     return flow === null ? job : { ...job, ...this.#context.flow.run(take({ ...scope, namespace: lane.queue.namespace }, seq, now)) }
   }
+}
+
+/** What a job brings along. */
+function bytesOf({ payload, state, stage }: ClaimedJob): number {
+  const inputs = stage?.inputs.reduce((sum, { result }) => sum + (result?.data.length ?? 0), 0) ?? 0
+  return payload.length + (state?.data.length ?? 0) + inputs
 }
 
 /** A pending job's row. */

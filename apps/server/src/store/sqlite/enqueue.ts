@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { MillraceError } from '../../errors.ts'
-import { addFlow, arrive } from '../flow/flows.ts'
-import { type EnqueueOutcome, type EnqueueRequest, type EnqueueResult, JobState, type NewJob, type Scope } from '../ports.ts'
+import { addFlow, arrive, flowKindOf } from '../flow/flows.ts'
+import { type EnqueueOutcome, type EnqueueRequest, type EnqueueResult, JobState, type NewJob, type Scope, type Seq } from '../ports.ts'
 import { BlobKind } from './blobs.ts'
 import type { Context } from './context.ts'
 import { countOf, type LaneEntry, type QueueEntry } from './lanes.ts'
@@ -28,7 +28,7 @@ export class Enqueue {
     this.#insert = db.prepare(`INSERT INTO jobs (tenant, seq, lane, state, priority, attempts, max_attempts, due_at, timeout_ms, created_at,
       updated_at, revision, batch, idempotency_key, retry, content_type, headers, labels, payload)
       VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?)`)
-    this.#markFlow = db.prepare('UPDATE jobs SET flow = 1 WHERE tenant = ? AND seq = ?')
+    this.#markFlow = db.prepare('UPDATE jobs SET flow = ? WHERE tenant = ? AND seq = ?')
     this.#insertLabel = db.prepare('INSERT INTO labels (tenant, key, value, seq) VALUES (?, ?, ?, ?)')
     this.#findKey = db.prepare('SELECT seq, hash FROM idempotency WHERE tenant = ? AND queue = ? AND key = ?')
     this.#insertKey = db.prepare('INSERT INTO idempotency (tenant, queue, key, seq, hash) VALUES (?, ?, ?, ?, ?)')
@@ -37,10 +37,16 @@ export class Enqueue {
   }
 
   run(request: EnqueueRequest): Promise<EnqueueResult> {
-    return this.#context.writer.mutate(() => this.#enqueue(request))
+    return this.#context.writer.mutate(() => this.enqueue(request))
   }
 
-  #enqueue(request: EnqueueRequest): EnqueueResult {
+  /** Inside a mutation: one more job of something that runs, however full its queue is. */
+  add(scope: Scope, job: NewJob, now: number, touched: Set<LaneEntry>): void {
+    this.#insertJob({ scope, now }, job, this.#context.lanes.ensureLane(scope, job.queue, job.function, now), undefined, touched)
+  }
+
+  /** Inside a mutation. */
+  enqueue(request: EnqueueRequest): EnqueueResult {
     const { scope, requestId, now } = request
     if (requestId !== '') {
       const row = this.#findRequest.get(scope.tenant, requestKey(scope, requestId))
@@ -57,7 +63,7 @@ export class Enqueue {
   }
 
   #one({ scope, partial, now }: EnqueueRequest, job: NewJob, batch: number | undefined, touched: Set<LaneEntry>): EnqueueOutcome {
-    const { lanes, sequence, blobs, flow, options } = this.#context
+    const { lanes } = this.#context
     try {
       const lane = lanes.ensureLane(scope, job.queue, job.function, now)
       const { queue } = lane
@@ -65,44 +71,58 @@ export class Enqueue {
       const first = hash && this.#first(queue, job, hash)
       if (first !== undefined) return { seq: first, created: false }
       this.#checkDepth(queue)
-
-      const seq = sequence.next()
-      const scheduled = job.runAt !== undefined && job.runAt > now
-      if (job.stateful) flow.run(addFlow(scope, seq, job.stateful))
-      const free = scheduled || !job.stateful || flow.run(arrive(scope.tenant, seq))
-      const state = scheduled ? JobState.scheduled : free ? JobState.pending : JobState.blocked
-      const maxAttempts = job.maxAttempts ?? (job.retry ?? queue.retry ?? options.defaultRetry).maxAttempts
-      const payload = blobs.store(scope.tenant, seq, BlobKind.payload, job.payload)
-      this.#insert.run(
-        scope.tenant,
-        seq,
-        lane.number,
-        state,
-        job.priority,
-        maxAttempts,
-        scheduled ? job.runAt! : null,
-        job.timeoutMs,
-        now,
-        now,
-        batch ?? null,
-        job.idempotencyKey || null,
-        job.retry ? JSON.stringify(job.retry) : null,
-        job.contentType || null,
-        textOfRecord(job.headers),
-        textOfRecord(job.labels),
-        payload,
-      )
-      if (job.stateful) this.#markFlow.run(scope.tenant, seq)
-      for (const key in job.labels) this.#insertLabel.run(scope.tenant, key, job.labels[key]!, seq)
+      const seq = this.#insertJob({ scope, now }, job, lane, batch, touched)
       if (hash) this.#insertKey.run(scope.tenant, queue.number, job.idempotencyKey, seq, hash)
-      lanes.count(lane, countOf(state), 1)
-      lanes.count(lane, 'total', 1)
-      touched.add(lane)
       return { seq, created: true }
     } catch (error) {
       if (partial && error instanceof MillraceError && error.reason !== 'UNAVAILABLE') return { error }
       throw error
     }
+  }
+
+  #insertJob(
+    { scope, now }: Pick<EnqueueRequest, 'scope' | 'now'>,
+    job: NewJob,
+    lane: LaneEntry,
+    batch: Seq | undefined,
+    touched: Set<LaneEntry>,
+  ): Seq {
+    const { lanes, sequence, blobs, flow, options } = this.#context
+    const { queue } = lane
+    const seq = sequence.next()
+    const scheduled = job.runAt !== undefined && job.runAt > now
+    const kind = flowKindOf(job)
+    const pipeline = job.stage?.pipeline ?? batch
+    if (kind !== undefined) flow.run(addFlow(scope, seq, job, pipeline))
+    const free = kind === undefined || (job.stage ? !job.stage.blocked : scheduled || flow.run(arrive(scope.tenant, seq)))
+    const state = scheduled ? JobState.scheduled : free ? JobState.pending : JobState.blocked
+    const maxAttempts = job.maxAttempts ?? (job.retry ?? queue.retry ?? options.defaultRetry).maxAttempts
+    const payload = blobs.store(scope.tenant, seq, BlobKind.payload, job.payload)
+    this.#insert.run(
+      scope.tenant,
+      seq,
+      lane.number,
+      state,
+      job.priority,
+      maxAttempts,
+      scheduled ? job.runAt! : null,
+      job.timeoutMs,
+      now,
+      now,
+      pipeline ?? null,
+      job.idempotencyKey || null,
+      job.retry ? JSON.stringify(job.retry) : null,
+      job.contentType || null,
+      textOfRecord(job.headers),
+      textOfRecord(job.labels),
+      payload,
+    )
+    if (kind !== undefined) this.#markFlow.run(kind, scope.tenant, seq)
+    for (const key in job.labels) this.#insertLabel.run(scope.tenant, key, job.labels[key]!, seq)
+    lanes.count(lane, countOf(state), 1)
+    lanes.count(lane, 'total', 1)
+    touched.add(lane)
+    return seq
   }
 
   /** The job that used the key first. */

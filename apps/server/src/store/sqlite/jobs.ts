@@ -1,3 +1,4 @@
+import { nextDeadline } from '../flow/pipelines.ts'
 import type {
   ClaimedJob,
   ClaimRequest,
@@ -18,13 +19,16 @@ import { Change, JobRemoval } from './change.ts'
 import { Claim } from './claim.ts'
 import type { Context } from './context.ts'
 import { Enqueue } from './enqueue.ts'
-import { Admission } from './flow.ts'
+import { Aftermaths } from './flow.ts'
 import { Maintenance } from './maintenance.ts'
+import { SqlitePipelines } from './pipelines.ts'
 import { Read } from './read.ts'
 import { Settle } from './settle.ts'
 
 /** The job store on SQLite: each part of a job's life is one file beside this one. */
 export class SqliteJobs implements JobStore {
+  /** What is made of jobs. */
+  readonly pipelines: SqlitePipelines
   readonly #context: Context
   readonly #enqueue: Enqueue
   readonly #claim: Claim
@@ -35,13 +39,14 @@ export class SqliteJobs implements JobStore {
 
   constructor(context: Context) {
     const removal = new JobRemoval(context)
-    const admission = new Admission(context)
     this.#context = context
     this.#enqueue = new Enqueue(context)
+    const aftermaths = new Aftermaths(context, this.#enqueue)
+    this.pipelines = new SqlitePipelines(context, this.#enqueue, aftermaths)
     this.#claim = new Claim(context)
-    this.#settle = new Settle(context, admission)
+    this.#settle = new Settle(context, aftermaths)
     this.#read = new Read(context)
-    this.#change = new Change(context, admission, this.#read, removal)
+    this.#change = new Change(context, aftermaths, this.#read, removal)
     this.#maintenance = new Maintenance(context, removal)
   }
 
@@ -98,14 +103,22 @@ export class SqliteJobs implements JobStore {
   }
 
   expireDue(now: number, limit: number): Promise<number> {
-    return this.#settle.expire(now, limit)
+    return this.#expire(now, limit)
   }
 
   nextDueAt(): Promise<number | undefined> {
-    return this.#context.read(() => this.#maintenance.nextDueAt())
+    return this.#context.read(() => {
+      const due = [this.#maintenance.nextDueAt(), this.#context.flow.run(nextDeadline())].filter((time) => time !== undefined)
+      return due.length > 0 ? Math.min(...due) : undefined
+    })
   }
 
   sweep(retention: Retention, now: number, limit: number): Promise<number> {
     return this.#maintenance.sweep(retention, now, limit)
+  }
+
+  async #expire(now: number, limit: number): Promise<number> {
+    const counts = await Promise.all([this.#settle.expire(now, limit), this.pipelines.expire(now, limit)])
+    return Math.max(...counts)
   }
 }

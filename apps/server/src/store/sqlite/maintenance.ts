@@ -1,5 +1,6 @@
 import type { StatementSync } from 'node:sqlite'
 import { arrive } from '../flow/flows.ts'
+import { sweepPipelines } from '../flow/pipeline-read.ts'
 import { sweepStates } from '../flow/states.ts'
 import { JobState, type Retention } from '../ports.ts'
 import type { JobRemoval } from './change.ts'
@@ -71,6 +72,7 @@ export class Maintenance {
       }
       if (left > 0) left -= Number(this.#forgetRequests.run(now - retention.requestsMs, left).changes)
       if (left > 0) left -= this.#context.flow.run(sweepStates(now, left))
+      if (left > 0) left -= this.#context.flow.run(sweepPipelines(retention, now, left))
       return limit - left
     })
   }

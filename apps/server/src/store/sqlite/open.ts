@@ -100,8 +100,10 @@ export function openError(error: unknown, path: string): unknown {
 function sqliteStore(db: DatabaseSync, options: StoreOptions, log: Log | undefined): Store {
   const context = new Context(db, options, log)
   const { writer } = context
+  const jobs = new SqliteJobs(context)
   return {
-    jobs: new SqliteJobs(context),
+    jobs,
+    pipelines: jobs.pipelines,
     queues: new SqliteQueues(context),
     states: new SqliteStates(context),
     keys: new SqliteKeys(context),

@@ -1,4 +1,4 @@
-import { stateKeyOf } from '../flow/flows.ts'
+import { FlowKind, stateKeyOf } from '../flow/flows.ts'
 import type { JobError, JobRecord, JobState, TenantId } from '../ports.ts'
 import { BlobKind } from './blobs.ts'
 import type { Context } from './context.ts'
@@ -74,6 +74,7 @@ export function jobRecord(row: JobRow, { lanes, blobs, flow }: Context, withPayl
     workerId: row.worker ?? '',
     revision: row.revision,
     batch: row.batch ?? undefined,
-    stateKey: row.flow === null ? undefined : flow.run(stateKeyOf(tenant, row.seq)),
+    stateKey: row.flow === FlowKind.stateful ? flow.run(stateKeyOf(tenant, row.seq)) : undefined,
+    pipeline: row.flow === FlowKind.stage ? (row.batch ?? undefined) : undefined,
   }
 }

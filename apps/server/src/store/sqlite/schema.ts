@@ -104,6 +104,35 @@ export const migrations: readonly string[] = [
   `,
   kvSchema,
   streamSchema,
+  `
+  CREATE TABLE pipelines (
+    tenant INTEGER NOT NULL, seq INTEGER NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, state INTEGER NOT NULL, go_on INTEGER NOT NULL,
+    timeout_ms INTEGER NOT NULL, deadline INTEGER, created_at INTEGER NOT NULL, finished_at INTEGER, stage_count INTEGER NOT NULL, stages_left INTEGER NOT NULL,
+    failed INTEGER NOT NULL, events INTEGER NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (tenant, seq)
+  ) WITHOUT ROWID;
+  CREATE INDEX pipelines_due ON pipelines (deadline) WHERE deadline IS NOT NULL AND finished_at IS NULL;
+  CREATE INDEX pipelines_ended ON pipelines (state, finished_at) WHERE finished_at IS NOT NULL;
+  CREATE TABLE stages (
+    tenant INTEGER NOT NULL, pipeline INTEGER NOT NULL, stage INTEGER NOT NULL, name TEXT NOT NULL, state INTEGER NOT NULL, function TEXT NOT NULL,
+    task TEXT NOT NULL, job INTEGER, waits INTEGER NOT NULL, failed INTEGER NOT NULL DEFAULT 0, dependencies TEXT NOT NULL, dependents TEXT NOT NULL,
+    for_each INTEGER, list BLOB, items INTEGER, items_left INTEGER NOT NULL DEFAULT 0, started_at INTEGER, finished_at INTEGER, error TEXT,
+    PRIMARY KEY (tenant, pipeline, stage)
+  ) WITHOUT ROWID;
+  CREATE TABLE stage_jobs (
+    tenant INTEGER NOT NULL, seq INTEGER NOT NULL, pipeline INTEGER NOT NULL, stage INTEGER NOT NULL, item INTEGER,
+    PRIMARY KEY (tenant, seq)
+  ) WITHOUT ROWID;
+  CREATE INDEX stage_jobs_pipeline ON stage_jobs (tenant, pipeline, stage);
+  CREATE TABLE stage_results (
+    tenant INTEGER NOT NULL, pipeline INTEGER NOT NULL, stage INTEGER NOT NULL, item INTEGER NOT NULL, data BLOB NOT NULL, content_type TEXT,
+    PRIMARY KEY (tenant, pipeline, stage, item)
+  );
+  CREATE TABLE pipeline_events (
+    tenant INTEGER NOT NULL, pipeline INTEGER NOT NULL, event INTEGER NOT NULL, stage INTEGER, state INTEGER NOT NULL, at INTEGER NOT NULL, error TEXT,
+    PRIMARY KEY (tenant, pipeline, event)
+  ) WITHOUT ROWID;
+  `,
 ]
 
 /** The database's version of the schema; 0 when it has none. */

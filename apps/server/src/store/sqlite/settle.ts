@@ -1,6 +1,6 @@
 import type { StatementSync } from 'node:sqlite'
 import { MillraceError } from '../../errors.ts'
-import { finish } from '../flow/flows.ts'
+import { FlowKind } from '../flow/flows.ts'
 import {
   type ChangeCause,
   type JobError,
@@ -15,7 +15,7 @@ import {
 } from '../ports.ts'
 import { BlobKind } from './blobs.ts'
 import type { Context } from './context.ts'
-import type { Admission } from './flow.ts'
+import type { Aftermaths } from './flow.ts'
 import type { LaneEntry } from './lanes.ts'
 
 /** What ending an attempt needs to know of a job. */
@@ -37,7 +37,7 @@ const mostLogLines = 1000
 /** Ends attempts, well or badly, and keeps leases alive. */
 export class Settle {
   readonly #context: Context
-  readonly #admission: Admission
+  readonly #aftermaths: Aftermaths
   readonly #select: StatementSync
   readonly #complete: StatementSync
   readonly #again: StatementSync
@@ -50,9 +50,9 @@ export class Settle {
   readonly #trimLines: StatementSync
   readonly #due: StatementSync
 
-  constructor(context: Context, admission: Admission) {
+  constructor(context: Context, aftermaths: Aftermaths) {
     this.#context = context
-    this.#admission = admission
+    this.#aftermaths = aftermaths
     const { db } = context
     this.#select = db.prepare(
       'SELECT lane, state, token, attempts, max_attempts, lease_ms, deadline, retry, flow FROM jobs WHERE tenant = ? AND seq = ?',
@@ -108,14 +108,19 @@ export class Settle {
     if (held[1] !== JobState.running) return repeats(action.type, held[1]) ? done : staleLease
     switch (action.type) {
       case 'complete': {
-        if (action.state !== undefined && held[8] === null) return notStateful
+        if (action.state !== undefined && held[8] !== FlowKind.stateful) return notStateful
         const result = this.#context.blobs.store(tenant, seq, BlobKind.result, action.result)
         this.#complete.run(now, tenant, seq, result, action.contentType || null)
         this.#count(lane, 'completed')
         this.#context.changed(tenant, seq, JobState.completed, 'settled')
         if (held[8] !== null) {
-          this.#context.flow.run(finish(scope, seq, action.state, now))
-          this.#admission.ended(tenant, seq, now, touched)
+          const content = { data: action.result, contentType: action.contentType }
+          this.#aftermaths.ended(
+            scope,
+            seq,
+            { state: JobState.completed, now, inside: true, result: content, change: action.state },
+            touched,
+          )
         }
         return done
       }
@@ -196,7 +201,7 @@ export class Settle {
       this.#count(lane, 'failed')
       lanes.count(lane, 'dead', 1)
       this.#context.changed(tenant, seq, JobState.failed, cause)
-      if (held[8] !== null) this.#admission.ended(tenant, seq, now, end.touched)
+      if (held[8] !== null) this.#aftermaths.ended(lane.queue, seq, { state: JobState.failed, now, inside: true, error }, end.touched)
       return
     }
     const runAt = end.runAt ?? planned

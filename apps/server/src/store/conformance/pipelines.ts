@@ -1,0 +1,261 @@
+import { expect } from 'vitest'
+import { type ClaimedJob, JobState, type NewPipeline, type NewStage } from '../ports.ts'
+import { type Case, type Harness, testBackoffMs } from './harness.ts'
+
+const json = (value: unknown) => ({ data: new TextEncoder().encode(JSON.stringify(value)), contentType: '' })
+const parse = (data: Uint8Array | undefined) => data && JSON.parse(Buffer.from(data).toString())
+const names = Object.fromEntries(Object.entries(JobState).map(([name, state]) => [state, name]))
+
+/** A stage whose jobs are plain jobs of the queue `q`. */
+export function stage(name: string, dependsOn: readonly number[] = [], more: Partial<NewStage> & { maxAttempts?: number } = {}): NewStage {
+  const { maxAttempts = 1, ...rest } = more
+  const retry = { maxAttempts, initialBackoffMs: testBackoffMs, maxBackoffMs: 60_000, multiplier: 2, strategy: 'fixed', jitter: 0 } as const
+  const task = { queue: 'q', function: '', labels: {}, priority: 0, timeoutMs: 0, retry }
+  return { name, task, payload: json(name), dependsOn, ...rest }
+}
+
+/** Starts a pipeline. */
+export function create(t: Harness, stages: readonly NewStage[], more: Partial<NewPipeline> = {}, requestId = ''): Promise<number> {
+  const pipeline = { name: 'p', stages, continueOnFailure: false, timeoutMs: 0, ...more }
+  return t.store.pipelines.create(t.scope, pipeline, requestId, t.clock.now())
+}
+
+/** The pipeline's state, and its stages'. */
+export async function statesOf(t: Harness, seq: number): Promise<Record<string, string>> {
+  const pipeline = (await t.store.pipelines.get(t.scope, seq))!
+  return Object.fromEntries(
+    [['', pipeline], ...pipeline.stages!.map((s) => [s.name, s] as const)].map(([n, s]) => [n, names[(s as { state: number }).state]!]),
+  )
+}
+
+/** All that happened, `stage state` each. */
+async function eventsOf(t: Harness, seq: number, after = 0): Promise<string[]> {
+  const events = await t.store.pipelines.events(t.scope, seq, { limit: 1000, after })
+  expect(events.map(({ number }) => number)).toEqual(events.map((_, i) => after + i + 1))
+  return events.map(({ name, state }) => `${name} ${names[state]}`.trim())
+}
+
+const inputsOf = (job: ClaimedJob) => Object.fromEntries(job.stage!.inputs.map(({ stage, result }) => [stage, parse(result?.data)]))
+const complete = (t: Harness, job: ClaimedJob, result: unknown) => t.complete(job, JSON.stringify(result))
+const resultOf = async (t: Harness, seq: number, position: number) => parse((await t.store.pipelines.result(t.scope, seq, position))?.data)
+
+/** Jobs that depend on each other. */
+export const pipelineCases: readonly Case[] = [
+  {
+    name: 'begins each stage when those it depends on are done, and gives it their results',
+    async run(t) {
+      const seq = await create(t, [stage('a'), stage('b', [0]), stage('c', [0]), stage('d', [1, 2])])
+      expect(await statesOf(t, seq)).toEqual({ '': 'running', a: 'pending', b: 'blocked', c: 'blocked', d: 'blocked' })
+      expect(await t.store.queues.stats(t.scope, 'q')).toMatchObject({ pending: 1, blocked: 3, total: 4 })
+      const [a] = await t.claim()
+      expect(a!.stage).toEqual({ pipeline: seq, name: 'a', inputs: [] })
+      expect((await t.store.jobs.get(t.scope, a!.seq))!.pipeline).toBe(seq)
+      t.ready.length = 0
+      await complete(t, a!, { rows: 3 })
+      expect(t.ready.length).toBeGreaterThan(0)
+      expect(t.changes.map((change) => change.seq)).toContain(seq)
+      await t.reopen()
+      const [b, c] = await t.claim()
+      expect([b!.stage!.name, c!.stage!.name]).toEqual(['b', 'c'])
+      expect(inputsOf(c!)).toEqual({ a: { rows: 3 } })
+      await complete(t, b!, 'B')
+      expect(await t.claim()).toEqual([])
+      await complete(t, c!, 'C')
+      const [d] = await t.claim()
+      expect(inputsOf(d!)).toEqual({ b: 'B', c: 'C' })
+      await complete(t, d!, null)
+      expect(await statesOf(t, seq)).toEqual({ '': 'completed', a: 'completed', b: 'completed', c: 'completed', d: 'completed' })
+      expect(await eventsOf(t, seq)).toEqual([
+        ...[
+          'a pending',
+          'b blocked',
+          'c blocked',
+          'd blocked',
+          'a running',
+          'a completed',
+          'b pending',
+          'c pending',
+          'b running',
+          'c running',
+        ],
+        ...['b completed', 'c completed', 'd pending', 'd running', 'd completed', 'completed'],
+      ])
+      expect(await eventsOf(t, seq, 14)).toEqual(['d completed', 'completed'])
+      expect(await resultOf(t, seq, 0)).toEqual({ rows: 3 })
+      expect(await t.store.queues.stats(t.scope, 'q')).toMatchObject({ completed: 4, blocked: 0, processing: 0 })
+    },
+  },
+  {
+    name: 'stops at a failure: nothing else begins, what runs goes on, and the pipeline has failed when it is done',
+    async run(t) {
+      const seq = await create(t, [stage('a'), stage('b'), stage('c'), stage('d', [1])])
+      const [a, b] = await t.claim({ max: 2 })
+      await t.fail(a!)
+      expect(await statesOf(t, seq)).toEqual({ '': 'running', a: 'failed', b: 'running', c: 'cancelled', d: 'cancelled' })
+      expect(await t.claim()).toEqual([])
+      expect(await complete(t, b!, 1)).toEqual({})
+      expect(await statesOf(t, seq)).toMatchObject({ '': 'failed', b: 'completed' })
+      const { stages, stagesLeft } = (await t.store.pipelines.get(t.scope, seq))!
+      expect([stages![0]!.error, stagesLeft]).toEqual([{ message: 'no', code: 'E', stack: '' }, 0])
+      expect((await eventsOf(t, seq)).slice(-5)).toEqual(['a failed', 'c cancelled', 'd cancelled', 'b completed', 'failed'])
+      expect(await t.store.queues.stats(t.scope, 'q')).toMatchObject({ pending: 0, blocked: 0, completed: 1, failed: 1, cancelled: 2 })
+    },
+  },
+  {
+    name: 'continues after a failure with what does not depend on it, when asked to',
+    async run(t) {
+      const stages = [stage('a'), stage('b'), stage('a1', [0]), stage('a2', [2, 1]), stage('b1', [1])]
+      const seq = await create(t, stages, { continueOnFailure: true })
+      const [a, b] = await t.claim()
+      await t.fail(a!)
+      expect(await statesOf(t, seq)).toEqual({ '': 'running', a: 'failed', b: 'running', a1: 'cancelled', a2: 'cancelled', b1: 'blocked' })
+      await complete(t, b!, 1)
+      const [b1] = await t.claim()
+      await complete(t, b1!, 1)
+      expect(await statesOf(t, seq)).toMatchObject({ '': 'failed', b1: 'completed', a2: 'cancelled' })
+    },
+  },
+  {
+    name: 'runs a stage once for each item of a list, its own or that of another stage, and brings the results together in order',
+    async run(t) {
+      const list = new TextEncoder().encode('[1,2,3]')
+      const seq = await create(t, [
+        stage('own', [], { forEach: list }),
+        stage('make'),
+        stage('each', [1], { forEach: 1 }),
+        stage('join', [0, 2]),
+        stage('again', [2], { forEach: 2 }),
+      ])
+      const jobs = await t.claim()
+      expect(jobs.map((job) => [job.stage!.name, parse(job.payload)])).toEqual([
+        ['make', 'make'],
+        ['own', 1],
+        ['own', 2],
+        ['own', 3],
+      ])
+      for (const job of [...jobs].reverse()) await complete(t, job, job.stage!.name === 'make' ? ['x', 'y'] : parse(job.payload) * 10)
+      const each = await t.claim()
+      expect(each.map((job) => [job.stage!.name, parse(job.payload), inputsOf(job)])).toEqual([
+        ['each', 'x', { make: ['x', 'y'] }],
+        ['each', 'y', { make: ['x', 'y'] }],
+      ])
+      expect((await t.store.pipelines.get(t.scope, seq))!.stages![2]).toMatchObject({ items: 2, itemsLeft: 2, job: undefined })
+      await complete(t, each[1]!, 'Y')
+      await complete(t, each[0]!, 'X')
+      const last = await t.claim()
+      expect(last.map((job) => parse(job.payload))).toEqual(['join', 'X', 'Y'])
+      expect(inputsOf(last[0]!)).toEqual({ own: [10, 20, 30], each: ['X', 'Y'] })
+      for (const job of last) await complete(t, job, 0)
+      expect(await statesOf(t, seq)).toMatchObject({ '': 'completed', again: 'completed' })
+      expect(await resultOf(t, seq, 4)).toEqual([0, 0])
+    },
+  },
+  {
+    name: 'an empty list is done at once; a result that is no list fails its stage; a failed item fails it when the others are done',
+    async run(t) {
+      const empty = await create(t, [stage('none', [], { forEach: new TextEncoder().encode('[]') }), stage('next', [0])])
+      const [next] = await t.claim()
+      expect(inputsOf(next!)).toEqual({ none: [] })
+      await complete(t, next!, 1)
+      expect(await statesOf(t, empty)).toEqual({ '': 'completed', none: 'completed', next: 'completed' })
+      const wrong = await create(t, [stage('a'), stage('each', [0], { forEach: 0 }), stage('after', [1])])
+      const [a] = await t.claim()
+      await complete(t, a!, { not: 'a list' })
+      expect(await statesOf(t, wrong)).toEqual({ '': 'failed', a: 'completed', each: 'failed', after: 'cancelled' })
+      expect((await t.store.pipelines.get(t.scope, wrong))!.stages![1]!.error!.message).toContain('JSON array')
+      const bad = await create(t, [stage('each', [], { forEach: new TextEncoder().encode('[1,2]') }), stage('after', [0])])
+      const [one, two] = await t.claim()
+      await t.fail(one!)
+      expect(await statesOf(t, bad)).toMatchObject({ '': 'running', each: 'running' })
+      await complete(t, two!, 2)
+      expect(await statesOf(t, bad)).toEqual({ '': 'failed', each: 'failed', after: 'cancelled' })
+      await t.store.pipelines.retry(t.scope, bad, t.clock.now())
+      const again = await t.claim()
+      expect(again.map((job) => parse(job.payload))).toEqual([1])
+      await complete(t, again[0]!, 1)
+      expect(inputsOf((await t.claim())[0]!)).toEqual({ each: [1, 2] })
+    },
+  },
+  {
+    name: 'cancels all that has not ended, also by time, and runs it again from there with fresh attempts',
+    async run(t) {
+      const seq = await create(t, [stage('a'), stage('b', [0], { maxAttempts: 2 }), stage('c', [1])], { timeoutMs: 60_000 })
+      await complete(t, (await t.claim())[0]!, 1)
+      const [b] = await t.claim()
+      await t.store.pipelines.cancel(t.scope, seq, 'not needed', t.clock.now())
+      expect(await statesOf(t, seq)).toEqual({ '': 'cancelled', a: 'completed', b: 'cancelled', c: 'cancelled' })
+      expect((await t.store.pipelines.get(t.scope, seq))!.reason).toBe('not needed')
+      expect(await complete(t, b!, 1)).toMatchObject({ error: { reason: 'CONFLICT' } })
+      await expect(t.store.pipelines.cancel(t.scope, seq, '', t.clock.now())).rejects.toMatchObject({ reason: 'FAILED_PRECONDITION' })
+      await expect(t.store.jobs.retry(t.scope, b!.seq, t.clock.now())).rejects.toMatchObject({ reason: 'FAILED_PRECONDITION' })
+      await t.store.pipelines.retry(t.scope, seq, t.clock.now())
+      await expect(t.store.pipelines.retry(t.scope, seq, t.clock.now())).rejects.toMatchObject({ reason: 'FAILED_PRECONDITION' })
+      expect(await statesOf(t, seq)).toEqual({ '': 'running', a: 'completed', b: 'pending', c: 'blocked' })
+      const [again] = await t.claim({ leaseMs: 600_000 })
+      expect([again!.attempt, inputsOf(again!)]).toEqual([1, { a: 1 }])
+      expect(await t.store.jobs.nextDueAt()).toBeLessThanOrEqual(t.clock.now() + 60_000)
+      await t.tick(60_000)
+      expect(await statesOf(t, seq)).toEqual({ '': 'failed', a: 'completed', b: 'cancelled', c: 'cancelled' })
+      expect(t.changes).toContainEqual(expect.objectContaining({ seq: again!.seq, cause: 'cancelled' }))
+      expect((await t.store.pipelines.get(t.scope, seq))!.reason).toContain('timeout')
+      expect((await eventsOf(t, seq)).slice(-3)).toEqual(['b cancelled', 'c cancelled', 'failed'])
+    },
+  },
+  {
+    name: 'a stage is tried again before it fails; cancelling its task fails the pipeline',
+    async run(t) {
+      const seq = await create(t, [stage('a', [], { maxAttempts: 2 }), stage('b', [0])])
+      await t.fail((await t.claim())[0]!)
+      expect(await statesOf(t, seq)).toEqual({ '': 'running', a: 'running', b: 'blocked' })
+      await t.tick(testBackoffMs)
+      const [a] = await t.claim()
+      expect(a!.attempt).toBe(2)
+      await t.store.jobs.cancel(t.scope, a!.seq, '', t.clock.now())
+      expect(await statesOf(t, seq)).toEqual({ '': 'failed', a: 'cancelled', b: 'cancelled' })
+    },
+  },
+  {
+    name: 'leaves large results of dependencies to be fetched',
+    async run(t) {
+      const seq = await create(t, [stage('a'), stage('b'), stage('c', [0, 1])])
+      const [a, b] = await t.claim()
+      await complete(t, a!, 'small')
+      await complete(t, b!, 'x'.repeat(400_000))
+      const [c] = await t.claim()
+      expect(c!.stage!.inputs.map(({ stage, result }) => [stage, result !== undefined])).toEqual([
+        ['a', true],
+        ['b', false],
+      ])
+      expect(await resultOf(t, seq, 1)).toHaveLength(400_000)
+    },
+  },
+  {
+    name: 'answers a repeated request as the first, lists and hides pipelines, and forgets them after their retention',
+    async run(t) {
+      const seq = await create(t, [stage('a')], {}, 'r1')
+      expect(await create(t, [stage('a')], {}, 'r1')).toBe(seq)
+      const other = await create(t, [stage('a')], { name: 'other' })
+      expect((await t.store.queues.stats(t.scope, 'q')).total).toBe(2)
+      const list = async (filter: object, limit = 10) =>
+        (await t.store.pipelines.list(t.scope, filter, { limit })).items.map((item) => item.seq)
+      expect(await list({})).toEqual([other, seq])
+      expect(await list({ name: 'p' })).toEqual([seq])
+      expect(await list({}, 1)).toEqual([other])
+      for (const job of await t.claim()) await complete(t, job, 1)
+      expect(await list({ states: [JobState.completed] })).toEqual([other, seq])
+      for (const scope of [t.otherTenant, t.otherNamespace]) {
+        expect(await t.store.pipelines.get(scope, seq)).toBeUndefined()
+        expect((await t.store.pipelines.list(scope, {}, { limit: 10 })).items).toEqual([])
+        expect(await t.store.pipelines.events(scope, seq, { limit: 10, after: 0 })).toEqual([])
+        expect(await t.store.pipelines.result(scope, seq, 0)).toBeUndefined()
+        await expect(t.store.pipelines.cancel(scope, seq, '', t.clock.now())).rejects.toMatchObject({ reason: 'NOT_FOUND' })
+        await expect(t.store.pipelines.retry(scope, seq, t.clock.now())).rejects.toMatchObject({ reason: 'NOT_FOUND' })
+      }
+      await t.clock.advance(1001)
+      const keep = { completedMs: 1000, failedMs: 1e9, cancelledMs: 1e9, requestsMs: 1e9 }
+      while ((await t.store.jobs.sweep(keep, t.clock.now(), 100)) > 0);
+      expect(await list({})).toEqual([])
+      expect(await t.store.pipelines.get(t.scope, seq)).toBeUndefined()
+    },
+  },
+]
