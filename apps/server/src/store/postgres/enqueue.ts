@@ -188,10 +188,15 @@ export class Enqueue {
       const violated = violatedConstraint(error)
       if (violated === 'idempotency_pkey' || violated === 'requests_pkey') return false
       if (!first || !isDisconnected((error as Error).cause)) throw error
-      if ((await db.run(exists, [first.lane.queue.tenant, first.seq])).length > 0) return true
-      await write().catch((again: unknown) => {
-        if (violatedConstraint(again) !== 'jobs_pkey') throw again
-      })
+      const isThere = async () => (await db.run(exists, [first.lane.queue.tenant, first.seq])).length > 0
+      if (await isThere()) return true
+      try {
+        await write()
+      } catch (again) {
+        // It was carried out after all, a moment later; or its caller had asked another node meanwhile.
+        if (violatedConstraint(again) === undefined) throw again
+        return isThere()
+      }
     }
     return true
   }

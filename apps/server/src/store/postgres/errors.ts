@@ -30,7 +30,22 @@ const lasting = new Set(['28000', '28P01', '3D000', '3F000', '42501', '42703', '
 
 const transactionConflicts = new Set(['40001', '40P01'])
 
-const networkCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN'])
+const networkCodes = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ECONNABORTED',
+  'EHOSTDOWN',
+  'ENETDOWN',
+  'ERR_SOCKET_CLOSED',
+  'ERR_STREAM_DESTROYED',
+  'ERR_STREAM_WRITE_AFTER_END',
+])
 /** What the driver says in words alone. */
 const networkMessages =
   /^Connection terminated|^timeout (expired|exceeded)|^Query read timeout|not queryable|^Client was closed|after calling end on the pool/
