@@ -1,8 +1,8 @@
-import { request as httpRequest } from 'node:http'
+import { Agent, request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import type { Problem } from '@millrace/protocol/http'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import type { ServerSettings } from '../src/config/settings.ts'
 import { newTask, startTestServer } from './harness.ts'
 import { openEvents } from './http-client.ts'
@@ -306,4 +306,21 @@ describe('the server itself', () => {
     expect(value('millrace_http_connections')).toBeGreaterThan(0)
     expect(value('process_resident_memory_bytes')).toBeGreaterThan(1e6)
   })
+})
+
+it('a stopping server ends calls that wait, and keeps no connection open', async () => {
+  const { server, url } = await startHttp({ shutdownGrace: '60s' })
+  const agent = new Agent({ keepAlive: true })
+  onTestFinished(() => agent.destroy())
+  const headers = { 'x-api-key': server.key, 'content-type': 'application/json' }
+  const waiting = new Promise<number | undefined>((resolve, reject) => {
+    const sent = httpRequest(`${url}/v1/queues/q:receive`, { method: 'POST', headers, agent }, (response) => {
+      response.resume().on('end', () => resolve(response.statusCode))
+    })
+    sent.on('error', reject)
+    sent.end('{"waitMs":60000}')
+  })
+  await expect.poll(async () => (await (await fetch(`${url}/metrics`)).text()).includes('millrace_http_connections 2')).toBe(true)
+  await server.stop()
+  expect(await waiting).toBe(503)
 })

@@ -99,7 +99,12 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   }
 
   const server = await createNodeServer(options.tls)
+  let isStopping = false
   server.on('request', (request, response) => {
+    // A connection that would be kept for the next call holds a server that stops.
+    response.once('finish', () => {
+      if (isStopping) setImmediate(() => server.closeIdleConnections())
+    })
     // What fails here fails for a fault of ours in the answering itself; the connection is all that is left to end.
     serve(request, response).catch((err: unknown) => {
       options.logger.error({ err }, 'a request could not be answered')
@@ -122,6 +127,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   return {
     port,
     async stop(graceMs) {
+      isStopping = true
       const cancel = clock.timer(graceMs, () => server.closeAllConnections())
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeIdleConnections()
