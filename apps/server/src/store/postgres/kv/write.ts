@@ -62,8 +62,8 @@ const due: Statement = {
   name: 'kv_due',
   repeatable: true,
   text: `SELECT k.tenant, s.namespace, s.name, k.key FROM (
-      SELECT tenant, store, key FROM millrace.kv WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2
-    ) AS k JOIN millrace.kv_stores s ON s.tenant = k.tenant AND s.store = k.store`,
+      SELECT tenant, store, key, expires_at FROM millrace.kv WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2
+    ) AS k JOIN millrace.kv_stores s ON s.tenant = k.tenant AND s.store = k.store ORDER BY k.expires_at`,
 }
 
 /** Changes keys: requests that come together share a transaction, which holds the rows of their stores. */
