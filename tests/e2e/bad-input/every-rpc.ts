@@ -156,6 +156,11 @@ export const attempts: Readonly<Record<string, Attempt>> = {
   },
   'StreamService/ReadMessages': { scope: 'streams:read', request: partitionOf, stranger: 'NOT_FOUND' },
   'StreamService/SubscribeMessages': { scope: 'streams:read', request: partitionOf, stranger: 'NOT_FOUND' },
+  'StreamService/SubscribeGroup': {
+    scope: 'streams:write',
+    request: ({ store }) => ({ stream: store, group: 'g' }),
+    stranger: 'NOT_FOUND',
+  },
   'StreamService/CommitOffsets': {
     scope: 'streams:write',
     request: ({ store }) => ({ stream: store, commits: [{ group: 'g', partition: 0, offset: 0 }] }),

@@ -7,9 +7,9 @@ import { migrate } from '../store/sqlite/schema.ts'
 
 /** Tables, and columns of tables, that are not copied: what is in them follows from what is, or is of one place alone. */
 const follows = {
-  sqlite: ['blobs', 'labels', 'meta', 'jobs.due_at'],
+  sqlite: ['blobs', 'labels', 'meta', 'jobs.due_at', 'stream_members', 'stream_offsets.owner'],
   postgres: [
-    ...['completed', 'labels', 'lane_counts', 'leases', 'meta', 'nodes'],
+    ...['completed', 'labels', 'lane_counts', 'leases', 'meta', 'nodes', 'stream_members', 'stream_offsets.owner'],
     ...['jobs.cancelled_at', 'jobs.failed_at', 'jobs.log_lines', 'jobs.namespace', 'jobs.rank', 'lanes.namespace'],
   ],
 }

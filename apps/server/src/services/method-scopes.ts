@@ -102,6 +102,7 @@ const streamService: Rows<typeof StreamServiceDefinition> = {
   writeBatches: 'streams:write',
   readMessages: 'streams:read',
   subscribeMessages: 'streams:read',
+  subscribeGroup: 'streams:write',
   commitOffsets: 'streams:write',
   getGroup: 'streams:read',
   putStream: 'streams:write',

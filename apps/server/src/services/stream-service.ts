@@ -1,15 +1,21 @@
-import type { CommitResult, Message, Stream, StreamServiceDefinition, SubscribeMessagesResponse, WriteResult } from '@millrace/protocol'
+import {
+  type CommitResult,
+  StartPosition,
+  type StreamServiceDefinition,
+  type SubscribeMessagesResponse,
+  type WriteResult,
+} from '@millrace/protocol'
 import type { Start, StreamEngine } from '../domain/streams/engine.ts'
-import type { NewStreamMessage, StreamCommit, StreamInfo, StreamSlice, StreamWriteOutcome } from '../store/stream-port.ts'
+import type { NewStreamMessage, StreamCommit, StreamWriteOutcome } from '../store/stream-port.ts'
 import type { Call, ServiceOf } from './call.ts'
 import { Checks } from './checks.ts'
+import { subscribeGroup } from './group-subscription.ts'
 import { limits } from './limits.ts'
-import { toDate, toItemError } from './shapes.ts'
+import { toItemError } from './shapes.ts'
 import { checkPartition, readMessages, readStart } from './stream-checks.ts'
+import { chunkBytes, toMessages, toResult, toStream } from './stream-shapes.ts'
 import { pump, Wakeup } from './wakeup.ts'
 
-/** Bytes after which a message of a subscription is closed: large, as its own cost is that of dozens of messages. */
-const chunkBytes = 128 * 1024
 /** Bytes of one read's answer. */
 const readBytes = 2 * 1024 * 1024
 
@@ -88,6 +94,17 @@ export function createStreamService({ streams, payloadLimit }: StreamServiceCont
       yield* subscribe(streams, request.stream, request.partition, start, call)
     },
 
+    async *subscribeGroup({ stream, group, start }, call) {
+      const checks = new Checks()
+      checks.name('stream', stream)
+      checks.name('group', group)
+      if (start < StartPosition.UNSPECIFIED || start > StartPosition.COMMITTED) {
+        checks.fail('start', 'is not one of earliest, latest and committed: what the group has committed comes first')
+      }
+      checks.done()
+      yield* subscribeGroup(streams, { stream, group, otherwise: start === StartPosition.LATEST ? 'latest' : 'earliest' }, call)
+    },
+
     async commitOffsets({ stream, commits }, { scope }) {
       const checks = new Checks()
       checks.name('stream', stream)
@@ -100,6 +117,7 @@ export function createStreamService({ streams, payloadLimit }: StreamServiceCont
         checks.name('group', commit.group)
         checkPartition(checks, 'partition', commit.partition)
         checks.integer('offset', commit.offset, 0, Number.MAX_SAFE_INTEGER)
+        checks.text('member', commit.member, limits.text)
         const error = checks.takeItemError()
         if (error) refused.set(i, { committedOffset: -1, error })
         else good.push(commit)
@@ -204,26 +222,4 @@ function checkStream(stream: string): void {
 function wellOf(outcome: StreamWriteOutcome) {
   if ('error' in outcome) throw outcome.error
   return outcome
-}
-
-function toResult(outcome: StreamWriteOutcome): WriteResult {
-  if ('error' in outcome) return { partitions: [], offsets: [], error: toItemError(outcome.error) }
-  return { partitions: outcome.partitions as number[], offsets: outcome.offsets as number[], error: undefined }
-}
-
-function toMessages({ firstOffset, timestamp, messages }: StreamSlice): Message[] {
-  return messages.map(({ payload, contentType, headers, key }, i) => {
-    return { offset: firstOffset + i, payload, contentType, headers, key, timestampMs: timestamp }
-  })
-}
-
-function toStream({ name, partitions, retention, createdAt }: StreamInfo): Stream {
-  return {
-    name,
-    partitions: partitions.map(({ earliest, latest, bytes }, partition) => {
-      return { partition, earliestOffset: earliest, latestOffset: latest, bytes }
-    }),
-    retention,
-    createdAt: toDate(createdAt),
-  }
 }

@@ -52,6 +52,8 @@ export interface StreamCommit {
   readonly group: string
   readonly partition: number
   readonly offset: number
+  /** Refused with CONFLICT when the partition is not this member's. '' means no member of a balanced group. */
+  readonly member?: string
 }
 
 export type StreamCommitOutcome = { readonly committed: number } | { readonly error: MillraceError }
@@ -87,6 +89,8 @@ export interface StreamName extends Scope {
 export interface StreamListener {
   /** Messages were written; called after the commit. */
   written(stream: StreamName): void
+  /** A group's partitions were shared anew; called after the commit. */
+  regrouped(stream: StreamName, group: string): void
   /** Messages that other servers wrote may have gone unseen. */
   missed(): void
 }
@@ -111,6 +115,14 @@ export interface StreamStorage {
   commit(scope: Scope, stream: string, commits: readonly StreamCommit[], now: number): Promise<readonly StreamCommitOutcome[]>
   /** What a group has committed of each partition, -1 for nothing. Rejects with NOT_FOUND for an unknown stream. */
   committed(scope: Scope, stream: string, group: string): Promise<readonly number[]>
+  /** Makes somebody a member of a group until a time, or a member for longer; the partitions are shared anew when somebody joined. Rejects with NOT_FOUND. */
+  join(scope: Scope, stream: string, group: string, member: string, until: number): Promise<void>
+  /** Ends a membership; the partitions are shared anew. */
+  leave(scope: Scope, stream: string, group: string, member: string): Promise<void>
+  /** Which member each partition belongs to. Rejects with NOT_FOUND. */
+  owners(scope: Scope, stream: string, group: string): Promise<readonly (string | undefined)[]>
+  /** Ends memberships that are over; returns how many, at most `limit`. */
+  expireMembers(now: number, limit: number): Promise<number>
   describe(scope: Scope, stream: string): Promise<StreamInfo | undefined>
   /** Creates or changes a stream; rejects with FAILED_PRECONDITION when it would have fewer partitions. */
   put(

@@ -34,6 +34,40 @@ export function checkCommit({ partition, offset }: StreamCommit, latestOf: reado
   }
 }
 
+/** A member's commit, when the partition is another's by now. */
+export function notOwner({ group, partition, member }: StreamCommit): MillraceError {
+  return new MillraceError(
+    'CONFLICT',
+    `Partition ${partition} does not belong to the member '${member}' of group '${group}' any more: another one processes it from the committed offset on.`,
+  )
+}
+
+/**
+ * Shares partitions evenly: who has some keeps as many as are its share, so that few move.
+ *
+ * @param owners - by partition, before.
+ * @param members - in the order in which they joined.
+ * @returns by partition, after.
+ */
+export function shareOut(owners: readonly (string | undefined)[], members: readonly string[]): (string | undefined)[] {
+  if (members.length === 0) return owners.map(() => undefined)
+  const has = new Map(members.map((member) => [member, 0]))
+  for (const owner of owners) if (owner !== undefined && has.has(owner)) has.set(owner, has.get(owner)! + 1)
+  const least = Math.floor(owners.length / members.length)
+  const more = owners.length % members.length
+  // Those who have most get the shares that are one larger.
+  const shares = new Map([...members].sort((a, b) => has.get(b)! - has.get(a)!).map((member, i) => [member, least + (i < more ? 1 : 0)]))
+  const left = new Map(shares)
+  const kept = owners.map((owner) => {
+    const room = owner === undefined ? 0 : (left.get(owner) ?? 0)
+    if (room === 0) return undefined
+    left.set(owner!, room - 1)
+    return owner
+  })
+  const free = members.flatMap((member) => Array.from({ length: left.get(member)! }, () => member))
+  return kept.map((owner) => owner ?? free.shift())
+}
+
 /** The settings would leave fewer partitions. */
 export function fewerPartitions(name: string, has: number, wanted: number): MillraceError {
   return new MillraceError(

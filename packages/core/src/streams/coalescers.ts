@@ -1,8 +1,11 @@
 import type * as wire from '@millrace/protocol'
 import { Coalescer } from '../calls/coalescer.ts'
-import type { ClientContext } from '../context.ts'
+import { type ClientContext, compileCall } from '../context.ts'
+import { invalid } from '../errors/errors.ts'
 import { refusalOf } from '../errors/to-error.ts'
 import { createRequestId } from '../ids.ts'
+import type { CallOptions } from '../options.ts'
+import { itemOverhead } from '../wire.ts'
 
 /** Lets concurrent writes of messages travel together. Groups are streams; writes of one group are carried out in order. */
 export function createStreamWriter({ caller, clock }: ClientContext): Coalescer<wire.MessageBatch, wire.WriteResult, number[]> {
@@ -20,7 +23,7 @@ export function createStreamWriter({ caller, clock }: ClientContext): Coalescer<
 }
 
 /** Lets concurrent commits of offsets travel together. Groups are streams. */
-export function createStreamCommitter({ caller, clock }: ClientContext): Coalescer<wire.OffsetCommit, wire.CommitResult, number> {
+function createStreamCommitter({ caller, clock }: ClientContext): Coalescer<wire.OffsetCommit, wire.CommitResult, number> {
   return new Coalescer<wire.OffsetCommit, wire.CommitResult, number>({
     clock,
     refusal: refusalOf,
@@ -31,4 +34,11 @@ export function createStreamCommitter({ caller, clock }: ClientContext): Coalesc
       return (await caller.unary('StreamService/CommitOffsets', { stream, commits: commits as wire.OffsetCommit[] }, call)).results
     },
   })
+}
+
+/** Commits an offset. */
+export async function commitOffset(context: ClientContext, stream: string, commit: wire.OffsetCommit, call?: CallOptions): Promise<number> {
+  const { timeoutMs, signal } = compileCall(context.options, call)
+  if (!Number.isSafeInteger(commit.offset)) throw invalid('offset', `${commit.offset} is not an offset.`)
+  return context.shared(createStreamCommitter).add(stream, commit, itemOverhead, timeoutMs, signal)
 }

@@ -1,12 +1,11 @@
-import type * as wire from '@millrace/protocol'
 import { type ClientContext, compileCall } from '../context.ts'
 import { invalid } from '../errors/errors.ts'
-import { ResumedStream } from '../follow/resumed-stream.ts'
 import type { CallOptions } from '../options.ts'
-import { itemOverhead, toInt, toText } from '../wire.ts'
-import { createStreamCommitter, createStreamWriter } from './coalescers.ts'
-import { bytesOf, type Commit, fromMessage, fromStream, Received, toBatch, toSettings, toStart } from './convert.ts'
+import { toInt, toText } from '../wire.ts'
+import { commitOffset, createStreamWriter } from './coalescers.ts'
+import { bytesOf, type Commit, fromMessage, fromStream, toBatch, toSettings, toStart } from './convert.ts'
 import { StreamGroup } from './stream-group.ts'
+import { subscribePartition, subscribeShared } from './subscriptions.ts'
 import type {
   CreateStreamOptions,
   NewStreamMessage,
@@ -63,28 +62,22 @@ export class Stream<T = unknown> {
   }
 
   /**
-   * Messages of one partition, those that are there and those to come, pushed by the server; over breaks of the connection
-   * none is missed and none comes twice. Each reader reads at its own speed: what it does not take stays on the server.
+   * Messages, those that are there and those to come, pushed by the server: of one partition, or of this subscription's share
+   * of them (see `group`). Of one partition none is missed and none comes twice, over breaks of the connection too; of shared
+   * ones, what was given and not committed comes again after a break. What is not taken stays on the server.
    *
    * @throws NotFoundError when there is no such stream.
    */
   subscribe(options: SubscribeOptions = {}): AsyncIterableIterator<ReceivedMessage<T>, undefined> {
-    const { group } = options
-    const partition = toInt('partition', options.partition)
-    let start = toStart(options.from ?? (group ? 'committed' : 'latest'), group)
-    const commit: Commit = (offset, call) => {
-      if (!group) return Promise.reject(invalid('group', 'is missing; a subscription commits for its group.'))
-      return this.commit(group, partition, offset, call)
+    const { group, partition } = options
+    const context = this.#context
+    const committer = (name: string, of: number, member: string): Commit => {
+      return (offset, call) => commitOffset(context, this.name, { group: name, partition: of, offset, member }, call)
     }
-    return new ResumedStream(this.#context, {
-      method: 'StreamService/SubscribeMessages',
-      signal: options.signal,
-      request: () => ({ stream: this.name, partition, ...start }),
-      take: ({ messages, nextOffset }: wire.SubscribeMessagesResponse) => {
-        start = toStart(nextOffset, group)
-        return messages.map((message) => new Received<T>(message, partition, commit))
-      },
-    })
+    if (group !== undefined && partition === undefined) return subscribeShared<T>(context, this.name, group, options, committer)
+    const noGroup: Commit = () => Promise.reject(invalid('group', 'is missing; a subscription commits for its group.'))
+    const number = toInt('partition', partition)
+    return subscribePartition<T>(context, this.name, number, options, group === undefined ? noGroup : committer(group, number, ''))
   }
 
   /**
@@ -94,10 +87,8 @@ export class Stream<T = unknown> {
    * @throws ValidationError for an offset that was not written.
    */
   async commit(group: string, partition: number, offset: number, call?: CallOptions): Promise<number> {
-    const { timeoutMs, signal } = compileCall(this.#context.options, call)
-    if (!Number.isSafeInteger(offset)) throw invalid('offset', `${offset} is not an offset.`)
-    const item = { group: toText('group', group), partition: toInt('partition', partition), offset }
-    return this.#context.shared(createStreamCommitter).add(this.name, item, itemOverhead, timeoutMs, signal)
+    const item = { group: toText('group', group), partition: toInt('partition', partition), offset, member: '' }
+    return commitOffset(this.#context, this.name, item, call)
   }
 
   /** The last message a group has processed of a partition; -1 when there is none. */

@@ -51,12 +51,20 @@ export interface ReadOptions extends CallOptions {
 
 /** What is subscribed to. */
 export interface SubscribeOptions {
-  /** For whom offsets are committed. */
+  /**
+   * For whom offsets are committed. Without `partition`, subscriptions of one group share the partitions: each gets as many as
+   * the others, anew when one comes, ends or dies.
+   */
   readonly group?: string
-  /** Default 0. */
+  /** The partition. Default: 0 without a group; with one, this subscription's share. */
   readonly partition?: number
-  /** Where to begin. Default: `'committed'` with a group, else `'latest'`. */
+  /**
+   * Where to begin. Default: `'committed'` with a group, else `'latest'`. Of shared partitions it says where to begin when the
+   * group has committed nothing: at the oldest message, or with `'latest'` after the newest.
+   */
   readonly from?: StartFrom
+  /** Called when the partitions were shared anew, with those that are this subscription's now. */
+  readonly onAssigned?: (partitions: readonly number[]) => void
   /** Ends the iteration with an `AbortError`. */
   readonly signal?: AbortSignal
 }
@@ -67,6 +75,7 @@ export interface ReceivedMessage<T = unknown> extends StreamMessage<T> {
    * Says that the group has processed this message and those before it. Needs a `group`.
    *
    * @returns the committed offset now; it never goes back.
+   * @throws ConflictError when the partition has gone to another subscription of the group meanwhile.
    */
   commit(call?: CallOptions): Promise<number>
 }

@@ -13,6 +13,7 @@ import type {
 } from '../../store/stream-port.ts'
 import { Alarm } from '../alarm.ts'
 import { Topics } from '../topics.ts'
+import { type Membership, Memberships } from './memberships.ts'
 
 /** How often messages past their retention are looked for. */
 export const trimEveryMs = 10_000
@@ -39,6 +40,8 @@ export interface StreamEngine {
   resolve(scope: Scope, stream: string, partition: number, start: Start): Promise<number>
   /** Calls `wake` when messages were written to a stream, or it was deleted; returns how to stop. */
   follow(scope: Scope, stream: string, wake: () => void): () => void
+  /** Joins a group; `wake` is called when its partitions were shared anew. Rejects with NOT_FOUND. */
+  join(scope: Scope, stream: string, group: string, wake: () => void): Promise<Membership>
   commit(scope: Scope, stream: string, commits: readonly StreamCommit[]): Promise<readonly StreamCommitOutcome[]>
   committed(scope: Scope, stream: string, group: string): Promise<readonly number[]>
   /** Rejects with NOT_FOUND. */
@@ -61,9 +64,14 @@ export function createStreamEngine({
   readonly onError: (error: unknown) => void
 }): StreamEngine {
   const topics = new Topics()
+  const memberships = new Memberships({ streams, clock, onError })
   streams.listen({
     written: (stream) => topics.wake(stream, stream.stream),
-    missed: () => topics.wakeAll(),
+    regrouped: (stream, group) => memberships.regrouped(stream, group),
+    missed() {
+      topics.wakeAll()
+      memberships.missed()
+    },
   })
   const trimming = new Alarm({
     clock,
@@ -98,6 +106,7 @@ export function createStreamEngine({
     },
 
     follow: (scope, stream, wake) => topics.follow(scope, stream, wake),
+    join: (scope, stream, group, wake) => memberships.join(scope, stream, group, wake),
     commit: (scope, stream, commits) => streams.commit(scope, stream, commits, clock.now()),
     committed: (scope, stream, group) => streams.committed(scope, stream, group),
     describe,
@@ -106,6 +115,9 @@ export function createStreamEngine({
     async delete(scope, stream) {
       if (!(await streams.delete(scope, stream))) throw notFound('stream', stream)
     },
-    close: () => trimming.close(),
+    close() {
+      trimming.close()
+      memberships.close()
+    },
   }
 }

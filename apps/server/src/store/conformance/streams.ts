@@ -277,12 +277,70 @@ export const streamCases: readonly Case[] = [
     async run(t) {
       const heard: (StreamName & { there: Promise<number> })[] = []
       t.store.streams.listen({
+        regrouped() {},
         written: (stream) => heard.push({ ...stream, there: read(t).then(({ length }) => length) }),
         missed() {},
       })
       await write(t, messages('a', 'b'))
       expect(heard).toMatchObject([{ ...t.scope, stream: 's' }])
       expect(await heard[0]!.there).toBe(2)
+    },
+  },
+  {
+    name: 'members of a group share the partitions evenly; as few as can be move when one joins or leaves',
+    async run(t) {
+      const { streams } = t.store
+      await streams.put(t.scope, 's', { partitions: 5 }, t.clock.now())
+      const told: string[] = []
+      streams.listen({ written() {}, missed() {}, regrouped: ({ stream }, group) => told.push(`${stream} ${group}`) })
+      const until = t.clock.now() + 10_000
+      const join = (member: string) => streams.join(t.scope, 's', 'g', member, until)
+      const owners = async () => (await streams.owners(t.scope, 's', 'g')).map((owner) => owner ?? '-').join('')
+      expect(await owners()).toBe('-----')
+      await join('a')
+      expect(await owners()).toBe('aaaaa')
+      await join('b')
+      const two = await owners()
+      expect([...two].sort().join('')).toBe('aaabb')
+      await join('c')
+      const three = await owners()
+      expect([...three].sort().join('')).toMatch(/^(aabbc|aabcc|abbcc)$/)
+      expect([...three].filter((owner, i) => owner !== 'c' && owner !== two[i])).toEqual([])
+      await streams.leave(t.scope, 's', 'g', 'a')
+      const again = await owners()
+      expect([...again].filter((owner, i) => three[i] !== 'a' && owner !== three[i])).toEqual([])
+      expect(again).not.toContain('a')
+      await streams.put(t.scope, 's', { partitions: 6 }, t.clock.now())
+      expect([...(await owners())].sort().join('')).toBe('bbbccc')
+      expect(new Set(told)).toEqual(new Set(['s g']))
+      await expect(streams.join(t.scope, 'none', 'g', 'a', until)).rejects.toMatchObject({ reason: 'NOT_FOUND' })
+      await expect(streams.owners(t.scope, 'none', 'g')).rejects.toMatchObject({ reason: 'NOT_FOUND' })
+    },
+  },
+  {
+    name: 'a member that is not heard of loses its partitions, and its commits are refused',
+    async run(t) {
+      const { streams } = t.store
+      await write(t, messages('a', 'b', 'c'))
+      const join = (member: string) => streams.join(t.scope, 's', 'g', member, t.clock.now() + 10_000)
+      const commitAs = async (member: string, offset: number) =>
+        (await streams.commit(t.scope, 's', [{ group: 'g', partition: 0, offset, member }], t.clock.now()))[0]!
+      await join('a')
+      expect(await commitAs('a', 0)).toEqual({ committed: 0 })
+      expect(await commitAs('b', 1)).toMatchObject({ error: { reason: 'CONFLICT' } })
+      await t.clock.advance(5000)
+      await join('a') // is heard of
+      await join('b')
+      await t.clock.advance(9999)
+      expect(await streams.expireMembers(t.clock.now(), 10)).toBe(0)
+      await streams.join(t.scope, 's', 'g', 'b', t.clock.now() + 10_000)
+      await t.clock.advance(1)
+      expect(await streams.expireMembers(t.clock.now(), 10)).toBe(1)
+      expect(await streams.owners(t.scope, 's', 'g')).toEqual(['b'])
+      expect(await commitAs('a', 1)).toMatchObject({ error: { reason: 'CONFLICT' } })
+      expect(await committed(t)).toEqual([0])
+      expect(await commitAs('b', 1)).toEqual({ committed: 1 })
+      expect(await commit(t, 0, 2)).toEqual({ committed: 2 })
     },
   },
 ]

@@ -2,7 +2,7 @@ import { MillraceError } from '../../errors.ts'
 import type { Database, Transaction } from './database.ts'
 import { codeOf } from './errors.ts'
 import { kvSchema } from './kv/schema.ts'
-import { streamSchema } from './streams/schema.ts'
+import { groupSchema, streamSchema } from './streams/schema.ts'
 
 /** A step from one version of the schema to the next. Never changed once released. */
 interface Migration {
@@ -185,6 +185,7 @@ export const migrations: readonly Migration[] = [
   );
   `,
   },
+  { worksWith: 6, sql: groupSchema },
 ]
 
 /** The version of the schema that this code makes and works on. */

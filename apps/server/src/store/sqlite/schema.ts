@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { MillraceError } from '../../errors.ts'
 import { kvSchema } from './kv/schema.ts'
-import { streamSchema } from './streams/schema.ts'
+import { groupSchema, streamSchema } from './streams/schema.ts'
 
 /**
  * The schema, one entry a version, applied in order and never changed once released.
@@ -133,6 +133,7 @@ export const migrations: readonly string[] = [
     PRIMARY KEY (tenant, pipeline, event)
   ) WITHOUT ROWID;
   `,
+  groupSchema,
 ]
 
 /** The database's version of the schema; 0 when it has none. */

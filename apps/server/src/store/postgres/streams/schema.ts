@@ -28,3 +28,13 @@ export const streamSchema = `
     PRIMARY KEY (tenant, stream, member_group, partition)
   ) WITH (fillfactor = 50);
 `
+
+/** Balanced groups: who is a member, and whose a partition is. */
+export const groupSchema = `
+  CREATE TABLE millrace.stream_members (
+    tenant int NOT NULL, stream int NOT NULL, member_group text NOT NULL, member text NOT NULL, seq bigint NOT NULL, expires_at bigint NOT NULL,
+    PRIMARY KEY (tenant, stream, member_group, member)
+  ) WITH (fillfactor = 50);
+  CREATE INDEX stream_members_expiry ON millrace.stream_members (expires_at);
+  ALTER TABLE millrace.stream_offsets ADD COLUMN owner text;
+`

@@ -13,10 +13,11 @@ import type {
   StreamWriteOutcome,
   StreamWriteRequest,
 } from '../../stream-port.ts'
-import { checkCommit, fewerPartitions, noPartition, noStream, refusalOf } from '../../stream-rules.ts'
+import { checkCommit, fewerPartitions, noPartition, noStream, notOwner, refusalOf } from '../../stream-rules.ts'
 import { numbers, texts } from '../arrays.ts'
 import type { Context } from '../context.ts'
 import type { Statement } from '../database.ts'
+import { Groups } from './groups.ts'
 import { trimStreams } from './trim.ts'
 import { StreamWriter } from './write.ts'
 
@@ -46,15 +47,21 @@ const atTime: Statement = {
   text: `SELECT first_offset FROM millrace.stream_chunks WHERE tenant = $1 AND stream = $2 AND partition = $3 AND written_at >= $4
     ORDER BY written_at, first_offset LIMIT 1`,
 }
+/** Of one member (`$7`; '': of none): what is not its partition stays as it is. */
 const commit: Statement = {
   name: 'stream_commit',
   repeatable: true,
-  text: `INSERT INTO millrace.stream_offsets (tenant, stream, member_group, partition, committed, updated_at)
-    SELECT $1::int, $2::int, i.member_group, i.partition, max(i.committed), $6::bigint
+  text: `INSERT INTO millrace.stream_offsets (tenant, stream, member_group, partition, committed, updated_at, owner)
+    SELECT $1::int, $2::int, i.member_group, i.partition, max(i.committed), $6::bigint, nullif($7::text, '')
     FROM unnest($3::text[], $4::int[], $5::bigint[]) AS i (member_group, partition, committed)
+    WHERE $7 = '' OR EXISTS (
+      SELECT FROM millrace.stream_offsets o
+      WHERE o.tenant = $1 AND o.stream = $2 AND o.member_group = i.member_group AND o.partition = i.partition AND o.owner = $7
+    )
     GROUP BY i.member_group, i.partition ORDER BY 3, 4
     ON CONFLICT (tenant, stream, member_group, partition) DO UPDATE
     SET committed = greatest(stream_offsets.committed, excluded.committed), updated_at = excluded.updated_at
+    WHERE excluded.owner IS NULL OR stream_offsets.owner = excluded.owner
     RETURNING member_group, partition, committed`,
 }
 const committed: Statement = {
@@ -91,10 +98,12 @@ type Row = readonly [
 export class PostgresStreams implements StreamStorage {
   readonly #context: Context
   readonly #writer: StreamWriter
+  readonly #groups: Groups
 
   constructor(context: Context) {
     this.#context = context
     this.#writer = new StreamWriter(context)
+    this.#groups = new Groups(context)
   }
 
   write(request: StreamWriteRequest): Promise<readonly StreamWriteOutcome[]> {
@@ -150,15 +159,25 @@ export class PostgresStreams implements StreamStorage {
         refused.set(each, refusalOf(error))
       }
     }
-    const good = commits.filter((each) => !refused.has(each))
-    const values = [
-      texts(good.map(({ group }) => group)),
-      numbers(good.map(({ partition }) => partition)),
-      numbers(good.map(({ offset }) => offset)),
-    ]
-    const done = await this.#context.db.run<[string, number, number]>(commit, [scope.tenant, rows[0]![0], ...values, now])
-    const found = new Map(done.map(([group, partition, offset]) => [`${partition} ${group}`, offset]))
-    return commits.map((each) => refused.get(each) ?? { committed: found.get(`${each.partition} ${each.group}`)! })
+    const found = new Map<StreamCommit, number>()
+    for (const member of new Set(commits.map(({ member = '' }) => member))) {
+      const own = commits.filter((each) => !refused.has(each) && (each.member ?? '') === member)
+      const values = [
+        texts(own.map(({ group }) => group)),
+        numbers(own.map(({ partition }) => partition)),
+        numbers(own.map(({ offset }) => offset)),
+      ]
+      const done = await this.#context.db.run<[string, number, number]>(commit, [scope.tenant, rows[0]![0], ...values, now, member])
+      const offsets = new Map(done.map(([group, partition, offset]) => [`${partition} ${group}`, offset]))
+      for (const each of own) {
+        const offset = offsets.get(`${each.partition} ${each.group}`)
+        if (offset !== undefined) found.set(each, offset)
+      }
+    }
+    return commits.map((each): StreamCommitOutcome => {
+      const committed = found.get(each)
+      return refused.get(each) ?? (committed === undefined ? { error: notOwner(each) } : { committed })
+    })
   }
 
   async committed(scope: Scope, name: string, group: string): Promise<readonly number[]> {
@@ -167,6 +186,23 @@ export class PostgresStreams implements StreamStorage {
     const known = await this.#context.db.run<[number, number]>(committed, [scope.tenant, rows[0]![0], group])
     for (const [partition, offset] of known) found[partition] = offset
     return found
+  }
+
+  join(scope: Scope, name: string, group: string, member: string, until: number): Promise<void> {
+    return this.#groups.join(scope, name, group, member, until)
+  }
+
+  leave(scope: Scope, name: string, group: string, member: string): Promise<void> {
+    return this.#groups.leave(scope, name, group, member)
+  }
+
+  async owners(scope: Scope, name: string, group: string): Promise<readonly (string | undefined)[]> {
+    const rows = await this.#rows(scope, name)
+    return this.#groups.owners(scope.tenant, rows[0]![0], group, rows.length)
+  }
+
+  expireMembers(now: number, limit: number): Promise<number> {
+    return this.#groups.expire(now, limit)
   }
 
   async describe(scope: Scope, name: string): Promise<StreamInfo | undefined> {
@@ -203,6 +239,7 @@ export class PostgresStreams implements StreamStorage {
         maxBytes,
       ])
     })
+    if (wanted > 0) await this.#groups.shareAll(scope, name)
     return (await this.describe(scope, name))!
   }
 
@@ -224,6 +261,13 @@ export class PostgresStreams implements StreamStorage {
     this.#context.onTouch('stream', {
       touched: ({ tenant, namespace, name }) => listener.written({ tenant, namespace, stream: name }),
       missed: () => listener.missed(),
+    })
+    this.#context.onTouch('group', {
+      touched({ tenant, namespace, name }) {
+        const [stream = '', group = ''] = name.split(' ')
+        listener.regrouped({ tenant, namespace, stream }, group)
+      },
+      missed: () => undefined,
     })
   }
 

@@ -19,6 +19,8 @@ const dropRest: Statement = {
   repeatable: true,
   text: `WITH offsets AS (
       DELETE FROM millrace.stream_offsets WHERE tenant = $1 AND stream = $2
+    ), members AS (
+      DELETE FROM millrace.stream_members WHERE tenant = $1 AND stream = $2
     ), partitions AS (
       DELETE FROM millrace.stream_partitions WHERE tenant = $1 AND stream = $2
     )

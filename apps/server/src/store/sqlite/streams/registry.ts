@@ -34,7 +34,7 @@ const most = 10_000
 
 /** The streams with their partitions: kept in memory; what a transaction wrote goes into few rows at its end, and is told of after it. */
 export class Registry {
-  listener: StreamListener = { written() {}, missed() {} }
+  listener: StreamListener = { written() {}, regrouped() {}, missed() {} }
   readonly #context: Context
   readonly #byName = new Map<string, StreamEntry>()
   readonly #all = new Map<number, StreamEntry>()
@@ -62,6 +62,11 @@ export class Registry {
   /** The stream, when there is one. */
   find(scope: Scope, name: string): StreamEntry | undefined {
     return this.#byName.get(keyOf(scope, name))
+  }
+
+  /** The stream of a number found in a row. */
+  numbered(number: number): StreamEntry | undefined {
+    return this.#all.get(number)
   }
 
   /** Every stream; deleted ones too, until they are gone. */

@@ -24,3 +24,13 @@ export const streamSchema = `
     PRIMARY KEY (tenant, stream, member_group, partition)
   ) WITHOUT ROWID;
 `
+
+/** Balanced groups: who is a member, and whose a partition is. */
+export const groupSchema = `
+  CREATE TABLE stream_members (
+    tenant INTEGER NOT NULL, stream INTEGER NOT NULL, member_group TEXT NOT NULL, member TEXT NOT NULL, seq INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, stream, member_group, member)
+  ) WITHOUT ROWID;
+  ALTER TABLE stream_offsets ADD COLUMN owner TEXT;
+`

@@ -20,12 +20,14 @@ import {
   fewerPartitions,
   noPartition,
   noStream,
+  notOwner,
   placesOf,
   recall,
   refusalOf,
   remember,
 } from '../../stream-rules.ts'
 import type { Context } from '../context.ts'
+import { Groups } from './groups.ts'
 import { infoOf, type PartitionEntry, Registry, type StreamEntry } from './registry.ts'
 import { Trimmer } from './trim.ts'
 
@@ -41,6 +43,7 @@ export class SqliteStreams implements StreamStorage {
   readonly #context: Context
   readonly #registry: Registry
   readonly #trimmer: Trimmer
+  readonly #groups: Groups
   readonly #around: StatementSync
   readonly #from: StatementSync
   readonly #getCommitted: StatementSync
@@ -54,6 +57,7 @@ export class SqliteStreams implements StreamStorage {
     this.#context = context
     this.#registry = new Registry(context)
     this.#trimmer = new Trimmer(context, this.#registry)
+    this.#groups = new Groups(context, this.#registry)
     const { db } = context
     const partition = 'FROM stream_chunks WHERE tenant = ? AND stream = ? AND partition = ?'
     this.#around = db.prepare(
@@ -156,7 +160,8 @@ export class SqliteStreams implements StreamStorage {
       return commits.map((commit): StreamCommitOutcome => {
         try {
           checkCommit(commit, latest)
-          const { group, partition, offset } = commit
+          const { group, partition, offset, member = '' } = commit
+          if (member !== '' && this.#groups.owners(stream, group)[partition] !== member) throw notOwner(commit)
           return { committed: Number(this.#putCommitted.get(stream.tenant, stream.number, group, partition, offset, now)!.committed) }
         } catch (error) {
           return refusalOf(error)
@@ -175,6 +180,22 @@ export class SqliteStreams implements StreamStorage {
     })
   }
 
+  join(scope: Scope, name: string, group: string, member: string, until: number): Promise<void> {
+    return this.#context.writer.mutate(() => this.#groups.join(this.#stream(scope, name), group, member, until))
+  }
+
+  leave(scope: Scope, name: string, group: string, member: string): Promise<void> {
+    return this.#context.writer.mutate(() => this.#groups.leave(this.#stream(scope, name), group, member))
+  }
+
+  owners(scope: Scope, name: string, group: string): Promise<readonly (string | undefined)[]> {
+    return this.#context.read(() => this.#groups.owners(this.#stream(scope, name), group))
+  }
+
+  expireMembers(now: number, limit: number): Promise<number> {
+    return this.#context.writer.mutate(() => this.#groups.expire(now, limit))
+  }
+
   describe(scope: Scope, name: string): Promise<StreamInfo | undefined> {
     return this.#context.read(() => {
       const stream = this.#registry.find(scope, name)
@@ -187,7 +208,9 @@ export class SqliteStreams implements StreamStorage {
       const stream = this.#registry.ensure(scope, name, now)
       const { partitions = 0, retention } = change
       if (partitions > 0 && partitions < stream.partitions.length) throw fewerPartitions(name, stream.partitions.length, partitions)
+      const more = stream.partitions.length < partitions
       while (stream.partitions.length < partitions) this.#registry.addPartition(stream)
+      if (more) this.#groups.shareAll(stream)
       if (retention) {
         const before = stream.retention
         stream.retention = retention

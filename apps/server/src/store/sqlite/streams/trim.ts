@@ -23,7 +23,7 @@ export class Trimmer {
     this.#dropSome = db.prepare(
       'DELETE FROM stream_chunks WHERE rowid IN (SELECT rowid FROM stream_chunks WHERE tenant = ? AND stream = ? LIMIT ?)',
     )
-    this.#dropRest = ['stream_offsets', 'stream_partitions', 'streams'].map((table) =>
+    this.#dropRest = ['stream_members', 'stream_offsets', 'stream_partitions', 'streams'].map((table) =>
       db.prepare(`DELETE FROM ${table} WHERE tenant = ? AND stream = ?`),
     )
   }
