@@ -16,6 +16,14 @@ export interface KeyRecord {
   readonly revokedAt?: number
 }
 
+/** What a store tells of keys. Handlers must not throw. */
+export interface KeyListener {
+  /** A key was revoked, here or by another server; called after the commit. */
+  revoked(tenant: TenantId, seq: Seq): void
+  /** Revocations of other servers may have gone unseen. */
+  missed(): void
+}
+
 export interface KeyStore {
   /** The tenant's number; made when it is new. */
   tenant(name: string, now: number): Promise<TenantId>
@@ -27,6 +35,8 @@ export interface KeyStore {
   list(tenant: TenantId): Promise<readonly KeyRecord[]>
   /** Undefined when the tenant has no such key. Revoking again changes nothing. */
   revoke(tenant: TenantId, seq: Seq, now: number): Promise<KeyRecord | undefined>
+  /** Sets the one listener. */
+  listen(listener: KeyListener): void
   /** The secret that signs the tenant's tokens. The first `fresh` that comes becomes it; undefined while none has come, or there is no such tenant. */
   tokenSecret(tenant: TenantId, fresh?: Uint8Array): Promise<Uint8Array | undefined>
 }

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { MillraceError } from '../../errors.ts'
 import type { Store, TenantId } from '../../store/ports.ts'
 import { openSqliteStore } from '../../store/sqlite/open.ts'
@@ -81,6 +81,41 @@ describe('a key', () => {
     await keyring.revoke(tenant, key.seq)
     await looking
     expect(await refusal(secret)).toMatch(/was revoked/)
+  })
+
+  it('that another server revoked is refused, and what is open under it ends: told of, or found when such may have been missed', async () => {
+    const listen = vi.spyOn(store.keys, 'listen')
+    const here = new Keyring({ store: store.keys, clock })
+    const [listener] = listen.mock.lastCall!
+    const ends: string[] = []
+    const open = async (name: string) => {
+      const { key, secret } = await create()
+      const forget = here.onEnd(await here.authenticate(secret), () => {
+        ends.push(name)
+        forget()
+      })
+      return {
+        key,
+        refused: () =>
+          Promise.resolve(here.authenticate(secret)).then(
+            () => false,
+            () => true,
+          ),
+      }
+    }
+    const one = await open('told')
+    const two = await open('missed')
+    await open('never')
+    await keyring.revoke(tenant, one.key.seq)
+    expect(ends).toEqual(['told'])
+    expect(await one.refused()).toBe(true)
+    // The store tells this server no more.
+    store.keys.listen({ revoked: () => undefined, missed: () => undefined })
+    await keyring.revoke(tenant, two.key.seq)
+    expect(await two.refused()).toBe(false)
+    listener.missed()
+    await expect.poll(() => ends).toEqual(['told', 'missed'])
+    expect(await two.refused()).toBe(true)
   })
 
   it('tells what is open when it ends: revoked, expired, or revoked just before', async () => {

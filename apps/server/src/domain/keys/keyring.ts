@@ -36,6 +36,7 @@ export class Keyring {
   constructor(options: { readonly store: KeyStore; readonly clock: Clock }) {
     this.#store = options.store
     this.#clock = options.clock
+    this.#store.listen({ revoked: (tenant, seq) => this.#end(idOf({ tenant, seq })), missed: () => this.#lookAgain() })
   }
 
   /**
@@ -88,12 +89,29 @@ export class Keyring {
 
   /** Ends a key, its tokens and whatever is open under them, at once. Undefined when the tenant has no such key. */
   async revoke(tenant: TenantId, seq: Seq): Promise<KeyRecord | undefined> {
-    const key = await this.#store.revoke(tenant, seq, this.#clock.now())
-    if (!key) return undefined
+    // The store tells of it, as it tells of what other servers revoke.
+    return this.#store.revoke(tenant, seq, this.#clock.now())
+  }
+
+  /** A key was revoked. */
+  #end(key: string): void {
     this.#revocations++
-    for (const [id, principal] of this.#ready) if (idOf(principal.key) === idOf(key)) this.#ready.delete(id)
-    for (const end of [...(this.#open.get(idOf(key)) ?? [])]) end()
-    return key
+    for (const [id, principal] of this.#ready) if (idOf(principal.key) === key) this.#ready.delete(id)
+    for (const end of [...(this.#open.get(key) ?? [])]) end()
+  }
+
+  /** Forgets what is ready, and ends what is open under keys that were revoked meanwhile. */
+  #lookAgain(): void {
+    this.#revocations++
+    this.#ready.clear()
+    for (const key of this.#open.keys()) {
+      const [tenant = 0, seq = 0] = key.split('/').map(Number)
+      // A store that cannot be read now tells again when it can.
+      this.#store.find(tenant, seq).then(
+        (record) => record?.revokedAt !== undefined && this.#end(key),
+        () => undefined,
+      )
+    }
   }
 
   /**
@@ -186,6 +204,6 @@ function revoked({ hint }: KeyRecord): MillraceError {
   return new MillraceError('UNAUTHENTICATED', `The API key ${hint}… was revoked.`)
 }
 
-function idOf(key: KeyRecord): string {
+function idOf(key: Pick<KeyRecord, 'tenant' | 'seq'>): string {
   return `${key.tenant}/${key.seq}`
 }

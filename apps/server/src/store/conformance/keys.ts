@@ -72,4 +72,25 @@ export const keyCases: readonly Case[] = [
       expect(await t.store.keys.tokenSecret(2 ** 31 - 1, fresh(5))).toBeUndefined()
     },
   },
+  {
+    name: 'tells of revoked keys',
+    async run(t) {
+      const told: unknown[] = []
+      t.store.keys.listen({ revoked: (...key) => told.push(key), missed: () => undefined })
+      const key = {
+        tenant: t.scope.tenant,
+        name: 'k',
+        hash: new Uint8Array(32).fill(9),
+        hint: 'mr_',
+        scopes: [],
+        namespaces: [],
+        createdAt: 5,
+      }
+      const { seq } = await t.store.keys.create(key)
+      await t.store.keys.revoke(t.otherTenant.tenant, seq, 11)
+      expect(told).toEqual([])
+      await t.store.keys.revoke(t.scope.tenant, seq, 11)
+      expect(told).toEqual([[t.scope.tenant, seq]])
+    },
+  },
 ]

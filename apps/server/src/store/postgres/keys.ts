@@ -1,4 +1,4 @@
-import type { KeyRecord, KeyStore, Seq, TenantId } from '../ports.ts'
+import type { KeyListener, KeyRecord, KeyStore, Seq, TenantId } from '../ports.ts'
 import { storable } from './arrays.ts'
 import type { Context } from './context.ts'
 import type { Statement } from './database.ts'
@@ -98,7 +98,13 @@ export class PostgresKeys implements KeyStore {
 
   async revoke(tenant: TenantId, seq: Seq, now: number): Promise<KeyRecord | undefined> {
     await this.#context.db.run(revoke, [tenant, seq, now])
-    return this.#find(tenant, seq)
+    const key = await this.#find(tenant, seq)
+    if (key) this.#context.touch('key', { tenant, namespace: '' }, String(seq))
+    return key
+  }
+
+  listen({ revoked, missed }: KeyListener): void {
+    this.#context.onTouch('key', { touched: ({ tenant, name }) => revoked(tenant, Number(name)), missed })
   }
 
   async tokenSecret(tenant: TenantId, fresh?: Uint8Array): Promise<Uint8Array | undefined> {

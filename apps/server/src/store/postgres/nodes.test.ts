@@ -132,6 +132,17 @@ describe('what one node does', () => {
     expect(await t.nodes[1]!.store.jobs.get(t.scope, seq!)).toMatchObject({ maxAttempts: 9 })
   })
 
+  it('revokes keys for all', async () => {
+    const t = await start(2)
+    const told: unknown[] = []
+    t.nodes[1]!.store.keys.listen({ revoked: (...key) => told.push(key), missed: () => undefined })
+    const { tenant } = t.scope
+    const key = { tenant, name: 'k', hash: new Uint8Array(32).fill(1), hint: 'mr_', scopes: [], namespaces: [], createdAt: t.now }
+    const { seq } = await t.nodes[0]!.store.keys.create(key)
+    await t.nodes[0]!.store.keys.revoke(tenant, seq, t.now)
+    await expect.poll(() => told, soon).toEqual([[tenant, seq]])
+  })
+
   it('tells them to look for themselves when there is too much to tell', async () => {
     const t = await start(2)
     const request = { scope: t.scope, requestId: '', partial: false, batch: false, now: t.now }

@@ -1,5 +1,5 @@
 import type { StatementSync } from 'node:sqlite'
-import type { KeyRecord, KeyStore, Seq, TenantId } from '../ports.ts'
+import type { KeyListener, KeyRecord, KeyStore, Seq, TenantId } from '../ports.ts'
 import type { Context } from './context.ts'
 
 const columns = `keys.tenant, tenants.name AS tenant_name, keys.seq, keys.name, keys.hash, keys.hint, keys.scopes, keys.namespaces, keys.created_at,
@@ -8,6 +8,7 @@ const columns = `keys.tenant, tenants.name AS tenant_name, keys.seq, keys.name, 
 /** Tenants and API keys. */
 export class SqliteKeys implements KeyStore {
   readonly #context: Context
+  #listener: KeyListener | undefined
   readonly #findTenant: StatementSync
   readonly #insertTenant: StatementSync
   readonly #insert: StatementSync
@@ -79,11 +80,17 @@ export class SqliteKeys implements KeyStore {
     return this.#context.read(() => this.#list.all(tenant).map(keyRecord))
   }
 
-  revoke(tenant: TenantId, seq: Seq, now: number): Promise<KeyRecord | undefined> {
-    return this.#context.writer.mutate(() => {
+  async revoke(tenant: TenantId, seq: Seq, now: number): Promise<KeyRecord | undefined> {
+    const key = await this.#context.writer.mutate(() => {
       this.#revoke.run(now, tenant, seq)
       return this.#find(tenant, seq)
     })
+    if (key) this.#listener?.revoked(tenant, seq)
+    return key
+  }
+
+  listen(listener: KeyListener): void {
+    this.#listener = listener
   }
 
   tokenSecret(tenant: TenantId, fresh?: Uint8Array): Promise<Uint8Array | undefined> {
