@@ -19,6 +19,10 @@ it('writes an empty name as -, and the name - as %2D', () => {
   expect(request(http.getJob, { queue: '-', jobId: 'job_1' }).path).toBe('/v1/queues/%2D/jobs/job_1')
 })
 
+it('writes the number 0 as it is', () => {
+  expect(request(http.readMessages, { stream: 's', partition: 0 }).path).toMatch(/^\/v1\/streams\/s\/partitions\/0\b/)
+})
+
 it('puts what has no body into the query', () => {
   const states = [JobState.RUNNING, JobState.FAILED]
   const message = { ...http.fromJson(http.ListTasksRequest, { labels: { 'a.b': 'c&d' }, limit: 5 }), states }

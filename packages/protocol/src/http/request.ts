@@ -26,7 +26,10 @@ export function toHttpRequest<Req>(route: HttpRoute<Req>, message: Req): HttpReq
     delete rest[name]
     return value
   }
-  const path = template.replace(/\{(\w+)\}/g, (_, name: string) => pathSegment(name, String(take(name) ?? '')))
+  // The sparse form has no zeros; a path has.
+  const path = template.replace(/\{(\w+)\}/g, (_, name: string) =>
+    pathSegment(name, String(take(name) ?? (message as JsonObject)[name] ?? '')),
+  )
   if (bodyField === '*') return { verb, path, body: rest }
   const body = bodyField && (take(bodyField) ?? {})
   const query = new URLSearchParams(toQuery(rest, '')).toString()

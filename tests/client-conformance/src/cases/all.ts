@@ -2,7 +2,8 @@ import type { Case } from '../kit.ts'
 import { clientCases } from './client.ts'
 import { kvCases } from './kv.ts'
 import { queueCases } from './queues.ts'
+import { streamCases } from './streams.ts'
 import { taskCases } from './tasks.ts'
 
 /** Everything that a client does, whatever its transport. */
-export const cases: readonly Case[] = [...clientCases, ...taskCases, ...queueCases, ...kvCases]
+export const cases: readonly Case[] = [...clientCases, ...taskCases, ...queueCases, ...kvCases, ...streamCases]

@@ -1,0 +1,18 @@
+import { Stream } from '@millrace/core/adapter'
+import {
+  commitOffsets,
+  deleteStream,
+  getGroup,
+  getStream,
+  putStream,
+  readMessages,
+  subscribeMessages,
+  writeBatches,
+} from '@millrace/protocol/http'
+import type { Resource } from './resource.ts'
+
+/** `mr.stream(name)`: one event stream. */
+export const stream: Resource<<T = unknown>(name: string) => Stream<T>> = {
+  routes: [commitOffsets, deleteStream, getGroup, getStream, putStream, readMessages, subscribeMessages, writeBatches],
+  create: (context) => (name) => new Stream(context, name),
+}
