@@ -67,7 +67,10 @@ export class Context {
     this.handoff = new Handoff(this)
     this.signals = new Signals(db, this.lanes, this.nodes, {
       ready: (lanes) => this.#ready(lanes),
-      changed: (changes) => this.listener.changed(changes),
+      changed: (changes) => {
+        const { turnMs } = this.nodes
+        this.listener.changed(changes.map((change) => (change.dueAt === undefined ? change : { ...change, dueAt: change.dueAt + turnMs })))
+      },
       touched: (topic) => this.#topics.get(topic.kind)?.touched(topic),
       missed: () => this.missed(),
     })
