@@ -5,11 +5,11 @@ const arrows = {
   'packages/protocol': [],
   'packages/attestation': [],
   'packages/core': ['packages/protocol'],
-  'packages/client': ['packages/core', 'packages/protocol'],
+  'packages/client': ['packages/attestation', 'packages/core', 'packages/protocol'],
   'packages/web': ['packages/core', 'packages/protocol'],
   'packages/react': ['packages/core', 'packages/web'],
   'packages/vue': ['packages/core', 'packages/web'],
-  'apps/server': ['packages/protocol'],
+  'apps/server': ['packages/attestation', 'packages/protocol'],
   // For users' tests: a server and its clients in one process.
   'packages/testing': ['packages/core', 'packages/client', 'apps/server'],
 }

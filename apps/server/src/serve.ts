@@ -16,9 +16,11 @@ import {
 import type { Logger } from 'pino'
 import { Backups } from './backups.ts'
 import { type Clock, systemClock } from './clock.ts'
+import { readAttestationPolicy } from './config/attestation.ts'
 import { resolveConfig } from './config/load.ts'
 import type { ServerConfig, ServerSettings } from './config/settings.ts'
 import { type Address, formatAddress } from './config/values.ts'
+import { Attestor } from './domain/attestation/attestor.ts'
 import { createJobEngine } from './domain/jobs/engine.ts'
 import { limitEngine } from './domain/jobs/limited-engine.ts'
 import { defaultRetryPolicy, retryPlanner } from './domain/jobs/retry.ts'
@@ -143,7 +145,8 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
   const keyring = new Keyring({ store: store.keys, clock })
   const lifetimes = new CallLifetimes(keyring)
   const { payloadLimit } = config
-  const context = { engine: limitEngine(engine), clock, payloadLimit }
+  const attestor = new Attestor(await readAttestationPolicy(config), clock)
+  const context = { engine: limitEngine(engine), clock, payloadLimit, attestor, proofs: store.proofs }
 
   const backups = new Backups({ store, clock, everyMs: config.backupEvery, keep: config.backupKeep, logger })
 

@@ -184,7 +184,12 @@ describe('a key', () => {
     const { key, secret } = await admin.keys.createKey({ name: 's', tenant: '', scopes: ['admin'], namespaces: [], expiresAt: undefined })
     const client = connectTo(server, secret)
     const outgoing = new Outgoing<ProcessJobsRequest>()
-    outgoing.send({ message: { $case: 'subscribe', value: { queue: 'q', functions: [], workerId: '', leaseMs: 0, maxInFlight: 1 } } })
+    outgoing.send({
+      message: {
+        $case: 'subscribe',
+        value: { queue: 'q', functions: [], workerId: '', leaseMs: 0, maxInFlight: 1, attestation: undefined },
+      },
+    })
     const stream = client.workers.processJobs(outgoing)[Symbol.asyncIterator]()
     await stream.next()
     const ended = failureOf(Promise.resolve(stream.next()))

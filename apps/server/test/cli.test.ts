@@ -45,7 +45,12 @@ async function withServer() {
 async function work(client: Clients, count: number): Promise<void> {
   const outgoing = new Outgoing<ProcessJobsRequest>()
   const send = (message: ProcessJobsRequest) => outgoing.send(message)
-  send({ message: { $case: 'subscribe', value: { queue: '', functions: ['good', 'bad'], workerId: 'w', leaseMs: 0, maxInFlight: 1 } } })
+  send({
+    message: {
+      $case: 'subscribe',
+      value: { queue: '', functions: ['good', 'bad'], workerId: 'w', leaseMs: 0, maxInFlight: 1, attestation: undefined },
+    },
+  })
   let sequence = 0
   for await (const { message } of client.workers.processJobs(outgoing)) {
     if (message?.$case === 'settled' && message.value.sequence === count) outgoing.end()
@@ -63,7 +68,7 @@ async function work(client: Clients, count: number): Promise<void> {
               leaseToken,
               action: {
                 $case: 'complete',
-                value: { result: Buffer.from('{"ok":true}'), contentType: '', state: undefined, deleteState: false },
+                value: { result: Buffer.from('{"ok":true}'), contentType: '', state: undefined, deleteState: false, proof: undefined },
               },
             }
           : { jobId, leaseToken, action: { $case: 'fail', value: { error, noRetry: true, delayMs: undefined } } },

@@ -123,6 +123,7 @@ export function newTask(task: Partial<NewTask> = {}): NewTask {
     stateKey: '',
     initialState: undefined,
     stateTtlMs: 0,
+    teeRequired: false,
     ...task,
   }
 }

@@ -18,7 +18,7 @@ async function start(...args: Parameters<typeof startTestServer>) {
 async function take(admin: Clients) {
   const outgoing = new Outgoing<ProcessJobsRequest>()
   const incoming = admin.workers.processJobs(outgoing)[Symbol.asyncIterator]()
-  const subscribe = { queue: '', functions: ['work'], workerId: 'w', leaseMs: 0, maxInFlight: 1 }
+  const subscribe = { queue: '', functions: ['work'], workerId: 'w', leaseMs: 0, maxInFlight: 1, attestation: undefined }
   outgoing.send({ message: { $case: 'subscribe', value: subscribe } })
   for (;;) {
     const { value } = await incoming.next()

@@ -20,7 +20,7 @@ type ValueOf<K extends Message['$case']> = Extract<Message, { readonly $case: K 
 function openWorker(client: Clients, subscribe: { queue?: string; functions?: string[]; maxInFlight: number; leaseMs?: number }) {
   const outgoing = new Outgoing<ProcessJobsRequest>()
   const stream = client.workers.processJobs(outgoing)[Symbol.asyncIterator]()
-  const value = { queue: '', functions: [], workerId: '', leaseMs: 0, ...subscribe }
+  const value = { queue: '', functions: [], workerId: '', leaseMs: 0, attestation: undefined, ...subscribe }
   outgoing.send({ message: { $case: 'subscribe', value } })
   return {
     outgoing,
@@ -46,7 +46,10 @@ function openWorker(client: Clients, subscribe: { queue?: string; functions?: st
 const complete = (job: { jobId: string; leaseToken: string }, result = 'null'): Settlement => ({
   jobId: job.jobId,
   leaseToken: job.leaseToken,
-  action: { $case: 'complete', value: { result: Buffer.from(result), contentType: '', state: undefined, deleteState: false } },
+  action: {
+    $case: 'complete',
+    value: { result: Buffer.from(result), contentType: '', state: undefined, deleteState: false, proof: undefined },
+  },
 })
 
 describe('ProcessJobs', () => {
@@ -114,7 +117,7 @@ describe('ProcessJobs', () => {
     const { admin } = await startTestServer()
     const worker = openWorker(admin, { functions: ['work'], maxInFlight: 5 })
     await worker.take('subscribed')
-    const subscribe = { queue: '', functions: [], workerId: '', leaseMs: 0 }
+    const subscribe = { queue: '', functions: [], workerId: '', leaseMs: 0, attestation: undefined }
     worker.outgoing.send({ message: { $case: 'subscribe', value: { ...subscribe, maxInFlight: 0 } } })
     worker.outgoing.send({ message: { $case: 'heartbeat', value: { sequence: 1 } } })
     await worker.take('heartbeatAck')

@@ -212,12 +212,15 @@ describe('settling', () => {
     const [first, second] = jobs
     const complete: Settlement['action'] = {
       $case: 'complete',
-      value: { result: Buffer.from('1'), contentType: '', state: undefined, deleteState: false },
+      value: { result: Buffer.from('1'), contentType: '', state: undefined, deleteState: false, proof: undefined },
     }
     const of = (job: { jobId: string; leaseToken: string }, action: Settlement['action']) => ({ ...job, action })
     const { results } = await admin.queues.settleJobs({
       settlements: [
-        of(first!, { $case: 'complete', value: { result: Buffer.alloc(2049), contentType: '', state: undefined, deleteState: false } }),
+        of(first!, {
+          $case: 'complete',
+          value: { result: Buffer.alloc(2049), contentType: '', state: undefined, deleteState: false, proof: undefined },
+        }),
         of(first!, { $case: 'progress', value: { percent: Number.NaN, message: '' } }),
         of(first!, { $case: 'renew', value: { leaseMs: 5 } }),
         of(first!, { $case: 'fail', value: { error: undefined, noRetry: false, delayMs: -1 } }),

@@ -1,6 +1,7 @@
 import { type Collateral, type EnclaveReport, Quote, type TDReport10, type TDReport15, verify } from '@phala/dcap-qvl'
 import { CertificateRevocationList } from 'pkijs'
-import { checkChain, fromHex, readPem, sameBytes, toHex } from './certificates.ts'
+import { fromHex, sameBytes, toHex } from './bytes.ts'
+import { checkChain, readPem } from './certificates.ts'
 import { AttestationError, type Evidence, type Policy, type TcbStatus, type Verdict } from './evidence.ts'
 import { fingerprint, intelRoot } from './roots.ts'
 

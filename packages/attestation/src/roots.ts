@@ -1,4 +1,4 @@
-import { toHex } from './certificates.ts'
+import { toHex } from './bytes.ts'
 
 /** SHA-256 of the certificate of Intel's SGX Root CA. Source: https://certificates.trustedservices.intel.com/Intel_SGX_Provisioning_Certification_RootCA.cer */
 export const intelRoot = '44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3'

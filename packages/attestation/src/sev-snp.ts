@@ -1,5 +1,6 @@
 import type { Certificate } from 'pkijs'
-import { checkChain, readPem, sameBytes, toHex } from './certificates.ts'
+import { sameBytes, toHex } from './bytes.ts'
+import { checkChain, readPem } from './certificates.ts'
 import { AttestationError, type Evidence, type Policy, type Verdict } from './evidence.ts'
 import { fingerprint, milanRoot } from './roots.ts'
 

@@ -1,4 +1,4 @@
-import { fromHex } from './certificates.ts'
+import { fromHex } from './bytes.ts'
 import { AttestationError, type Evidence, type Verdict } from './evidence.ts'
 
 /** What simulated evidence says. */

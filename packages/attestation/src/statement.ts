@@ -1,4 +1,4 @@
-import { sameBytes } from './certificates.ts'
+import { sameBytes } from './bytes.ts'
 import { AttestationError } from './evidence.ts'
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256' } as const

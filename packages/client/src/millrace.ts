@@ -24,7 +24,7 @@ export class Millrace extends MillraceBase {
   constructor(options: MillraceOptions = {}) {
     const compiled = compileOptions(options, process.env)
     const transport = new GrpcTransport(compiled)
-    super(transport, compiled)
+    super(transport, { ...compiled, loadVerifier: () => import('@millrace/attestation') })
     this.#context = {
       transport,
       client: compiled,

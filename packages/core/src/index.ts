@@ -93,6 +93,15 @@ export type {
   StreamRetention,
   SubscribeOptions,
 } from './streams/types.ts'
+export type {
+  ProofExpectation,
+  ProofVerifier,
+  SignedProof,
+  TaskProof,
+  TeePlatform,
+  VerifyOptions,
+  VerifyResult,
+} from './tasks/proof.ts'
 export type { TaskWatch, TaskWatchEvents } from './tasks/task-watch.ts'
 export type { Tasks } from './tasks/tasks.ts'
 export type {

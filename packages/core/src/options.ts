@@ -5,6 +5,7 @@ import { type Credentials, createCredentials } from './credentials.ts'
 import { type Duration, toMs } from './durations.ts'
 import { invalid } from './errors/errors.ts'
 import { createConsoleLogger, isLogLevel, type Logger } from './logger.ts'
+import type { ProofVerifier } from './tasks/proof.ts'
 
 /** How one call is bounded. */
 export interface CallOptions {
@@ -93,6 +94,8 @@ export interface CompiledOptions {
   readonly retry?: CompiledRetry
   /** When calls are held back; undefined: never. */
   readonly breaker?: CompiledBreaker
+  /** Loads what verifies proofs, where that comes with the client. */
+  readonly loadVerifier?: () => Promise<ProofVerifier>
 }
 
 /**

@@ -102,6 +102,7 @@ export const attempts: Readonly<Record<string, Attempt>> = {
   'QueueService/PurgeDeadLetters': { scope: 'queues:write', request: ({ queue }) => ({ queue, confirm: true }), stranger: { purged: '0' } },
   'TaskService/SubmitTask': { scope: 'tasks:write', request: ({ queue }) => ({ task: { queue, function: 'mine' } }), stranger: {} },
   'TaskService/SubmitTasks': { scope: 'tasks:write', request: ({ queue }) => ({ tasks: [{ queue, function: 'mine' }] }), stranger: {} },
+  'TaskService/GetTaskProof': { scope: 'tasks:read', request: taskOf, stranger: 'NOT_FOUND' },
   'TaskService/GetTask': { scope: 'tasks:read', request: taskOf, stranger: 'NOT_FOUND' },
   'TaskService/GetTasks': { scope: 'tasks:read', request: ({ taskId }) => ({ taskIds: [taskId] }), stranger: { tasks: [] } },
   'TaskService/ListTasks': { scope: 'tasks:read', request: () => ({}), stranger: { tasks: [], nextCursor: '' } },

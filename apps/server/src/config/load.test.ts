@@ -25,6 +25,7 @@ describe('settings', () => {
     const { config, warnings } = await loadConfig({ env: {}, directory: await folderWith({}) })
     expect(warnings).toEqual([])
     expect(config).toEqual({
+      attestationSimulated: false,
       data: './.millrace',
       store: 'sqlite:',
       grpc: { host: '127.0.0.1', port: 50051 },

@@ -127,6 +127,30 @@ export const settings = {
     placeholder: 'FILE',
     help: 'Certificate authorities of clients (PEM). Turns mutual TLS on: clients without a certificate are refused.',
   },
+  /** Intel collateral for evidence that brings none. */
+  attestationCollateral: {
+    read: text,
+    placeholder: 'PATH',
+    help: 'Intel collateral (JSON) for evidence of workers that brings none: a file, or a directory of files.',
+  },
+  /** Root certificates of AMD. */
+  attestationAmdRoots: {
+    read: text,
+    placeholder: 'FILE',
+    help: 'Root certificates of AMD (ARK, PEM) to trust beside the one for Milan, which is built in.',
+  },
+  /** Measurements of workers that may have tasks that require a trusted execution environment. */
+  attestationMeasurements: {
+    read: text,
+    placeholder: 'HEX,…',
+    help: 'Measurements of the code of workers that may have tasks which require a trusted execution environment, with commas between them. Default: any that is verified.',
+  },
+  /** Accept simulated evidence. */
+  attestationSimulated: {
+    read: toggle,
+    default: false,
+    help: 'For development: accepts simulated evidence of workers, which proves nothing and is always reported as simulated.',
+  },
   /** Least serious log lines written. */
   logLevel: {
     read: choice(['debug', 'info', 'warn', 'error', 'silent']),

@@ -1,4 +1,5 @@
 import type { ClusterServiceDefinition, GetHealthResponse } from '@millrace/protocol'
+import { isAttestedLane } from '../domain/jobs/attested.ts'
 import type { JobEngine } from '../domain/jobs/types.ts'
 import { LimitedScope } from '../domain/keys/limited-scope.ts'
 import type { Scope } from '../store/ports.ts'
@@ -42,7 +43,7 @@ export function createClusterService(context: {
           workerId: worker.workerId,
           namespace: worker.scope.namespace,
           queue: worker.queue,
-          functions: worker.functions.filter((name) => name !== ''),
+          functions: worker.functions.filter((name) => name !== '' && !isAttestedLane(name)),
           maxInFlight: worker.maxInFlight,
           inFlight: worker.inFlight,
           connectedAt: new Date(worker.connectedAt),

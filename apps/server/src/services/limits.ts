@@ -55,6 +55,10 @@ export const limits = {
   ttl: 3660 * day,
   /** Versions kept of a key. */
   history: 64,
+  /** Bytes of a quote, and of its endorsements. */
+  evidence: 64 * 1024,
+  /** Bytes of a worker's public key. */
+  publicKey: 1024,
   /** Log lines of one settlement. */
   logLines: 1000,
   /** Characters kept of texts that workers send. */

@@ -1,5 +1,6 @@
 import type { NewTask, WatchTasksRequest } from '@millrace/protocol'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { Attestor } from '../domain/attestation/attestor.ts'
 import { createJobEngine } from '../domain/jobs/engine.ts'
 import { defaultRetryPolicy, retryPlanner } from '../domain/jobs/retry.ts'
 import { JobState, type Scope, type Store, type StoreOptions } from '../store/ports.ts'
@@ -30,6 +31,7 @@ const task: NewTask = {
   stateKey: '',
   initialState: undefined,
   stateTtlMs: 0,
+  teeRequired: false,
 }
 const everything: WatchTasksRequest = { labels: {}, states: [], function: '', queue: '', batchId: '', limit: 0 }
 
@@ -37,7 +39,8 @@ const everything: WatchTasksRequest = { labels: {}, states: [], function: '', qu
 function createNode(store: Store, clock: ManualClock) {
   // What time does to jobs may be under way when the store closes.
   const engine = createJobEngine({ store, clock, retention, onError: () => undefined })
-  const context = { engine, clock, payloadLimit: 1e6 }
+  const attestor = new Attestor({ acceptSimulated: false, collateral: [], measurements: [] }, clock)
+  const context = { engine, clock, payloadLimit: 1e6, attestor, proofs: store.proofs }
   const health = { problem: async () => '', stop() {} }
   return {
     engine,

@@ -22,6 +22,7 @@ const taskService: Rows<typeof TaskServiceDefinition> = {
   submitTasks: 'tasks:write',
   getTask: 'tasks:read',
   getTasks: 'tasks:read',
+  getTaskProof: 'tasks:read',
   listTasks: 'tasks:read',
   cancelTask: 'tasks:write',
   retryTask: 'tasks:write',

@@ -1,4 +1,5 @@
 import { BackoffStrategy, type NewJob as NewJobMessage, type NewTask, type RetryPolicy as RetryPolicyMessage } from '@millrace/protocol'
+import { attestedLane } from '../domain/jobs/attested.ts'
 import type { NewJob, RetryPolicy, Stateful } from '../store/ports.ts'
 import type { Checks } from './checks.ts'
 import { limits } from './limits.ts'
@@ -51,11 +52,15 @@ export function readNewTask(checks: Checks, task: NewTask, now: number, payloadL
   return {
     ...readCommon(checks, task, now, payloadLimit),
     queue: checks.nameOr('queue', task.queue, defaultName),
-    function: checks.nameOr('function', task.function, defaultName),
+    function: laneOf(checks.nameOr('function', task.function, defaultName), task.teeRequired),
     labels: task.labels,
     retry: task.retry && readRetryPolicy(checks, 'retry', task.retry),
     stateful: readStateful(checks, task, payloadLimit),
   }
+}
+
+function laneOf(name: string, teeRequired: boolean): string {
+  return teeRequired ? attestedLane(name) : name
 }
 
 /** What makes a task stateful; undefined when it is not. */

@@ -98,7 +98,10 @@ export function createQueueService(context: ServiceContext): ServiceOf<typeof Qu
 
     async completeJob(request, call) {
       const { result, contentType } = request
-      await settle(call.scope, request, { $case: 'complete', value: { result, contentType, state: undefined, deleteState: false } })
+      await settle(call.scope, request, {
+        $case: 'complete',
+        value: { result, contentType, state: undefined, deleteState: false, proof: undefined },
+      })
       return {}
     },
 

@@ -16,6 +16,7 @@ import {
   type Task,
   type TaskUpdate,
 } from '@millrace/protocol'
+import { functionOfLane, isAttestedLane } from '../domain/jobs/attested.ts'
 import { isTerminal } from '../domain/jobs/followers.ts'
 import { formatId, jobId } from '../domain/jobs/ids.ts'
 import type { MillraceError } from '../errors.ts'
@@ -36,7 +37,7 @@ export function toJob(job: ClaimedJob): Job {
   return {
     jobId: jobId(job),
     queue: job.queue,
-    function: job.function,
+    function: functionOfLane(job.function),
     payload: job.payload,
     contentType: job.contentType,
     headers: job.headers,
@@ -53,6 +54,7 @@ export function toJob(job: ClaimedJob): Job {
     inputs: job.stage ? job.stage.inputs.map(toStageInput) : noInputs,
     pipelineId: job.stage ? formatId('pipe', job.stage.pipeline) : '',
     stage: job.stage?.name ?? '',
+    teeRequired: isAttestedLane(job.function),
   }
 }
 
@@ -89,7 +91,7 @@ export function toTask(job: JobRecord, withPayload = false): Task {
   return {
     taskId: formatId('task', job.seq),
     state: job.state,
-    function: job.function,
+    function: functionOfLane(job.function),
     queue: job.queue,
     priority: job.priority,
     progress: job.progress,
@@ -111,6 +113,8 @@ export function toTask(job: JobRecord, withPayload = false): Task {
     contentType: job.contentType,
     stateKey: job.stateKey ?? '',
     pipelineId: job.pipeline === undefined ? '' : formatId('pipe', job.pipeline),
+    teeRequired: isAttestedLane(job.function),
+    waitsFor: '',
   }
 }
 

@@ -1,15 +1,17 @@
-import type {
-  FollowTasksRequest,
-  ListTasksRequest,
-  NewTask,
-  SubmitTaskResult,
-  Task,
-  TaskServiceDefinition,
-  WatchTasksRequest,
+import {
+  type FollowTasksRequest,
+  type ListTasksRequest,
+  type NewTask,
+  type SubmitTaskResult,
+  type Task,
+  TaskProof,
+  type TaskServiceDefinition,
+  type WatchTasksRequest,
 } from '@millrace/protocol'
+import { functionOfLane, isAttestedLane, lanesOf } from '../domain/jobs/attested.ts'
 import { formatId, parseId } from '../domain/jobs/ids.ts'
 import { MillraceError, notFound } from '../errors.ts'
-import type { JobFilter, JobRecord, Scope, Seq } from '../store/ports.ts'
+import { type JobFilter, type JobRecord, JobState, type Scope, type Seq } from '../store/ports.ts'
 import type { Call, ServiceOf } from './call.ts'
 import { Checks } from './checks.ts'
 import type { ServiceContext } from './context.ts'
@@ -27,7 +29,7 @@ const mostBytes = 16 * 1024 * 1024
 
 /** Units of work by function name. A task is a job with a function. */
 export function createTaskService(context: ServiceContext): ServiceOf<typeof TaskServiceDefinition> {
-  const { engine, clock, payloadLimit } = context
+  const { engine, clock, payloadLimit, proofs } = context
 
   function seqOf(id: string, checks = new Checks()): Seq {
     checks.id('taskId', id)
@@ -44,6 +46,16 @@ export function createTaskService(context: ServiceContext): ServiceOf<typeof Tas
     })
     if (job.function === '') throw notFound('task', id)
     return job
+  }
+
+  /** What a pending task waits for beside its turn. */
+  function waitsFor(scope: Scope, { state, function: lane, queue }: JobRecord): string {
+    if (state !== JobState.pending || !isAttestedLane(lane)) return ''
+    for (const worker of engine.workers(scope.tenant)) {
+      const { namespace } = worker.scope
+      if (namespace === scope.namespace && worker.queue === queue && worker.functions.includes(lane)) return ''
+    }
+    return `an attested worker for function '${functionOfLane(lane)}' in queue '${queue}': none is connected to this server`
   }
 
   async function submit(
@@ -86,7 +98,16 @@ export function createTaskService(context: ServiceContext): ServiceOf<typeof Tas
     },
 
     async getTask({ taskId }, call) {
-      return { task: toTask(await find(call.scope, taskId), true) }
+      const job = await find(call.scope, taskId)
+      return { task: { ...toTask(job, true), waitsFor: waitsFor(call.scope, job) } }
+    },
+
+    async getTaskProof({ taskId }, call) {
+      const job = await find(call.scope, taskId)
+      const data = job.state === JobState.completed ? await proofs.get(call.scope, job.seq) : undefined
+      if (!data)
+        throw new MillraceError('NOT_FOUND', `Task '${taskId}' has no proof: ${whyNoProof(job)}.`, { resource: 'proof', id: taskId })
+      return { taskId, function: functionOfLane(job.function), proof: TaskProof.decode(data) }
     },
 
     async getTasks({ taskIds }, call) {
@@ -181,11 +202,16 @@ function readFilter(checks: Checks, request: ListTasksRequest | WatchTasksReques
   return {
     labels: request.labels,
     states: states.length > 0 ? states : undefined,
-    function: name || undefined,
+    functions: name ? lanesOf(name) : undefined,
     queue: queue || undefined,
     batch,
     tasksOnly: true,
   }
+}
+
+function whyNoProof({ function: lane, state }: JobRecord): string {
+  if (!isAttestedLane(lane)) return 'it did not require a trusted execution environment'
+  return state === JobState.completed ? 'its worker gave none' : 'it has not completed'
 }
 
 function checkPosition(field: string, value: number): Checks {

@@ -1,10 +1,12 @@
 import {
+  type ItemError,
   type ProcessJobsRequest,
   type ProcessJobsRequest_Settle,
   type ProcessJobsRequest_Subscribe,
   type ProcessJobsResponse,
   RevocationReason,
 } from '@millrace/protocol'
+import { lanesOf } from '../domain/jobs/attested.ts'
 import { jobId } from '../domain/jobs/ids.ts'
 import { invalid, ServerStopping } from '../errors.ts'
 import type { ChangeCause } from '../store/ports.ts'
@@ -15,6 +17,7 @@ import { Deliveries, type Revoked } from './deliveries.ts'
 import { limits } from './limits.ts'
 import { defaultName } from './new-jobs.ts'
 import { settleBatch } from './settlements.ts'
+import { admitWorker, ProofKeeper } from './task-proofs.ts'
 import { Wakeup } from './wakeup.ts'
 
 /** Requests whose answers the worker has not read yet; at this many the stream is read no further. */
@@ -26,6 +29,8 @@ const reasons: Partial<Record<ChangeCause, RevocationReason>> = {
   'lease-expired': RevocationReason.LEASE_EXPIRED,
 }
 
+const noneRefused: ReadonlyMap<number, ItemError> = new Map()
+
 /** One worker's stream: jobs out, settlements in. */
 export class WorkerSession {
   readonly #context: ServiceContext
@@ -33,6 +38,8 @@ export class WorkerSession {
   readonly #wakeup = new Wakeup()
   readonly #room = new Wakeup()
   #deliveries: Deliveries | undefined
+  /** Of an attested worker. */
+  #proofs: ProofKeeper | undefined
   #replies: ProcessJobsResponse[] = []
   #revoked: Revoked[] = []
   /** Requests taken in whose answers were not taken out. */
@@ -72,7 +79,7 @@ export class WorkerSession {
       for await (const { message } of requests) {
         if (this.#ended) return
         this.#deliveries?.alive()
-        if (message?.$case === 'subscribe') this.#subscribe(message.value)
+        if (message?.$case === 'subscribe') await this.#subscribe(message.value)
         else if (!this.#deliveries) throw invalid('message', 'must be subscribe in the first request of a stream')
         else if (message?.$case === 'settle') void this.#settle(message.value)
         else if (message?.$case === 'heartbeat') this.#heartbeat(message.value.sequence)
@@ -116,7 +123,7 @@ export class WorkerSession {
     return jobs.length > 0 ? { message: { $case: 'deliveries', value: { jobs } } } : undefined
   }
 
-  #subscribe(request: ProcessJobsRequest_Subscribe): void {
+  async #subscribe(request: ProcessJobsRequest_Subscribe): Promise<void> {
     const checks = new Checks()
     checks.integer('subscribe.maxInFlight', request.maxInFlight, 0, limits.inFlight)
     if (this.#deliveries) {
@@ -133,12 +140,16 @@ export class WorkerSession {
       checks.name('', name)
     }
     checks.done()
+    const names = request.functions.length > 0 ? [...new Set(request.functions)] : ['']
+    const attested = request.attestation && (await admitWorker(this.#context, checks, request.attestation))
+    if (this.#ended) return
+    if (attested) this.#proofs = new ProofKeeper(this.#context, this.#call.scope, attested, workerId)
     this.#reply({ message: { $case: 'subscribed', value: { workerId } } })
     this.#deliveries = new Deliveries({
       engine: this.#context.engine,
       scope: this.#call.scope,
       queue,
-      functions: request.functions.length > 0 ? [...new Set(request.functions)] : [''],
+      functions: attested ? names.flatMap((name) => (name === '' ? name : lanesOf(name))) : names,
       workerId,
       leaseMs,
       maxInFlight: request.maxInFlight,
@@ -153,8 +164,11 @@ export class WorkerSession {
   async #settle({ sequence, settlements }: ProcessJobsRequest_Settle): Promise<void> {
     this.#unanswered++
     try {
-      const results = await settleBatch(this.#context, this.#call.scope, settlements)
+      const refused = (await this.#proofs?.check(settlements)) ?? noneRefused
+      const good = refused.size > 0 ? settlements.filter((_, i) => !refused.has(i)) : settlements
+      const results = await settleBatch(this.#context, this.#call.scope, good)
       const rejected = results.filter((result) => result.error)
+      for (const [i, error] of refused) rejected.push({ jobId: settlements[i]!.jobId, error, leaseExpiresAt: undefined })
       this.#reply({ message: { $case: 'settled', value: { sequence, rejected } } })
     } catch (error) {
       // Nothing of the batch is durable: the worker learns it from the end of the stream and settles again.

@@ -1,5 +1,5 @@
 import type { MillraceError } from '../errors.ts'
-import type { ClaimedStage, Content, PipelineStore, StagePlace, Stateful, StateStore } from './flow/ports.ts'
+import type { ClaimedStage, Content, PipelineStore, ProofStore, StagePlace, Stateful, StateStore } from './flow/ports.ts'
 import type { KeyStore } from './key-ports.ts'
 
 export type * from './flow/ports.ts'
@@ -215,7 +215,8 @@ export interface JobRecord {
 export interface JobFilter {
   readonly labels?: Readonly<Record<string, string>>
   readonly states?: readonly JobState[]
-  readonly function?: string
+  /** Any of these. */
+  readonly functions?: readonly string[]
   readonly queue?: string
   readonly batch?: Seq
   /** Only jobs with a function. */
@@ -350,6 +351,7 @@ export interface Store {
   readonly queues: QueueStore
   readonly states: StateStore
   readonly pipelines: PipelineStore
+  readonly proofs: ProofStore
   readonly keys: KeyStore
   readonly kv: KvStorage
   readonly streams: StreamStorage

@@ -58,6 +58,7 @@ export const sections: readonly Section[] = [
   section('stage_jobs', 'tenant seq', 'tenant seq pipeline stage item'),
   section('stage_results', 'tenant pipeline stage item', 'tenant pipeline stage item data:bytes content_type:text'),
   section('pipeline_events', 'tenant pipeline event', 'tenant pipeline event stage state at error:text'),
+  section('proofs', 'tenant seq', 'tenant seq namespace:text token data:bytes created_at'),
   section('logs', 'tenant seq line', 'tenant seq line timestamp level message:text fields:text'),
   section('idempotency', 'tenant queue key', 'tenant queue key:text seq hash:bytes'),
   // `outcome` is what `spellOutcome` writes.

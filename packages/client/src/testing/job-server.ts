@@ -207,6 +207,7 @@ export function wireJob(id: string, job: Partial<Job> = {}): Job {
     inputs: [],
     pipelineId: '',
     stage: '',
+    teeRequired: false,
     ...job,
   }
 }

@@ -1,5 +1,5 @@
 import { decodePayload, errorFrom } from '@millrace/core/adapter'
-import type { Job, LogEntry, LogLevel, Settlement } from '@millrace/protocol'
+import type { Job, LogEntry, LogLevel, Settlement, StatementSignature } from '@millrace/protocol'
 import { JobRevokedError, NonRetryableError, type RevokedReason } from './job-errors.ts'
 import { JobState, type StateChange, unchanged } from './job-state.ts'
 import type { JobContext, JobLog } from './types.ts'
@@ -46,6 +46,8 @@ export class HeldJob {
   startedAt = 0
   /** How long its handler took. */
   durationMs = 0
+  /** What was signed of it, when that is required. */
+  proof: StatementSignature | undefined
   #progress: { percent: number; message: string } | undefined
   #logs: LogEntry[] = []
   #droppedLogs = 0

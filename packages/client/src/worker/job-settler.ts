@@ -62,7 +62,7 @@ export class JobSettler implements JobHolder {
           `The result has ${payload.length} bytes; ${maxResultBytes} is the most. Store it elsewhere and return where.`,
         )
       }
-      this.#settle(job, { $case: 'complete', value: { result: payload, contentType, ...job.stateChange() } }, result)
+      this.#settle(job, { $case: 'complete', value: { result: payload, contentType, ...job.stateChange(), proof: job.proof } }, result)
     } catch (thrown) {
       this.fail(job, thrown)
     }

@@ -1,3 +1,4 @@
+import type { Evidence } from '@millrace/attestation'
 import type { Duration, MillraceError } from '@millrace/core'
 
 /** Options that every worker has. */
@@ -10,6 +11,11 @@ export interface WorkerBaseOptions {
   readonly workerId?: string
   /** Drain on SIGTERM and SIGINT, and end the process then. Default true. */
   readonly signals?: boolean
+  /**
+   * Gets evidence of where this worker runs, so that it may have tasks with `teeRequired`: a quote or report that carries
+   * these 64 bytes of report data, from the platform's driver. Asked once, when the worker starts.
+   */
+  readonly attestation?: (reportData: Uint8Array) => Evidence | Promise<Evidence>
 }
 
 /**

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { invalid, toInt, toMs, toText } from '@millrace/core/adapter'
 import type { HeldJob } from './held-job.ts'
-import type { JobContext, QueueWorkerOptions, TaskWorkerOptions, WorkerJob } from './types.ts'
+import type { JobContext, QueueWorkerOptions, TaskWorkerOptions, WorkerBaseOptions, WorkerJob } from './types.ts'
 
 /** A worker's options after defaults, checked, durations in milliseconds. */
 export interface CompiledWorkerOptions {
@@ -13,6 +13,7 @@ export interface CompiledWorkerOptions {
   readonly leaseMs: number
   readonly workerId: string
   readonly signals: boolean
+  readonly attestation: WorkerBaseOptions['attestation']
   /** Runs the handler of a job. May throw. */
   handle(job: HeldJob): unknown
 }
@@ -28,6 +29,7 @@ export function compileWorkerOptions<T extends object, P>(options: TaskWorkerOpt
     leaseMs,
     workerId: options.workerId ?? `${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`,
     signals: options.signals ?? true,
+    attestation: options.attestation,
   }
   return 'tasks' in options ? { ...common, ...forTasks(options) } : { ...common, ...forQueue(options) }
 }

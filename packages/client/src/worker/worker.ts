@@ -5,6 +5,7 @@ import type {
   ProcessJobsResponse_Revoked as Revoked,
   ProcessJobsRequest_Subscribe as Subscribe,
 } from '@millrace/protocol'
+import { AttestedKey } from './attested-key.ts'
 import { Connection } from './connection.ts'
 import { HeldJob } from './held-job.ts'
 import { HeldJobs } from './held-jobs.ts'
@@ -46,6 +47,7 @@ export class Worker {
   #starting: { resolve(): void; reject(error: MillraceError): void } | undefined
   #stopping: Promise<void> | undefined
   #drainTimeUp: (() => void) | undefined
+  #key: AttestedKey | undefined
   /** What to undo when the worker has stopped. */
   readonly #cleanUp = new Set<() => void>()
 
@@ -72,7 +74,7 @@ export class Worker {
     this.#runner = new JobRunner({
       clock,
       concurrency: options.concurrency,
-      handle: options.handle,
+      handle: (job) => (job.wire.teeRequired ? this.#handleSigned(job) : options.handle(job)),
       returned: (job, result) => this.#settler.complete(job, result),
       threw: (job, thrown) => this.#settler.fail(job, thrown),
     })
@@ -108,12 +110,14 @@ export class Worker {
    * Begins to take jobs. Resolves when the server has accepted the worker; keeps trying while the server cannot be
    * reached. A worker starts once.
    *
-   * @throws AuthenticationError, PermissionDeniedError, ValidationError.
+   * @throws AuthenticationError, PermissionDeniedError, ValidationError; ConflictError when the server does not accept its
+   * attestation; whatever `attestation` throws.
    */
   async start(): Promise<void> {
     if (this.#state !== 'new') throw new Error('This worker was started or stopped before. Make another one.')
     this.#state = 'running'
     if (this.#options.signals) this.#cleanUp.add(drainOnSignals((options) => this.stop(options)))
+    if (this.#options.attestation) this.#key = await AttestedKey.create(this.#options.attestation)
     this.#tick()
     await new Promise<void>((resolve, reject) => {
       this.#starting = { resolve, reject }
@@ -195,7 +199,13 @@ export class Worker {
 
   #subscription(): Subscribe {
     const { queue, functions, workerId, leaseMs } = this.#options
-    return { queue, functions: [...functions], workerId, leaseMs, maxInFlight: this.#credit }
+    return { queue, functions: [...functions], workerId, leaseMs, maxInFlight: this.#credit, attestation: this.#key?.attestation }
+  }
+
+  async #handleSigned(job: HeldJob): Promise<unknown> {
+    const result = await this.#options.handle(job)
+    job.proof = await this.#key?.sign(job.wire, result)
+    return result
   }
 
   #wantedCredit(): number {

@@ -26,6 +26,7 @@ function wireJob(n: number): Job {
     inputs: [],
     pipelineId: '',
     stage: '',
+    teeRequired: false,
   }
 }
 

@@ -81,7 +81,7 @@ export class ReceivedJob<T = unknown> {
   async complete(result?: unknown, call?: CallOptions): Promise<void> {
     const { payload, contentType } = encodePayload('result', result)
     await this.#end(
-      { $case: 'complete', value: { result: payload, contentType, state: undefined, deleteState: false } },
+      { $case: 'complete', value: { result: payload, contentType, state: undefined, deleteState: false, proof: undefined } },
       payload.length,
       call,
     )

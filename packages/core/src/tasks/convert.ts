@@ -27,6 +27,7 @@ export function toNewTask(options: SubmitTaskOptions): wire.NewTask {
     stateKey: toStateKey(options),
     initialState: options.initialState === undefined ? undefined : toStateValue('initialState', options.initialState),
     stateTtlMs: options.stateTtl === undefined ? 0 : toMs('stateTtl', options.stateTtl),
+    teeRequired: options.teeRequired ?? false,
   }
 }
 
@@ -98,6 +99,8 @@ export function fromTask<R>(task: wire.Task): TaskInfo<R> {
     function: task.function,
     type: task.stateKey === '' ? 'stateless' : 'stateful',
     ...(task.stateKey !== '' && { stateKey: task.stateKey }),
+    teeRequired: task.teeRequired,
+    ...(task.waitsFor && { waitsFor: task.waitsFor }),
     queue: task.queue,
     priority: task.priority,
     ...(task.payload.length > 0 && { payload: decodePayload('payload', task.payload, task.contentType) }),

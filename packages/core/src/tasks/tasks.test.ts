@@ -74,6 +74,7 @@ describe('submit', () => {
         stateKey: 'session',
         initialState: { data: json({ n: 0 }), contentType: '' },
         stateTtlMs: 3_600_000,
+        teeRequired: false,
       },
     ])
   })
@@ -182,6 +183,7 @@ describe('reading', () => {
       ...status,
       function: 'f',
       type: 'stateless',
+      teeRequired: false,
       queue: 'default',
       priority: 0,
       payload: [1],

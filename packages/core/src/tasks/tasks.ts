@@ -9,6 +9,7 @@ import { createList, type List } from '../page.ts'
 import { itemOverhead, missingField, toInt, toText } from '../wire.ts'
 import { fromTask, fromTaskState, toNewTask, toTaskFilter } from './convert.ts'
 import { createLogList, tailLogs } from './logs.ts'
+import { fromProof, type TaskProof } from './proof.ts'
 import { createSubmitter } from './submitter.ts'
 import { SubmittedTask } from './task-handle.ts'
 import { TaskWatch } from './task-watch.ts'
@@ -146,6 +147,17 @@ export class Tasks {
   logs(taskId: string, options?: TaskLogsOptions & { readonly follow?: false }): List<TaskLogEntry>
   logs(taskId: string, options: TaskLogsOptions & { readonly follow?: boolean } = {}): List<TaskLogEntry> | AsyncIterable<TaskLogEntry> {
     return options.follow ? tailLogs(this.#context, taskId, options) : createLogList(this.#context, taskId, options)
+  }
+
+  /**
+   * The proof of where a task ran, of a completed task that was submitted with `teeRequired`.
+   *
+   * @throws TaskNotFoundError when there is no such task, or it has no proof.
+   */
+  async proof(taskId: string, call?: CallOptions): Promise<TaskProof> {
+    const request = { taskId: toText('taskId', taskId) }
+    const { caller, options } = this.#context
+    return fromProof(await caller.unary('TaskService/GetTaskProof', request, this.#read(call)), options.loadVerifier)
   }
 
   async #getMany(taskIds: readonly string[], call: CallOptions | undefined): Promise<wire.Task[]> {

@@ -42,6 +42,11 @@ export interface SubmitTaskOptions {
   readonly runAt?: Date
   /** Instead of the queue's retry policy. */
   readonly retry?: RetryPolicy
+  /**
+   * Run it in a trusted execution environment alone, on a worker whose attestation the server has verified. It waits until
+   * there is one; `tasks.proof` then proves where it ran. Default false.
+   */
+  readonly teeRequired?: boolean
   /** The queue that carries it. Default `default`. */
   readonly queue?: string
 }
@@ -110,6 +115,10 @@ export interface TaskInfo<R = unknown> extends TaskStatus<R> {
   readonly type: TaskType
   /** The state that it works on; absent for a stateless task. */
   readonly stateKey?: string
+  /** True: it runs in trusted execution environments alone. */
+  readonly teeRequired: boolean
+  /** What a pending task waits for, when that is more than its turn; only `tasks.get` says so. */
+  readonly waitsFor?: string
   /** The queue that carries it. */
   readonly queue: string
   /** -100 to 100. */

@@ -50,6 +50,8 @@ export function wireTask(task: Partial<Task> & Pick<Task, 'taskId' | 'state'>): 
     contentType: '',
     stateKey: '',
     pipelineId: '',
+    teeRequired: false,
+    waitsFor: '',
     ...task,
   }
 }

@@ -37,6 +37,7 @@ const submit: Command = {
     { name: 'idempotency-key', placeholder: 'KEY', help: 'The same key again returns the first task.' },
     { name: 'state-key', placeholder: 'KEY', help: 'Makes it stateful: tasks with one key run one at a time, in order.' },
     { name: 'initial-state', placeholder: 'JSON', help: 'The state to begin with when there is none; with --state-key.' },
+    { name: 'tee-required', help: 'Run it in a trusted execution environment alone.' },
     { name: 'state-ttl', placeholder: 'TIME', help: 'How long the state is kept after the latest task; with --state-key.' },
     { name: 'wait', help: 'Wait for its end and show the result; exit code 1 unless it completed.' },
     ...clientOptions,
@@ -65,6 +66,7 @@ const submit: Command = {
       stateKey: textFlag(flags, 'state-key') ?? '',
       initialState: initialState === undefined ? undefined : { data: readJson('--initial-state', initialState), contentType: '' },
       stateTtlMs: durationFlag(flags, 'state-ttl'),
+      teeRequired: flags['tee-required'] === true,
       retry:
         maxAttempts === 0
           ? undefined

@@ -1,6 +1,7 @@
 import { notFound } from '../../errors.ts'
 import type { EnqueueOutcome, JobFilter, JobRecord, Scope, Seq } from '../../store/ports.ts'
 import { LimitedScope, type Touched } from '../keys/limited-scope.ts'
+import { functionOfLane, lanesOf } from './attested.ts'
 import { formatId } from './ids.ts'
 import type { JobEngine } from './types.ts'
 
@@ -133,13 +134,13 @@ export function limitEngine(engine: JobEngine): JobEngine {
 function narrow(scope: LimitedScope, filter: JobFilter): JobFilter {
   const { tasks, queues, functions } = scope.resources
   const queue = filter.queue ?? only(queues)
-  const name = filter.function ?? only(functions)
+  const names = filter.functions ?? (functions?.length === 1 ? lanesOf(functions[0]!) : undefined)
   const within =
     !tasks &&
     (!queues || (queue !== undefined && queues.includes(queue))) &&
-    (!functions || (name !== undefined && functions.includes(name)))
+    (!functions || (names?.every((name) => functions.includes(functionOfLane(name))) ?? false))
   if (!within) throw scope.refusal('list others. Say which queue and function to list')
-  return { ...filter, queue, function: name }
+  return { ...filter, queue, functions: names }
 }
 
 function only(names: readonly string[] | undefined): string | undefined {

@@ -1,5 +1,6 @@
 import { MillraceError } from '../../errors.ts'
 import type { Scope, Seq, TenantId } from '../../store/ports.ts'
+import { functionOfLane } from '../jobs/attested.ts'
 
 /** What of a namespace a token may touch: what is in every list that there is. */
 export interface Resources {
@@ -33,7 +34,7 @@ export class LimitedScope implements Scope {
   covers({ seq, queue, function: name }: Touched): boolean {
     const { tasks, queues, functions } = this.resources
     if (tasks && (seq === undefined || !tasks.includes(seq))) return false
-    return (queues?.includes(queue) ?? true) && (functions?.includes(name) ?? true)
+    return (queues?.includes(queue) ?? true) && (functions?.includes(functionOfLane(name)) ?? true)
   }
 
   /** What is answered to a call that goes further than the token. */

@@ -8,6 +8,7 @@ import { lifeCases } from './life.ts'
 import { modelCases } from './model.ts'
 import { pipelineCases } from './pipelines.ts'
 import { pipelineModelCases } from './pipelines-model.ts'
+import { proofCases } from './proofs.ts'
 import { queueCases } from './queues.ts'
 import { settleCases } from './settle.ts'
 import { statefulCases } from './stateful.ts'
@@ -23,6 +24,7 @@ export const conformanceCases: Readonly<Record<string, readonly Case[]>> = {
   queues: queueCases,
   keys: keyCases,
   stateful: statefulCases,
+  proofs: proofCases,
   pipelines: pipelineCases,
   model: [...modelCases, ...statefulModelCases, ...pipelineModelCases],
   streams: streamCases,

@@ -86,7 +86,7 @@ export const lifeCases: readonly Case[] = [
       expect(await list({ batch })).toEqual([...seqs].reverse())
       expect(await list({ labels: { half: 'first', all: 'yes' } })).toEqual(seqs.slice(0, 5).reverse())
       expect(await list({ labels: { half: 'first', all: 'no' } })).toEqual([])
-      expect(await list({ function: 'f', queue: 'q' })).toEqual(seqs.filter((_, i) => i % 2).reverse())
+      expect(await list({ functions: ['f', 'none'], queue: 'q' })).toEqual(seqs.filter((_, i) => i % 2).reverse())
       expect(await list({ tasksOnly: true })).toHaveLength(11)
       expect(await list({})).toHaveLength(12)
       await t.claim({ functions: ['f'], max: 2 })

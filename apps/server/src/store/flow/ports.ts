@@ -144,3 +144,10 @@ export interface PipelineStore {
   /** The result of a completed stage, by its position; undefined when there is none. Rejects with QUOTA_EXCEEDED when it is too large for one answer. */
   result(scope: Scope, seq: Seq, stage: number): Promise<Content | undefined>
 }
+
+/** What workers prove of where jobs ran; kept as long as completed jobs are. */
+export interface ProofStore {
+  /** Keeps the proof of an attempt, by the token of its lease; that of a later attempt takes its place. */
+  keep(scope: Scope, seq: Seq, token: number, data: Uint8Array, now: number): Promise<void>
+  get(scope: Scope, seq: Seq): Promise<Uint8Array | undefined>
+}

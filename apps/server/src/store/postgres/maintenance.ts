@@ -1,5 +1,6 @@
 import { arrive } from '../flow/flows.ts'
 import { sweepPipelines } from '../flow/pipeline-read.ts'
+import { sweepProofs } from '../flow/proofs.ts'
 import { sweepStates } from '../flow/states.ts'
 import { JobState, type Retention } from '../ports.ts'
 import { freeKeysOf } from './change.ts'
@@ -160,6 +161,7 @@ export class Maintenance {
     if (left > 0) left -= (await db.run(forgetRequests, [now - retention.requestsMs, left])).length
     if (left > 0) left -= await runAlone(this.#context, sweepStates(now, left))
     if (left > 0) left -= await runAlone(this.#context, sweepPipelines(retention, now, left))
+    if (left > 0) left -= await runAlone(this.#context, sweepProofs(now - retention.completedMs, left))
     // When all that is old has been seen to.
     if (left > 0) await this.#partitions.maintain(now, retention.completedMs)
     return limit - left

@@ -7,6 +7,7 @@ import { PostgresJobs } from './jobs.ts'
 import { PostgresKeys } from './keys.ts'
 import { PostgresKv } from './kv/kv.ts'
 import type { NodeInfo } from './nodes.ts'
+import { PostgresProofs } from './proofs.ts'
 import { PostgresQueues } from './queues.ts'
 import { migrate } from './schema.ts'
 import { PostgresStates } from './states.ts'
@@ -64,6 +65,7 @@ async function postgresStore(db: Database, options: PostgresStoreOptions): Promi
     queues: new PostgresQueues(context),
     pipelines: jobs.pipelines,
     states: new PostgresStates(context),
+    proofs: new PostgresProofs(context),
     keys: new PostgresKeys(context),
     kv,
     streams,

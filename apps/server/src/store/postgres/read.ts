@@ -37,7 +37,7 @@ const list = (name: string, candidates: string): Statement => ({
     WITH candidates AS MATERIALIZED (${candidates} ORDER BY seq DESC LIMIT ${mostScanned})
     SELECT j.seq, j.bytes, (SELECT CASE WHEN count(*) = ${mostScanned} THEN min(seq) END FROM candidates)
     FROM candidates j ${inNamespace('$2')}
-    WHERE ($5::text IS NULL OR l.function = $5) AND ($6::text IS NULL OR q.name = $6) AND (NOT $7::boolean OR l.function <> '')
+    WHERE ($5::text[] IS NULL OR l.function = ANY ($5)) AND ($6::text IS NULL OR q.name = $6) AND (NOT $7::boolean OR l.function <> '')
       AND ($8::smallint[] IS NULL OR j.state = ANY ($8))
       AND NOT EXISTS (
         SELECT FROM unnest($9::text[], $10::text[]) AS w (key, value)
@@ -120,7 +120,7 @@ export class Read {
       scope.namespace,
       page.before ?? newest,
       page.limit + 1,
-      filter.function ?? null,
+      filter.functions ? texts(filter.functions) : null,
       filter.queue ?? null,
       filter.tasksOnly ?? false,
       filter.states?.length ? numbers(filter.states) : null,

@@ -186,6 +186,16 @@ export const migrations: readonly Migration[] = [
   `,
   },
   { worksWith: 6, sql: groupSchema },
+  {
+    worksWith: 6,
+    sql: `
+  CREATE TABLE millrace.proofs (
+    tenant int NOT NULL, seq bigint NOT NULL, namespace text NOT NULL, token bigint NOT NULL, data bytea NOT NULL, created_at bigint NOT NULL,
+    PRIMARY KEY (tenant, seq)
+  );
+  CREATE INDEX proofs_created ON millrace.proofs (created_at);
+  `,
+  },
 ]
 
 /** The version of the schema that this code makes and works on. */

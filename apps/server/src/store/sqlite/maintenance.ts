@@ -1,6 +1,7 @@
 import type { StatementSync } from 'node:sqlite'
 import { arrive } from '../flow/flows.ts'
 import { sweepPipelines } from '../flow/pipeline-read.ts'
+import { sweepProofs } from '../flow/proofs.ts'
 import { sweepStates } from '../flow/states.ts'
 import { JobState, type Retention } from '../ports.ts'
 import type { JobRemoval } from './change.ts'
@@ -73,6 +74,7 @@ export class Maintenance {
       if (left > 0) left -= Number(this.#forgetRequests.run(now - retention.requestsMs, left).changes)
       if (left > 0) left -= this.#context.flow.run(sweepStates(now, left))
       if (left > 0) left -= this.#context.flow.run(sweepPipelines(retention, now, left))
+      if (left > 0) left -= this.#context.flow.run(sweepProofs(now - retention.completedMs, left))
       return limit - left
     })
   }

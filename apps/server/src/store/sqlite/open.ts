@@ -9,6 +9,7 @@ import { SqliteJobs } from './jobs.ts'
 import { SqliteKeys } from './keys.ts'
 import { SqliteKv } from './kv/kv.ts'
 import { Log, resyncLog } from './log.ts'
+import { SqliteProofs } from './proofs.ts'
 import { SqliteQueues } from './queues.ts'
 import { migrate } from './schema.ts'
 import { SqliteStates } from './states.ts'
@@ -106,6 +107,7 @@ function sqliteStore(db: DatabaseSync, options: StoreOptions, log: Log | undefin
     pipelines: jobs.pipelines,
     queues: new SqliteQueues(context),
     states: new SqliteStates(context),
+    proofs: new SqliteProofs(context),
     keys: new SqliteKeys(context),
     kv: new SqliteKv(context),
     streams: new SqliteStreams(context),

@@ -48,7 +48,7 @@ export class Read {
       const lane = this.#context.lanes.lane(row.lane)
       if (!this.#context.inScope(scope, lane)) continue
       if (filter.tasksOnly && lane.function === '') continue
-      if (filter.function !== undefined && lane.function !== filter.function) continue
+      if (filter.functions && !filter.functions.includes(lane.function)) continue
       if (filter.queue !== undefined && lane.queue.name !== filter.queue) continue
       if (filter.states?.length && !filter.states.includes(row.state)) continue
       const record = this.#record(this.#get.get(scope.tenant, row.seq) as unknown as JobRow, false)

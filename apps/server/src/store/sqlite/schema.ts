@@ -134,6 +134,13 @@ export const migrations: readonly string[] = [
   ) WITHOUT ROWID;
   `,
   groupSchema,
+  `
+  CREATE TABLE proofs (
+    tenant INTEGER NOT NULL, seq INTEGER NOT NULL, namespace TEXT NOT NULL, token INTEGER NOT NULL, data BLOB NOT NULL, created_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, seq)
+  );
+  CREATE INDEX proofs_created ON proofs (created_at);
+  `,
 ]
 
 /** The database's version of the schema; 0 when it has none. */
