@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { ManualClock } from '../src/testing/manual-clock.ts'
 import { heartbeatMs } from '../src/transport/http/event-streams.ts'
 import { type Clients, newJob, newTask, Outgoing, startTestServer } from './harness.ts'
-import { openEvents } from './http-client.ts'
+import { type EventReader, openEvents } from './http-client.ts'
 
 async function start(...args: Parameters<typeof startTestServer>) {
   const test = await startTestServer(...args)
@@ -159,6 +159,27 @@ describe('streams', () => {
     const taskId = await submit(admin)
     expect(await tasks.data()).toMatchObject({ tasks: [{ taskId }] })
     expect(await counts.data()).toMatchObject({ stats: { pending: 1 } })
+  })
+
+  it('of messages go on after the last one, wherever their address says to begin', async () => {
+    const { open, server } = await start()
+    const write = (payload: string) =>
+      fetch(`http://${server.http}/v1/streams/s/messages`, {
+        method: 'POST',
+        headers: { 'x-api-key': server.key!, 'content-type': 'application/json' },
+        body: JSON.stringify({ messages: [{ payload, partition: 0 }] }),
+      })
+    expect((await write('one')).status).toBe(200)
+    const path = '/v1/streams/s/partitions/0/events?start=earliest'
+    // The first event may say no more than where the reader is.
+    const firstOf = async (events: EventReader) => {
+      for await (const event of events) if ((event.data.messages as unknown[]).length > 0) return event
+      throw new Error('the stream has ended')
+    }
+    const first = await firstOf(await open(path))
+    expect(first).toMatchObject({ id: '1', data: { messages: [{ payload: 'one', offset: 0 }] } })
+    await write('two')
+    expect(await firstOf(await open(path, { 'last-event-id': first.id! }))).toMatchObject({ data: { messages: [{ payload: 'two' }] } })
   })
 
   it('leave nothing behind when their readers go', async () => {

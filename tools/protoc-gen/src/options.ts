@@ -60,9 +60,12 @@ export class Options {
     return ''
   }
 
-  /** How a stream's events are numbered: `id>resume`; '' when they are not. */
+  /** How a stream's events are numbered: `id>resume`, and the fields that `resume` replaces; '' when they are not. */
   events(method: DescMethod): string {
-    const events = this.#read<{ readonly id: string; readonly resume: string }>(method, 'millrace.v1.events')
+    const events = this.#read<{ readonly id: string; readonly resume: string; readonly insteadOf: readonly string[] }>(
+      method,
+      'millrace.v1.events',
+    )
     if (!events) return ''
     let fields = method.output.fields
     const path = events.id.split('.').map((name) => {
@@ -70,7 +73,8 @@ export class Options {
       fields = field.message?.fields ?? []
       return field.jsonName
     })
-    return `${path.join('.')}>${fieldNamed(method.input.fields, events.resume, `${method}: events.resume`).jsonName}`
+    const taken = [events.resume, ...events.insteadOf].map((name) => fieldNamed(method.input.fields, name, `${method}: events`).jsonName)
+    return [path.join('.'), ...taken].join('>')
   }
 
   #binding(method: DescMethod, rule: HttpRule): Binding {

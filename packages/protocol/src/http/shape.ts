@@ -35,7 +35,8 @@ export type HttpRoute<Req = unknown, Res = unknown> = readonly [
   response: Shape<Res>,
   /**
    * There when the answer is a stream of events: the path of the response's field that numbers an event, `>`, and the
-   * request's field that takes the last number seen, as `update.revision>afterRevision`; empty when they have no numbers.
+   * request's field that takes the last number seen, as `update.revision>afterRevision`, then `>` and each field that does not
+   * count for who goes on; empty when they have no numbers.
    */
   events?: string,
 ]

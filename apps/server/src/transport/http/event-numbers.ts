@@ -1,4 +1,4 @@
-import { fieldsOf, type HttpRoute } from '@millrace/protocol/http'
+import { fieldsOf, fromJson, type HttpRoute, type Shape } from '@millrace/protocol/http'
 import { MillraceError } from '../../errors.ts'
 import type { HttpExchange } from './exchange.ts'
 
@@ -21,9 +21,11 @@ export interface EventNumbers {
  * @param route - a route that streams.
  */
 export function eventNumbers([, , shape, , events = '']: HttpRoute): EventNumbers {
-  const [path = '', field = ''] = events.split('>')
+  const [path = '', field = '', ...replaced] = events.split('>')
   const steps = path.split('.')
   const isNumber = fieldsOf(shape).find(({ name }) => name === field)?.kind !== 's'
+  const defaults = fromJson<Readonly<Record<string, unknown>>>(shape as Shape<Readonly<Record<string, unknown>>>, {})
+  const fresh = Object.fromEntries(replaced.map((name) => [name, defaults[name]]))
   return {
     idOf(message) {
       if (path === '') return undefined
@@ -43,7 +45,8 @@ export function eventNumbers([, , shape, , events = '']: HttpRoute): EventNumber
         const message = `'${last.slice(0, 40)}' is not the id of an event of this stream`
         throw new MillraceError('VALIDATION', `last-event-id: ${message}`, { fields: [{ path: 'last-event-id', message }] })
       }
-      Object.assign(request, { [field]: value })
+      // Back to what they are in a request that does not say where to begin.
+      Object.assign(request, fresh, { [field]: value })
       return true
     },
   }
