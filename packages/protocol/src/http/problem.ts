@@ -1,4 +1,4 @@
-import { type ErrorDetails, type ErrorReason, errorCatalogue, reasonOfStatus } from '../errors.ts'
+import { type ErrorDetails, type ErrorReason, errorCatalogue } from '../errors.ts'
 
 /** An error as HTTP carries it, `application/problem+json`. Source: https://www.rfc-editor.org/rfc/rfc9457 */
 export interface Problem {
@@ -50,32 +50,21 @@ export function toProblem(details: ErrorDetails, status: number = errorCatalogue
  */
 export function fromProblem(status: number, body: unknown): ErrorDetails {
   const { code, detail, title, retryAfter, requestId, fields, requiredScope, resource, id, quota } = (body ?? {}) as Partial<Problem>
-  const reason = code && Object.hasOwn(errorCatalogue, code) ? code : reasonOfStatus(grpcStatus(status))
+  const reason = code && Object.hasOwn(errorCatalogue, code) ? code : (reasonOfHttp[status] ?? (status < 500 ? 'VALIDATION' : 'INTERNAL'))
   const message = detail ?? title ?? `The answer has the status ${status}.`
   const retryAfterMs = typeof retryAfter === 'number' ? retryAfter * 1000 : undefined
   return { reason, message, requestId, fields, requiredScope, resource, id, retryAfterMs, quota }
 }
 
-/** The gRPC status that means about the same. Source: https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto */
-function grpcStatus(status: number): number {
-  switch (status) {
-    case 401:
-      return 16
-    case 403:
-      return 7
-    case 404:
-      return 5
-    case 409:
-      return 10
-    case 429:
-      return 8
-    case 408:
-    case 504:
-      return 4
-    case 502:
-    case 503:
-      return 14
-    default:
-      return status < 500 ? 3 : 13
-  }
+/** What an answer without a code means, a proxy's most likely, where it is not the request's or the server's fault. */
+const reasonOfHttp: Readonly<Record<number, ErrorReason>> = {
+  401: 'UNAUTHENTICATED',
+  403: 'PERMISSION_DENIED',
+  404: 'NOT_FOUND',
+  408: 'DEADLINE_EXCEEDED',
+  409: 'CONFLICT',
+  429: 'RATE_LIMITED',
+  502: 'UNAVAILABLE',
+  503: 'UNAVAILABLE',
+  504: 'DEADLINE_EXCEEDED',
 }

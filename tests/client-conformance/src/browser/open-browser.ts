@@ -1,9 +1,8 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import { startChromium } from '@millrace/dev'
-import { rolldown } from 'rolldown'
 import type { Setup } from '../kit.ts'
+import { bundle } from './bundle.ts'
 
 /** A browser that runs cases. */
 export interface BrowserRun extends AsyncDisposable {
@@ -15,7 +14,7 @@ export interface BrowserRun extends AsyncDisposable {
 
 /** Bundles the suite, serves it from an origin of its own and opens it in Chromium. */
 export async function openBrowser(): Promise<BrowserRun> {
-  const script = await bundle()
+  const script = await bundle('suite.ts', 'iife')
   const site = createServer((request, response) => {
     const isScript = request.url === '/suite.js'
     response.writeHead(200, { 'content-type': `${isScript ? 'text/javascript' : 'text/html'}; charset=utf-8` })
@@ -54,14 +53,4 @@ export async function openBrowser(): Promise<BrowserRun> {
 
 interface PageScope {
   runCase(name: string, setup: Setup): Promise<unknown>
-}
-
-async function bundle(): Promise<string> {
-  const build = await rolldown({
-    input: join(import.meta.dirname, 'suite.ts'),
-    platform: 'browser',
-    resolve: { conditionNames: ['millrace-source', 'import', 'default'] },
-  })
-  const { output } = await build.generate({ format: 'iife', minify: true })
-  return output[0].code
 }

@@ -86,13 +86,16 @@ export const clientCases: readonly Case[] = [
         setTimeout(() => abort.abort(new Error('enough')), 150)
         return abort.signal
       }
-      const watch = mr.tasks.watch(taskId, { signal: soon() })[Symbol.asyncIterator]()
+      const leave = new AbortController()
+      const watch = mr.tasks.watch(taskId, { signal: leave.signal })[Symbol.asyncIterator]()
       await watch.next()
+      const left = failureOf(watch.next())
+      leave.abort()
       return {
         early: await failureOf(q.stats({ signal: AbortSignal.abort() })),
         during: await failureOf(q.receive({ wait: '20s', signal: soon() })),
         wait: await failureOf(mr.tasks.wait(taskId, { signal: soon() })),
-        watch: await failureOf(watch.next()),
+        watch: await left,
         taskTimeout: await failureOf(mr.tasks.wait(taskId, { timeout: 150 })),
       }
     },
