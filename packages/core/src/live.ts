@@ -2,5 +2,7 @@
 export type { LiveTasks, LiveTasksOptions } from './live/observe.ts'
 export { observeClusterHealth, observeQueueStats, observeTask, observeTasks } from './live/observe.ts'
 export { type LiveKey, observeKey } from './live/observe-key.ts'
+export { type LivePipeline, observePipeline } from './live/observe-pipeline.ts'
+export { type LiveMessages, type LiveStreamOptions, observeStream } from './live/observe-stream.ts'
 export { TaskRun, type TaskRunSnapshot } from './live/task-run.ts'
 export type { LiveSnapshot, LiveState, Observer } from './live/types.ts'

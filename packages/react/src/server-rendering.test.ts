@@ -7,9 +7,12 @@ import {
   useClusterHealth,
   useKV,
   useMillrace,
+  usePipeline,
   useQueueStats,
+  useStream,
   useSuspenseClusterHealth,
   useSuspenseKV,
+  useSuspensePipeline,
   useSuspenseQueueStats,
   useSuspenseTaskStatus,
   useSuspenseTasks,
@@ -55,6 +58,8 @@ const plain: [string, () => unknown, Record<string, unknown>][] = [
   ['useTasks', () => useTasks({ status: 'running' }), { tasks: [], more: false, isLoading: true, state: 'idle' }],
   ['useQueueStats', () => useQueueStats('emails'), { isLoading: true, state: 'idle' }],
   ['useKV', () => useKV('settings', 'theme'), { revision: 0, isLoading: true, state: 'idle' }],
+  ['useStream', () => useStream('orders', { from: new Date(0) }), { messages: [], isLoading: true, state: 'idle' }],
+  ['usePipeline', () => usePipeline('pipe_1'), { stages: [], results: {}, isLoading: true, state: 'idle' }],
   ['useClusterHealth', useClusterHealth, { isLoading: true, state: 'idle' }],
 ]
 
@@ -70,6 +75,7 @@ test.each([
   ['useSuspenseTasks', () => useSuspenseTasks()],
   ['useSuspenseQueueStats', () => useSuspenseQueueStats('emails')],
   ['useSuspenseKV', () => useSuspenseKV('settings', 'theme')],
+  ['useSuspensePipeline', () => useSuspensePipeline('pipe_1')],
   ['useSuspenseClusterHealth', () => useSuspenseClusterHealth()],
 ])('%s leaves its place on the server to the fallback, and connects nowhere', (_, hook) => {
   const { used, render } = setUp()

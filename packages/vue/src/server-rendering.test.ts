@@ -2,7 +2,18 @@ import { compileOptions, MillraceBase, type Transport } from '@millrace/core/ada
 import { expect, test } from 'vitest'
 import { createSSRApp, defineComponent, h, Suspense } from 'vue'
 import { renderToString } from 'vue/server-renderer'
-import { createMillrace, useClusterHealth, useKV, useMillrace, useQueueStats, useTask, useTaskStatus, useTasks } from './index.ts'
+import {
+  createMillrace,
+  useClusterHealth,
+  useKV,
+  useMillrace,
+  usePipeline,
+  useQueueStats,
+  useStream,
+  useTask,
+  useTaskStatus,
+  useTasks,
+} from './index.ts'
 
 /** A client that notes when it is used. */
 function setUp() {
@@ -31,6 +42,8 @@ const composables: [string, () => object, object][] = [
   ['useTasks', () => useTasks({ status: 'running' }), { ...live, tasks: { value: [] }, more: { value: false } }],
   ['useQueueStats', () => useQueueStats('emails'), { ...live, stats: { value: undefined } }],
   ['useKV', () => useKV('settings', 'theme'), { ...live, value: { value: undefined }, revision: { value: 0 } }],
+  ['useStream', () => useStream('orders', { from: 'earliest' }), { ...live, messages: { value: [] } }],
+  ['usePipeline', () => usePipeline('pipe_1'), { ...live, stages: { value: [] }, results: { value: {} } }],
   ['useClusterHealth', useClusterHealth, { ...live, health: { value: undefined } }],
 ]
 

@@ -237,13 +237,55 @@ describe.each(Object.keys(frameworks) as Framework[])('%s', (framework) => {
     expect(faults).toEqual([])
   })
 
+  test('messages of a stream are seen as they are written, also after the server was killed', async () => {
+    const opened = await open()
+    const { page, show, faults } = opened
+    const stream = mr.stream<number>('orders')
+    await stream.write([{ payload: 1 }, { payload: 2 }])
+    await show({ name: 'stream' })
+    await see(opened, 'stream').toMatchObject({ messages: [{ offset: 0, payload: 1 }, { payload: 2 }], state: 'live' })
+    await page.click('#write')
+    await see(opened, 'stream').toMatchObject({ messages: [{ payload: 2 }, { offset: 2, payload: 3 }] })
+    await server.kill()
+    await see(opened, 'stream').toMatchObject({ state: 'reconnecting' })
+    await server.restart()
+    await see(opened, 'stream').toMatchObject({ state: 'live' })
+    await page.click('#write')
+    await see(opened, 'stream').toMatchObject({ messages: [{ offset: 2 }, { offset: 3, payload: 3 }] })
+    expect(faults).toEqual([])
+  })
+
+  test('a pipeline is seen stage by stage, with its results', async () => {
+    const opened = await open()
+    const { queue, show, faults } = opened
+    const worker = await work(queue)
+    const pipeline = mr.pipelines.create('report')
+    const count = pipeline.addStage({ name: 'count', function: 'work', queue })
+    pipeline.addStage({ name: 'print', function: 'work', queue, dependsOn: [count] })
+    const { pipelineId } = await pipeline.execute()
+    await show({ name: 'pipeline', pipelineId })
+    await see(opened, 'pipeline').toMatchObject({
+      status: 'running',
+      stages: [
+        { name: 'count', status: 'running' },
+        { name: 'print', status: 'blocked' },
+      ],
+      state: 'live',
+    })
+    worker.end(7)
+    await see(opened, 'pipeline').toMatchObject({ stages: [{ status: 'completed' }, { status: 'running' }], results: { count: 7 } })
+    worker.end(8)
+    await see(opened, 'pipeline').toMatchObject({ status: 'completed', results: { count: 7, print: 8 }, state: 'ended' })
+    expect(faults).toEqual([])
+  })
+
   test('under Suspense a fallback is shown until there is something', async () => {
     const opened = await open()
     const { page, queue, show, streams, faults } = opened
     await mr.tasks.submit({ queue, delay: '1h' })
     await show({ name: 'suspended' })
-    await page.waitForSelector('#fallback')
     await see(opened, 'suspended').toMatchObject({ count: 1, state: 'live' })
+    expect(await page.evaluate(() => window.fallbackShown)).toBe(true)
     await mr.tasks.submit({ queue, delay: '1h' })
     await see(opened, 'suspended').toMatchObject({ count: 2 })
     expect(streams.all).toEqual(['/v1/tasks:watch'])

@@ -45,6 +45,8 @@ async function buildPage(framework: Framework): Promise<string> {
   return output.output[0].code
 }
 
+const scopes = ['tasks:read', 'tasks:write', 'queues:read', 'kv:read', 'kv:write', 'streams:read', 'streams:write']
+
 /** A web site with one framework's page, and a backend that makes tokens. */
 export interface Site extends AsyncDisposable {
   /** `http://127.0.0.1:port` */
@@ -65,7 +67,7 @@ export async function serveSite(framework: Framework, mr: () => Millrace, ttl: (
   const server = createServer(async (request, response) => {
     if (request.method === 'POST' && request.url === '/token') {
       tokens++
-      const made = mr().tokens.create({ scopes: ['tasks:read', 'tasks:write', 'queues:read', 'kv:read', 'kv:write'], ttl: ttl() })
+      const made = mr().tokens.create({ scopes, ttl: ttl() })
       const { token } = await made.catch(() => ({ token: '' }))
       response.writeHead(token ? 200 : 503).end(token)
     } else if (request.url === '/page.js') response.writeHead(200, { 'content-type': 'text/javascript' }).end(code)

@@ -27,16 +27,19 @@ export function observeKey<T = unknown>(client: ClientBase, store: string, key: 
   const request = { store: toText('store', store), prefix: toText('key', key), afterRevision: 0 }
   return createObserver(client, `key ${JSON.stringify([store, key])}`, (context) => {
     let known: LiveKey<T> = absent
-    return streamSource(context, 'KvService/WatchEntries', request, () => {
+    return streamSource(context, 'KvService/WatchEntries', () => {
       // What is there is told first: when its end comes and the key did not, it is gone.
       let seen: LiveKey<T> = absent
       let live = false
-      return (message) => {
-        for (const change of message.changes) if (change.entry?.key === key) seen = fromKeyChange(fromChange<T>(change))
-        live ||= message.live
-        if (!live) return undefined
-        if (seen.revision !== known.revision) known = seen
-        return known
+      return {
+        request,
+        read(message) {
+          for (const change of message.changes) if (change.entry?.key === key) seen = fromKeyChange(fromChange<T>(change))
+          live ||= message.live
+          if (!live) return undefined
+          if (seen.revision !== known.revision) known = seen
+          return known
+        },
       }
     })
   })

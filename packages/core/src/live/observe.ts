@@ -44,14 +44,17 @@ export function observeTasks<R = unknown>(client: ClientBase, options: LiveTasks
   const request = { ...filter, labels: sorted(filter.labels), limit: toInt('limit', options.limit) }
   return createObserver(client, `tasks ${JSON.stringify(request)}`, (context) => {
     let known = new Map<string, readonly [revision: number, task: TaskInfo<R>]>()
-    return streamSource(context, 'TaskService/WatchTasks', request, () => ({ tasks, more }) => {
-      const read = (task: wire.Task) => {
-        const before = known.get(task.taskId)
-        return before?.[0] === task.revision ? before : ([task.revision, fromTask<R>(task)] as const)
-      }
-      known = new Map(tasks.map((task) => [task.taskId, read(task)]))
-      return { tasks: [...known.values()].map(([, task]) => task), more }
-    })
+    return streamSource(context, 'TaskService/WatchTasks', () => ({
+      request,
+      read({ tasks, more }) {
+        const read = (task: wire.Task) => {
+          const before = known.get(task.taskId)
+          return before?.[0] === task.revision ? before : ([task.revision, fromTask<R>(task)] as const)
+        }
+        known = new Map(tasks.map((task) => [task.taskId, read(task)]))
+        return { tasks: [...known.values()].map(([, task]) => task), more }
+      },
+    }))
   })
 }
 
@@ -59,21 +62,27 @@ export function observeTasks<R = unknown>(client: ClientBase, options: LiveTasks
 export function observeQueueStats(client: ClientBase, queue: string): Observer<QueueStats> {
   const name = toText('queue', queue)
   return createObserver(client, `stats ${name}`, (context) =>
-    streamSource(context, 'QueueService/WatchQueueStats', { queue: name }, () => ({ stats }) => {
-      if (!stats) throw new InternalError(missingField('the counts'))
-      const { queue: _name, ...counts } = stats
-      return counts
-    }),
+    streamSource(context, 'QueueService/WatchQueueStats', () => ({
+      request: { queue: name },
+      read({ stats }) {
+        if (!stats) throw new InternalError(missingField('the counts'))
+        const { queue: _name, ...counts } = stats
+        return counts
+      },
+    })),
   )
 }
 
 /** The health of the servers and the depth of the queues. */
 export function observeClusterHealth(client: ClientBase): Observer<ClusterHealth> {
   return createObserver(client, 'health', (context) =>
-    streamSource(context, 'ClusterService/WatchHealth', {}, () => ({ health }) => {
-      if (!health) throw new InternalError(missingField('the health'))
-      return fromHealth(health)
-    }),
+    streamSource(context, 'ClusterService/WatchHealth', () => ({
+      request: {},
+      read({ health }) {
+        if (!health) throw new InternalError(missingField('the health'))
+        return fromHealth(health)
+      },
+    })),
   )
 }
 

@@ -9,21 +9,27 @@ import type { RequestOf, ResponseOf, ServerStreamMethod } from '../transport.ts'
 import { isTerminalState } from '../wire.ts'
 import type { Sink, Source } from './types.ts'
 
+/** One opening of a stream. */
+interface Opening<P extends ServerStreamMethod, T> {
+  readonly request: RequestOf<P>
+  /** Asks for the value before the stream is opened. */
+  first?(signal: AbortSignal): Promise<T>
+  /** The value that a message says; undefined when it says none. The next message waits for it. */
+  read(message: ResponseOf<P>, signal: AbortSignal): T | undefined | Promise<T | undefined>
+  /** True when no other value follows this one. */
+  isLast?(value: T): boolean
+}
+
 /**
  * Looks at something over a stream that begins with what is and goes on with what changed. Breaks are mended, however long
  * they last.
  *
- * @param begin - called when a stream is opened; what it returns says the value of each message, or undefined when it says none.
+ * @param open - called each time the stream is opened.
  */
-export function streamSource<P extends ServerStreamMethod, T>(
-  context: ClientContext,
-  method: P,
-  request: RequestOf<P>,
-  begin: () => (message: ResponseOf<P>) => T | undefined,
-): Source<T> {
+export function streamSource<P extends ServerStreamMethod, T>(context: ClientContext, method: P, open: () => Opening<P, T>): Source<T> {
   return (sink) => {
     const controller = new AbortController()
-    void follow(context, method, request, controller.signal, begin, sink)
+    void follow(context, method, controller.signal, open, sink)
     return () => controller.abort()
   }
 }
@@ -31,21 +37,24 @@ export function streamSource<P extends ServerStreamMethod, T>(
 async function follow<P extends ServerStreamMethod, T>(
   { clock, options, transport }: ClientContext,
   method: P,
-  request: RequestOf<P>,
   signal: AbortSignal,
-  begin: () => (message: ResponseOf<P>) => T | undefined,
+  open: () => Opening<P, T>,
   sink: Sink<T>,
 ): Promise<void> {
   const outage = new Outage(clock, options.credentials)
   while (!signal.aborted) {
     const { version } = options.credentials
-    const read = begin()
+    const { request, first, read, isLast } = open()
     try {
+      if (first) sink.value(await first(signal))
       for await (const message of transport.serverStream(method, request, { signal })) {
         if (signal.aborted) return
         outage.over()
-        const value = read(message)
-        if (value !== undefined) sink.value(value)
+        const said = read(message, signal)
+        const value = said instanceof Promise ? await said : said
+        if (value === undefined) continue
+        if (isLast?.(value)) return sink.end(value)
+        sink.value(value)
       }
       throw new UnavailableError({ reason: 'UNAVAILABLE', message: 'The server ended the stream of changes.' })
     } catch (thrown) {

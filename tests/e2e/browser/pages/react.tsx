@@ -3,7 +3,9 @@ import {
   retryAfter,
   useClusterHealth,
   useKV,
+  usePipeline,
   useQueueStats,
+  useStream,
   useSuspenseTasks,
   useTask,
   useTaskStatus,
@@ -11,7 +13,7 @@ import {
 } from '@millrace/react'
 import { Component, type ReactNode, StrictMode, Suspense, useEffect, useRef, useState, version } from 'react'
 import { createRoot } from 'react-dom/client'
-import { connection, type Scene, shown } from './shown.ts'
+import { connection, noteFallback, type Scene, shown } from './shown.ts'
 
 interface QueueProps {
   readonly queue: string
@@ -68,6 +70,22 @@ function Key() {
   )
 }
 
+function Messages() {
+  const stream = useStream<number>('orders', { from: 'earliest', limit: 2 })
+  return (
+    <section>
+      <button id="write" type="button" onClick={() => void stream.write([{ payload: 3 }])}>
+        Write
+      </button>
+      <pre id="stream">{shown(stream)}</pre>
+    </section>
+  )
+}
+
+function Pipeline({ pipelineId }: { readonly pipelineId: string | undefined }) {
+  return <pre id="pipeline">{shown(usePipeline(pipelineId))}</pre>
+}
+
 function One({ taskId }: { readonly taskId: string }) {
   const { status, progress } = useTaskStatus(taskId)
   return <li className="one">{`${status} ${progress}`}</li>
@@ -100,7 +118,7 @@ class Boundary extends Component<{ readonly children: ReactNode }, { readonly er
   }
 }
 
-function Show({ name, queue, taskId = '', count = 0 }: Scene) {
+function Show({ name, queue, taskId = '', pipelineId, count = 0 }: Scene) {
   switch (name) {
     case 'task':
       return <Task queue={queue} />
@@ -108,6 +126,10 @@ function Show({ name, queue, taskId = '', count = 0 }: Scene) {
       return <List queue={queue} />
     case 'key':
       return <Key />
+    case 'pipeline':
+      return <Pipeline pipelineId={pipelineId} />
+    case 'stream':
+      return <Messages />
     case 'many':
       return (
         <ul>
@@ -119,7 +141,7 @@ function Show({ name, queue, taskId = '', count = 0 }: Scene) {
     case 'suspended':
       return (
         <Boundary>
-          <Suspense fallback={<i id="fallback">loading</i>}>
+          <Suspense fallback={<i ref={noteFallback}>loading</i>}>
             <Suspended queue={queue} />
           </Suspense>
         </Boundary>

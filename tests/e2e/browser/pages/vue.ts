@@ -1,6 +1,16 @@
-import { createMillrace, useClusterHealth, useKV, useQueueStats, useTask, useTaskStatus, useTasks } from '@millrace/vue'
+import {
+  createMillrace,
+  useClusterHealth,
+  useKV,
+  usePipeline,
+  useQueueStats,
+  useStream,
+  useTask,
+  useTaskStatus,
+  useTasks,
+} from '@millrace/vue'
 import { createApp, defineComponent, h, KeepAlive, reactive, ref, Suspense, shallowRef, version } from 'vue'
-import { connection, type Scene, shown } from './shown.ts'
+import { connection, noteFallback, type Scene, shown } from './shown.ts'
 
 const Task = defineComponent({
   props: { queue: { type: String, required: true } },
@@ -43,6 +53,24 @@ const Key = defineComponent(() => {
     ])
 })
 
+const Messages = defineComponent(() => {
+  const { write, ...refs } = useStream<number>('orders', { from: 'earliest', limit: 2 })
+  const stream = reactive(refs)
+  return () =>
+    h('section', [
+      h('button', { id: 'write', onClick: () => void write([{ payload: 3 }]) }, 'Write'),
+      h('pre', { id: 'stream' }, shown({ ...stream })),
+    ])
+})
+
+const Pipeline = defineComponent({
+  props: { pipelineId: { type: String, required: true } },
+  setup(props) {
+    const pipeline = reactive({ ...usePipeline(() => props.pipelineId) })
+    return () => h('pre', { id: 'pipeline' }, shown({ ...pipeline }))
+  },
+})
+
 const One = defineComponent({
   props: { taskId: { type: String, required: true } },
   setup(props) {
@@ -67,17 +95,22 @@ const Show = defineComponent({
   props: { scene: { type: Object, required: true } },
   setup(props) {
     return () => {
-      const { name, queue, taskId = '', count = 0 } = props.scene as Scene
+      const { name, queue, taskId = '', pipelineId = '', count = 0 } = props.scene as Scene
       if (name === 'task') return h(Task, { queue })
       if (name === 'list') return h(List, { queue })
       if (name === 'key') return h(Key)
+      if (name === 'pipeline') return h(Pipeline, { pipelineId })
+      if (name === 'stream') return h(Messages)
       if (name === 'many')
         return h(
           'ul',
           Array.from({ length: count }, (_, i) => h(One, { key: i, taskId })),
         )
       if (name === 'suspended') {
-        return h(Suspense, null, { default: () => h(Suspended, { queue }), fallback: () => h('i', { id: 'fallback' }, 'loading') })
+        return h(Suspense, null, {
+          default: () => h(Suspended, { queue }),
+          fallback: () => h('i', { onVnodeMounted: noteFallback }, 'loading'),
+        })
       }
       return h('i', { id: 'nothing' }, 'nothing')
     }
