@@ -120,6 +120,7 @@ export function newTask(task: Partial<NewTask> = {}): NewTask {
     delayMs: 0,
     runAt: undefined,
     retry: undefined,
+    concurrency: undefined,
     stateKey: '',
     initialState: undefined,
     stateTtlMs: 0,
@@ -140,6 +141,7 @@ export function newJob(job: Partial<NewJob> = {}): NewJob {
     headers: {},
     delayMs: 0,
     runAt: undefined,
+    concurrency: undefined,
     ...job,
   }
 }

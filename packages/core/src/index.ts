@@ -23,7 +23,7 @@ export {
   UnavailableError,
   ValidationError,
 } from './errors/errors.ts'
-export type { JobError, JobStatus, QueueRetryPolicy, RetryPolicy } from './job-types.ts'
+export type { ConcurrencyLimit, JobError, JobStatus, QueueRetryPolicy, RetryPolicy } from './job-types.ts'
 export type { ApiKey, CreatedKey, CreateKeyOptions, Keys } from './keys.ts'
 export type { Kv } from './kv/kv.ts'
 export type { KvStores } from './kv/kv-stores.ts'

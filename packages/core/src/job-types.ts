@@ -13,6 +13,17 @@ export interface JobError {
   readonly stack?: string
 }
 
+/** How many jobs may be at work at a time. */
+export interface ConcurrencyLimit {
+  /** What the limit is for, such as a customer, within the queue. At most 255 characters. Default: the whole queue. */
+  readonly key?: string
+  /**
+   * So many jobs of this key may be ready or running at a time, this one included; it waits, `blocked`, until there is room:
+   * higher priorities first, then older jobs. A job keeps its place between attempts. 1 to 10,000.
+   */
+  readonly limit: number
+}
+
 /** When and how often a failed job runs again. */
 export interface RetryPolicy {
   /** Attempts in all, the first included. 1 to 1000, default 3. */

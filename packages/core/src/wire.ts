@@ -2,7 +2,7 @@ import type * as wire from '@millrace/protocol'
 import type { ErrorDetails } from '@millrace/protocol/errors'
 import { toMs } from './durations.ts'
 import { invalid } from './errors/errors.ts'
-import type { JobError, JobStatus, QueueRetryPolicy, RetryPolicy } from './job-types.ts'
+import type { ConcurrencyLimit, JobError, JobStatus, QueueRetryPolicy, RetryPolicy } from './job-types.ts'
 
 /** Statuses in the order of the protocol's `JobState`, which begins with "unspecified". */
 const statuses = ['scheduled', 'pending', 'blocked', 'running', 'completed', 'failed', 'cancelled'] as const
@@ -67,6 +67,11 @@ export function toTexts(path: string, value: Readonly<Record<string, string>> | 
 export function toDate(path: string, value: Date | undefined): Date | undefined {
   if (value !== undefined && !(value instanceof Date && Number.isFinite(value.getTime()))) throw invalid(path, 'is not a valid Date.')
   return value
+}
+
+/** A limit as it travels. */
+export function toConcurrency({ key, limit }: ConcurrencyLimit): wire.Concurrency {
+  return { key: toText('concurrency.key', key), limit: toInt('concurrency.limit', limit) }
 }
 
 /** A retry policy with the defaults that the server would fill in. */

@@ -75,6 +75,14 @@ export async function readPayload(word: string | undefined, stdin: AsyncIterable
   return readJson('PAYLOAD', word === '-' ? await readAll(stdin) : (word ?? 'null'))
 }
 
+/** The limit on how many are at work at a time; undefined when none is given. */
+export function concurrencyFlags(flags: Flags): { key: string; limit: number } | undefined {
+  const limit = integerFlag(flags, 'concurrency-limit')
+  const key = textFlag(flags, 'concurrency-key')
+  if (limit === 0 && key !== undefined) throw new UsageError('--concurrency-key needs --concurrency-limit')
+  return limit === 0 ? undefined : { key: key ?? '', limit }
+}
+
 /** Text that must be JSON. @param name - what it is, for the error. */
 export function readJson(name: string, text: string): Uint8Array {
   try {

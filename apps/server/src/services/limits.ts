@@ -5,6 +5,8 @@ const day = 24 * 60 * minute
 export const limits = {
   /** Items of one batch. */
   batch: 10_000,
+  /** Jobs at work at a time, where they are limited. */
+  concurrency: 10_000,
   /** Stages of one pipeline. */
   stages: 1000,
   /** Ids of one read. */

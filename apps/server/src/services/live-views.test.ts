@@ -28,6 +28,7 @@ const task: NewTask = {
   delayMs: 0,
   runAt: undefined,
   retry: undefined,
+  concurrency: undefined,
   stateKey: '',
   initialState: undefined,
   stateTtlMs: 0,

@@ -1,6 +1,12 @@
-import { BackoffStrategy, type NewJob as NewJobMessage, type NewTask, type RetryPolicy as RetryPolicyMessage } from '@millrace/protocol'
+import {
+  BackoffStrategy,
+  type Concurrency as ConcurrencyMessage,
+  type NewJob as NewJobMessage,
+  type NewTask,
+  type RetryPolicy as RetryPolicyMessage,
+} from '@millrace/protocol'
 import { attestedLane } from '../domain/jobs/attested.ts'
-import type { NewJob, RetryPolicy, Stateful } from '../store/ports.ts'
+import type { Concurrency, NewJob, RetryPolicy, Stateful } from '../store/ports.ts'
 import type { Checks } from './checks.ts'
 import { limits } from './limits.ts'
 
@@ -43,7 +49,14 @@ export function readRetryPolicy(checks: Checks, field: string, policy: RetryPoli
 /** Checks a queue job and makes it what the engine takes. The result means nothing when a check failed. */
 export function readNewJob(checks: Checks, job: NewJobMessage, queue: string, now: number, payloadLimit: number): NewJob {
   checks.integer('maxAttempts', job.maxAttempts, 0, limits.attempts)
-  return { ...readCommon(checks, job, now, payloadLimit), queue, function: '', labels: noLabels, maxAttempts: job.maxAttempts || undefined }
+  return {
+    ...readCommon(checks, job, now, payloadLimit),
+    queue,
+    function: '',
+    labels: noLabels,
+    maxAttempts: job.maxAttempts || undefined,
+    concurrency: readConcurrency(checks, job.concurrency),
+  }
 }
 
 /** Checks a task and makes it what the engine takes. The result means nothing when a check failed. */
@@ -56,6 +69,7 @@ export function readNewTask(checks: Checks, task: NewTask, now: number, payloadL
     labels: task.labels,
     retry: task.retry && readRetryPolicy(checks, 'retry', task.retry),
     stateful: readStateful(checks, task, payloadLimit),
+    concurrency: readConcurrency(checks, task.concurrency),
   }
 }
 
@@ -63,14 +77,28 @@ function laneOf(name: string, teeRequired: boolean): string {
   return teeRequired ? attestedLane(name) : name
 }
 
+/** How many jobs may be at work at a time; undefined when there is no limit. */
+function readConcurrency(checks: Checks, concurrency: ConcurrencyMessage | undefined): Concurrency | undefined {
+  if (!concurrency) return undefined
+  const { key, limit } = concurrency
+  checks.text('concurrency.key', key, limits.text)
+  checks.integer('concurrency.limit', limit, 1, limits.concurrency)
+  return { key, limit }
+}
+
 /** What makes a task stateful; undefined when it is not. */
-function readStateful(checks: Checks, { stateKey, initialState, stateTtlMs }: NewTask, payloadLimit: number): Stateful | undefined {
+function readStateful(
+  checks: Checks,
+  { stateKey, initialState, stateTtlMs, concurrency }: NewTask,
+  payloadLimit: number,
+): Stateful | undefined {
   if (stateKey === '') {
     if (initialState) checks.fail('initialState', 'needs a stateKey')
     if (stateTtlMs !== 0) checks.fail('stateTtlMs', 'needs a stateKey')
     return undefined
   }
   checks.text('stateKey', stateKey, limits.text)
+  if (concurrency) checks.fail('concurrency', 'cannot stand together with stateKey, whose tasks run one at a time')
   checks.integer('stateTtlMs', stateTtlMs, 0, limits.delay)
   if (initialState) {
     checks.payload('initialState.data', initialState.data, payloadLimit)

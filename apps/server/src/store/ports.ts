@@ -1,5 +1,5 @@
 import type { MillraceError } from '../errors.ts'
-import type { ClaimedStage, Content, PipelineStore, ProofStore, StagePlace, Stateful, StateStore } from './flow/ports.ts'
+import type { ClaimedStage, Concurrency, Content, PipelineStore, ProofStore, StagePlace, Stateful, StateStore } from './flow/ports.ts'
 import type { KeyStore } from './key-ports.ts'
 
 export type * from './flow/ports.ts'
@@ -69,6 +69,8 @@ export interface NewJob {
   /** When it may first run; absent or past means now. */
   readonly runAt?: number
   readonly stateful?: Stateful
+  /** Not of a stateful job. */
+  readonly concurrency?: Concurrency
   readonly stage?: StagePlace
 }
 

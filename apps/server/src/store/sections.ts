@@ -40,7 +40,7 @@ export const sections: readonly Section[] = [
      updated_at run_at started_at finished_at batch progress:real worker:text message:text idempotency_key:text retry:text
      content_type:text headers:text labels:text result_type:text error:text payload:bytes result:bytes flow`,
   ),
-  section('flows', 'tenant seq', 'tenant seq gate:text line state_key:text initial:bytes initial_type:text state_ttl'),
+  section('flows', 'tenant seq', 'tenant seq gate:text line capacity place state_key:text initial:bytes initial_type:text state_ttl'),
   section('gates', 'tenant gate', 'tenant gate:text inside'),
   section('states', 'tenant namespace key', 'tenant namespace:text key:text data:bytes content_type:text revision updated_at expires_at'),
   section(

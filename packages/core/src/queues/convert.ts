@@ -2,7 +2,7 @@ import type * as wire from '@millrace/protocol'
 import { toMs } from '../durations.ts'
 import { InternalError } from '../errors/errors.ts'
 import { decodePayload, encodePayload } from '../payload.ts'
-import { fromJobError, fromRetryPolicy, fromState, missingField, toDate, toInt, toText, toTexts } from '../wire.ts'
+import { fromJobError, fromRetryPolicy, fromState, missingField, toConcurrency, toDate, toInt, toText, toTexts } from '../wire.ts'
 import type { EnqueueOptions, JobInfo, QueueInfo } from './types.ts'
 
 /** A job as it is enqueued. Complete by hand: this is the hot path. */
@@ -18,6 +18,7 @@ export function toNewJob(value: unknown, options: EnqueueOptions): wire.NewJob {
     headers: toTexts('headers', options.headers),
     delayMs: options.delay === undefined ? 0 : toMs('delay', options.delay),
     runAt: toDate('runAt', options.runAt),
+    concurrency: options.concurrency && toConcurrency(options.concurrency),
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Duration } from '../durations.ts'
-import type { JobError, JobStatus, QueueRetryPolicy, RetryPolicy } from '../job-types.ts'
+import type { ConcurrencyLimit, JobError, JobStatus, QueueRetryPolicy, RetryPolicy } from '../job-types.ts'
 import type { CallOptions } from '../options.ts'
 
 /** How a job is enqueued. */
@@ -16,6 +16,8 @@ export interface EnqueueOptions {
   readonly timeout?: Duration
   /** The same key in the same queue returns the first job; with another payload it is a `ConflictError`. */
   readonly idempotencyKey?: string
+  /** Limits how many jobs of the queue are at work at a time, all of them or those of a key. */
+  readonly concurrency?: ConcurrencyLimit
   /** Headers for the handler. At most 64. */
   readonly headers?: Readonly<Record<string, string>>
 }

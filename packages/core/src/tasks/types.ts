@@ -1,5 +1,5 @@
 import type { Duration } from '../durations.ts'
-import type { JobError, JobStatus, RetryPolicy } from '../job-types.ts'
+import type { ConcurrencyLimit, JobError, JobStatus, RetryPolicy } from '../job-types.ts'
 import type { CallOptions } from '../options.ts'
 import type { TaskWatch } from './task-watch.ts'
 
@@ -24,6 +24,8 @@ export interface SubmitTaskOptions {
   readonly stateKey?: string
   /** The state to begin with when there is none: any JSON value or a `Uint8Array`. */
   readonly initialState?: unknown
+  /** Limits how many tasks of its queue are at work at a time, all of them or those of a key. */
+  readonly concurrency?: ConcurrencyLimit
   /** How long the state is kept after the latest completed task. At most 366 days. Default: for ever. */
   readonly stateTtl?: Duration
   /** Default `normal`. */

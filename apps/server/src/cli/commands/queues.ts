@@ -2,7 +2,18 @@ import type { JobInfo } from '@millrace/protocol'
 import { clientOptions } from '../client-options.ts'
 import { type Command, UsageError } from '../command.ts'
 import { stateWord } from '../states.ts'
-import { decodePayload, durationFlag, integerFlag, pairsFlag, priorityFlag, readPayload, showAge, showTime, textFlag } from '../values.ts'
+import {
+  concurrencyFlags,
+  decodePayload,
+  durationFlag,
+  integerFlag,
+  pairsFlag,
+  priorityFlag,
+  readPayload,
+  showAge,
+  showTime,
+  textFlag,
+} from '../values.ts'
 
 const queueArg = { name: 'QUEUE', help: 'the name of a queue' }
 
@@ -59,6 +70,8 @@ const enqueue: Command = {
     { name: 'timeout', placeholder: 'TIME', help: 'Longest time of one attempt.' },
     { name: 'max-attempts', placeholder: 'N', help: 'Attempts in all instead of the policy of the queue.' },
     { name: 'header', placeholder: 'NAME=VALUE', help: 'A header for the handler.', multiple: true },
+    { name: 'concurrency-limit', placeholder: 'N', help: 'So many may be at work at a time in the queue; others wait.' },
+    { name: 'concurrency-key', placeholder: 'KEY', help: 'The limit is for this key alone, such as a customer.' },
     { name: 'idempotency-key', placeholder: 'KEY', help: 'The same key again returns the first job.' },
     ...clientOptions,
   ],
@@ -79,6 +92,7 @@ const enqueue: Command = {
       headers: pairsFlag(flags, 'header'),
       delayMs: durationFlag(flags, 'delay'),
       runAt: undefined,
+      concurrency: concurrencyFlags(flags),
     }
     using server = connect({ flags, env })
     const { results } = await server.queues.enqueueJobs({ queue, jobs: [job], requestId: '', allowPartial: false })

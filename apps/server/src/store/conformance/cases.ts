@@ -5,6 +5,7 @@ import { keyCases } from './keys.ts'
 import { kvCases } from './kv.ts'
 import { kvModelCases } from './kv-model.ts'
 import { lifeCases } from './life.ts'
+import { limitedCases } from './limited.ts'
 import { modelCases } from './model.ts'
 import { pipelineCases } from './pipelines.ts'
 import { pipelineModelCases } from './pipelines-model.ts'
@@ -25,6 +26,7 @@ export const conformanceCases: Readonly<Record<string, readonly Case[]>> = {
   keys: keyCases,
   stateful: statefulCases,
   proofs: proofCases,
+  limited: limitedCases,
   pipelines: pipelineCases,
   model: [...modelCases, ...statefulModelCases, ...pipelineModelCases],
   streams: streamCases,

@@ -1,6 +1,6 @@
 import { type ClaimedJob, type Content, JobState, type NewJob, type Scope, type Seq, type Stateful, type TenantId } from '../ports.ts'
 import { type Aftermath, noAftermath } from './aftermath.ts'
-import { enterGate, joinLine, leaveGate, leaveLine, stateGate } from './gates.ts'
+import { enterGate, joinLine, leaveGate, leaveLine, queueGate, stateGate } from './gates.ts'
 import { endStageJob, placeOf, takeStage } from './pipelines.ts'
 import { insertRows, type Program, query } from './program.ts'
 import { commitState, readState } from './states.ts'
@@ -8,27 +8,35 @@ import { commitState, readState } from './states.ts'
 /** What a job has to do with others. A job without a flow has no row and costs nothing. */
 interface FlowRow {
   readonly gate: string
+  readonly capacity: number
+  /** Where it stands among those that wait: its negated priority; 0 when they come in order of submission alone. */
+  readonly place: number
+  /** '' when it works on no state. */
   readonly state_key: string
   readonly initial: Uint8Array | null
   readonly initial_type: string | null
   readonly state_ttl: number
 }
 
-/** How many work on one state at a time. */
-const capacity = 1
-
-/** The two kinds of flow, as a job's row tells them apart. */
-export const FlowKind = { stateful: 1, stage: 2 } as const
+/** The kinds of flow, as a job's row tells them apart. */
+export const FlowKind = { stateful: 1, stage: 2, limited: 3 } as const
 
 /** The kind of a new job's flow; undefined when it has none. */
-export function flowKindOf({ stateful, stage }: Pick<NewJob, 'stateful' | 'stage'>): number | undefined {
+export function flowKindOf({ stateful, stage, concurrency }: NewJob): number | undefined {
   if (stateful) return FlowKind.stateful
-  return stage && FlowKind.stage
+  if (stage) return FlowKind.stage
+  return concurrency && FlowKind.limited
 }
 
 /** Notes what a new job has to do with others. @param pipeline - of a stage. */
-export function* addFlow(scope: Scope, seq: Seq, { stateful, stage }: Pick<NewJob, 'stateful' | 'stage'>, pipeline?: Seq): Program<void> {
+export function* addFlow(scope: Scope, seq: Seq, job: NewJob, pipeline?: Seq): Program<void> {
+  const { stateful, stage, concurrency, queue, priority } = job
   if (stateful) yield* addStateful(scope, seq, stateful)
+  else if (concurrency) {
+    const gate = queueGate(scope.namespace, queue, concurrency.key)
+    const row = { gate, capacity: concurrency.limit, place: -priority, state_key: '', state_ttl: 0 }
+    yield* insertRows('flows', [{ tenant: scope.tenant, seq, ...row }])
+  }
   if (stage)
     yield* insertRows('stage_jobs', [{ tenant: scope.tenant, seq, pipeline: pipeline!, stage: stage.stage, item: stage.item ?? null }])
 }
@@ -43,8 +51,8 @@ function* addStateful({ tenant, namespace }: Scope, seq: Seq, { key, initial, tt
 /** A job could run now. True when it may; otherwise it stands in line from now on. */
 export function* arrive(tenant: TenantId, seq: Seq): Program<boolean> {
   const flow = yield* flowOf(tenant, seq)
-  if (!flow || (yield* enterGate(tenant, flow.gate, capacity))) return true
-  yield* joinLine(tenant, seq, 0)
+  if (!flow || (yield* enterGate(tenant, flow.gate, flow.capacity))) return true
+  yield* joinLine(tenant, seq, flow.place)
   return false
 }
 
@@ -70,10 +78,10 @@ export function* endFlow(scope: Scope, seq: Seq, end: End): Program<Aftermath> {
     const place = yield* placeOf(tenant, seq)
     return place ? yield* endStageJob(tenant, place, end, end.now) : noAftermath()
   }
-  if (end.state === JobState.completed) {
+  if (end.state === JobState.completed && flow.state_key !== '') {
     yield* commitState(scope, flow.state_key, { change: end.change, initial: initialOf(flow), ttlMs: flow.state_ttl, now: end.now })
   }
-  if (end.inside) return { ...noAftermath(), start: [...(yield* leaveGate(tenant, flow.gate, capacity))] }
+  if (end.inside) return { ...noAftermath(), start: [...(yield* leaveGate(tenant, flow.gate))] }
   yield* leaveLine(tenant, seq)
   return noAftermath()
 }
@@ -86,6 +94,7 @@ export function isInside(state: JobState, attempts: number): boolean {
 /** What a job's handler is given beside its payload. */
 export function* take(scope: Scope, seq: Seq, now: number): Program<Pick<ClaimedJob, 'stateKey' | 'state' | 'stage'>> {
   const flow = yield* flowOf(scope.tenant, seq)
+  if (flow?.state_key === '') return {}
   if (flow) {
     const stored = yield* readState(scope, flow.state_key, now)
     return { stateKey: flow.state_key, state: stored?.content ?? initialOf(flow) }
@@ -106,7 +115,7 @@ export function* removeFlow(tenant: TenantId, seq: Seq): Program<void> {
 
 function* flowOf(tenant: TenantId, seq: Seq): Program<FlowRow | undefined> {
   const [flow] = yield* query<FlowRow>(
-    'SELECT gate, state_key, initial, initial_type, state_ttl FROM millrace.flows WHERE tenant = $1 AND seq = $2',
+    'SELECT gate, capacity, place, state_key, initial, initial_type, state_ttl FROM millrace.flows WHERE tenant = $1 AND seq = $2',
     [tenant, seq],
   )
   return flow

@@ -12,6 +12,11 @@ export function stateGate(namespace: string, key: string): string {
   return `state ${namespace} ${key}`
 }
 
+/** The gate of the jobs of a queue with one key. */
+export function queueGate(namespace: string, queue: string, key: string): string {
+  return `queue ${namespace} ${queue} ${key}`
+}
+
 /** Takes a place behind the gate when there is one. The gate's row is locked until the end of the transaction either way. */
 export function* enterGate(tenant: TenantId, gate: string, capacity: number): Program<boolean> {
   const entered = yield* query(
@@ -23,21 +28,27 @@ export function* enterGate(tenant: TenantId, gate: string, capacity: number): Pr
 }
 
 /** Gives a place back. Returns those who may have it now: they are inside already, and no longer in line. */
-export function* leaveGate(tenant: TenantId, gate: string, capacity: number): Program<readonly Seq[]> {
+export function* leaveGate(tenant: TenantId, gate: string): Program<readonly Seq[]> {
   const [left] = yield* query<{ inside: number }>(
     'UPDATE millrace.gates SET inside = inside - 1 WHERE tenant = $1 AND gate = $2 RETURNING inside',
     [tenant, gate],
   )
   if (!left) return []
-  const next = yield* query<{ seq: Seq }>(
-    `SELECT seq FROM millrace.flows WHERE tenant = $1 AND gate = $2 AND line IS NOT NULL ORDER BY line, seq LIMIT $3`,
-    [tenant, gate, Math.max(capacity - left.inside, 0)],
-  )
-  for (const { seq } of next) yield* leaveLine(tenant, seq)
+  const next: Seq[] = []
+  for (;;) {
+    const [first] = yield* query<{ seq: Seq; capacity: number }>(
+      `SELECT seq, capacity FROM millrace.flows WHERE tenant = $1 AND gate = $2 AND line IS NOT NULL ORDER BY line, seq LIMIT 1`,
+      [tenant, gate],
+    )
+    // The first in line has its own idea of how many may be inside; nobody overtakes it.
+    if (!first || left.inside + next.length >= first.capacity) break
+    yield* leaveLine(tenant, first.seq)
+    next.push(first.seq)
+  }
   const inside = left.inside + next.length
   if (inside === 0) yield* query('DELETE FROM millrace.gates WHERE tenant = $1 AND gate = $2', [tenant, gate])
   else if (next.length > 0) yield* query('UPDATE millrace.gates SET inside = $3 WHERE tenant = $1 AND gate = $2', [tenant, gate, inside])
-  return next.map(({ seq }) => seq)
+  return next
 }
 
 /** Stands in line: lower places first, then older jobs. */

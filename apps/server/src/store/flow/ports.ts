@@ -35,6 +35,12 @@ export interface StateStore {
   delete(scope: Scope, key: string, now: number): Promise<boolean>
 }
 
+/** How many jobs with a key in a queue may be ready or running at a time, this one included. '' is the whole queue. */
+export interface Concurrency {
+  readonly key: string
+  readonly limit: number
+}
+
 /** Where a job is in a pipeline. */
 export interface StagePlace {
   /** Absent while the pipeline is made: its number is the batch's. */

@@ -87,7 +87,7 @@ const deadFlows: Statement = {
   repeatable: true,
   text: `SELECT j.seq FROM millrace.queues q JOIN millrace.lanes l ON l.tenant = q.tenant AND l.queue = q.queue
     CROSS JOIN LATERAL (
-      SELECT seq FROM millrace.jobs WHERE tenant = q.tenant AND lane = l.lane AND failed_at IS NOT NULL AND flow = ${FlowKind.stateful} ORDER BY seq LIMIT $4
+      SELECT seq FROM millrace.jobs WHERE tenant = q.tenant AND lane = l.lane AND failed_at IS NOT NULL AND flow <> ${FlowKind.stage} ORDER BY seq LIMIT $4
     ) AS j WHERE q.tenant = $1 AND q.namespace = $2 AND q.name = $3 ORDER BY j.seq LIMIT $4`,
 }
 

@@ -1,4 +1,5 @@
 import { addFlow, arrive, flowKindOf } from '../flow/flows.ts'
+import { queueGate, stateGate } from '../flow/gates.ts'
 import { type EnqueueRequest, type EnqueueResult, JobState } from '../ports.ts'
 import { columns } from './arrays.ts'
 import type { Context } from './context.ts'
@@ -29,8 +30,11 @@ export async function enterLines(flow: FlowWork, jobs: readonly PlannedJob[]): P
   for (const { lane, seq, job, batch } of jobs) await flow.run(addFlow(lane.queue, seq, job, batch))
   for (const planned of jobs) if (planned.job.stage) planned.blocked = planned.job.stage.blocked
   // Gates in order, as everywhere; jobs of one gate stay in theirs.
-  const gateOf = ({ lane, job }: PlannedJob) => `${String(lane.queue.tenant).padStart(10)} ${lane.queue.namespace} ${job.stateful?.key}`
-  const arriving = jobs.filter(({ job, scheduled }) => job.stateful && !scheduled).sort((a, b) => compare(gateOf(a), gateOf(b)))
+  const gateOf = ({ lane: { queue }, job: { stateful, concurrency } }: PlannedJob) => {
+    const gate = stateful ? stateGate(queue.namespace, stateful.key) : queueGate(queue.namespace, queue.name, concurrency?.key ?? '')
+    return `${String(queue.tenant).padStart(10)} ${gate}`
+  }
+  const arriving = jobs.filter(({ job, scheduled }) => !job.stage && !scheduled).sort((a, b) => compare(gateOf(a), gateOf(b)))
   for (const planned of arriving) planned.blocked = !(await flow.run(arrive(planned.lane.queue.tenant, planned.seq)))
 }
 

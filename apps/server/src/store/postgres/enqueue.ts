@@ -1,4 +1,5 @@
 import { MillraceError } from '../../errors.ts'
+import { flowKindOf } from '../flow/flows.ts'
 import { type EnqueueRequest, type EnqueueResult, type JobChange, JobState } from '../ports.ts'
 import { columns } from './arrays.ts'
 import type { Context } from './context.ts'
@@ -202,7 +203,7 @@ export class Enqueue {
   }
 
   async #carryOut(plan: EnqueuePlan, writer: number): Promise<void> {
-    const flowing = plan.jobs.filter(({ job }) => job.stateful || job.stage)
+    const flowing = plan.jobs.filter(({ job }) => flowKindOf(job) !== undefined)
     if (flowing.length === 0) {
       const { statement, values } = writeOf(plan, writer)
       await this.#context.db.run(statement, values)

@@ -177,6 +177,7 @@ export function runAlone<T>({ db }: Context, program: Program<T>): Promise<T> {
 
 /** What a claimed job's handler is given beside its payload. */
 export async function withInputs(context: Context, scope: Scope, job: ClaimedJob, kind: number, now: number): Promise<ClaimedJob> {
+  if (kind === FlowKind.limited) return job
   if (kind === FlowKind.stateful) return { ...job, ...(await runAlone(context, take(scope, job.seq, now))) }
   const given = await withFlow(context, async (flow) => {
     await flow.lock([{ tenant: scope.tenant, seq: job.seq }])

@@ -1,3 +1,4 @@
+import { flowKindOf } from '../flow/flows.ts'
 import type { ClaimedJob, ClaimRequest, Demand } from '../ports.ts'
 import type { Context } from './context.ts'
 import type { PlannedJob } from './enqueue-plan.ts'
@@ -71,7 +72,7 @@ export class Handoff {
 
   /** No job of its lane waits, and it waits for no other. */
   #isFirst({ job, scheduled, lane }: PlannedJob): boolean {
-    return !scheduled && !job.stateful && !lane.queue.paused && this.#context.heads.isDry(lane.queue.tenant, lane.number)
+    return !scheduled && flowKindOf(job) === undefined && !lane.queue.paused && this.#context.heads.isDry(lane.queue.tenant, lane.number)
   }
 
   /** The demand is for this job, and no job of its other functions waits, which might come first. */

@@ -196,6 +196,10 @@ export const migrations: readonly Migration[] = [
   CREATE INDEX proofs_created ON millrace.proofs (created_at);
   `,
   },
+  {
+    worksWith: 9,
+    sql: 'ALTER TABLE millrace.flows ADD COLUMN capacity int NOT NULL DEFAULT 1; ALTER TABLE millrace.flows ADD COLUMN place int NOT NULL DEFAULT 0',
+  },
 ]
 
 /** The version of the schema that this code makes and works on. */
