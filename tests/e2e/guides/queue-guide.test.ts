@@ -161,6 +161,7 @@ test('queue statistics', async () => {
   expect(await emails.stats()).toEqual({
     pending: 0,
     scheduled: 0,
+    blocked: 0,
     processing: 0,
     completed: 0,
     failed: 0,
