@@ -1,6 +1,7 @@
 export type { Browser, Page } from 'playwright-core'
 export { chromiumVersion, startChromium } from './chromium.ts'
 export { freePort } from './free-port.ts'
+export { type Nats, natsVersion, startNats } from './nats.ts'
 export { nginxVersion, startNginx } from './nginx.ts'
 export { type PgBouncer, pgBouncerVersion, startPgBouncer } from './pgbouncer.ts'
 export { type Postgres, type PostgresOptions, postgresVersion, startPostgres } from './postgres.ts'
