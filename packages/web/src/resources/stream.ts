@@ -6,6 +6,7 @@ import {
   getStream,
   putStream,
   readMessages,
+  subscribeGroup,
   subscribeMessages,
   writeBatches,
 } from '@millrace/protocol/http'
@@ -13,6 +14,6 @@ import type { Resource } from './resource.ts'
 
 /** `mr.stream(name)`: one event stream. */
 export const stream: Resource<<T = unknown>(name: string) => Stream<T>> = {
-  routes: [commitOffsets, deleteStream, getGroup, getStream, putStream, readMessages, subscribeMessages, writeBatches],
+  routes: [commitOffsets, deleteStream, getGroup, getStream, putStream, readMessages, subscribeGroup, subscribeMessages, writeBatches],
   create: (context) => (name) => new Stream(context, name),
 }

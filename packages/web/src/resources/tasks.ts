@@ -3,6 +3,7 @@ import {
   cancelTask,
   followTaskSet,
   getTask,
+  getTaskProof,
   getTasks,
   listTaskLogs,
   listTasks,
@@ -15,6 +16,18 @@ import type { Resource } from './resource.ts'
 
 /** `mr.tasks`: submits units of work by function name and follows them to their end. */
 export const tasks: Resource<Tasks> = {
-  routes: [cancelTask, followTaskSet, getTask, getTasks, listTaskLogs, listTasks, retryTask, submitTasks, tailTaskLogs, watchTasks],
+  routes: [
+    cancelTask,
+    followTaskSet,
+    getTask,
+    getTaskProof,
+    getTasks,
+    listTaskLogs,
+    listTasks,
+    retryTask,
+    submitTasks,
+    tailTaskLogs,
+    watchTasks,
+  ],
   create: (context) => new Tasks(context),
 }
