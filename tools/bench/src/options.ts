@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 
 /** What can be measured over each store, in the order of the table. */
 export const phaseNames = {
-  sqlite: ['enqueue-single', 'enqueue-batch', 'process', 'latency', 'claim', 'start', 'sse'],
+  sqlite: ['enqueue-single', 'enqueue-batch', 'process', 'latency', 'claim', 'start', 'sse', 'flow'],
   postgres: ['enqueue-single', 'enqueue-batch', 'process', 'latency', 'nodes', 'claim', 'size'],
 } as const
 export type StoreName = keyof typeof phaseNames

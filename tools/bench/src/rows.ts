@@ -105,6 +105,17 @@ function figures(sizes: Sizes, store: StoreName): Figure[] {
     { name: 'sse-p99', label: 'p99', unit: 'ms', phase: 'sse' },
     { name: 'sse-last', label: 'the last of them', unit: 'ms', phase: 'sse' },
     { name: 'sse-memory', label: 'server memory, each reader', unit: 'bytes', phase: 'sse' },
+    ...sizes.pipelineWidths.map(
+      (width): Figure => ({
+        name: `pipeline-${width}`,
+        label: `pipeline of ${number(width + 2)} stages, each stage`,
+        unit: 'ms',
+        phase: 'flow',
+      }),
+    ),
+    { name: 'stateful', label: 'tasks of one state, one after the other', unit: 'jobs/s', phase: 'flow' },
+    { name: 'wait-unlimited', label: 'wait behind a customer with 2,000 jobs', unit: 'ms', phase: 'flow' },
+    { name: 'wait-limited', label: 'the same with a limit for each customer', unit: 'ms', phase: 'flow' },
     {
       name: 'size-rate',
       label: `${number(sizes.sizeJobs)} jobs through a queue of ${number(sizes.sizeDepth)}`,

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Redis, type ServiceProcess, startRedis } from '@millrace/dev'
 import { type DriverOrder, drive } from './driver-order.ts'
+import { flow } from './flow.ts'
 import type { BenchOptions, PhaseName } from './options.ts'
 import { processUsage } from './process-usage.ts'
 import { Samples, type SystemName } from './samples.ts'
@@ -42,6 +43,10 @@ export async function run(context: RunContext): Promise<Samples> {
       await sseRounds(context, samples)
       continue
     }
+    if (phase === 'flow') {
+      await flowRounds(context, samples)
+      continue
+    }
     for (let round = 1; round <= context.options.rounds; round++) {
       for (const system of systemsOf(context.options)) {
         context.progress(`${phase}: round ${round} of ${context.options.rounds}, ${system}`)
@@ -67,6 +72,16 @@ async function sseRounds(context: RunContext, samples: Samples): Promise<void> {
     context.progress(`sse: round ${round} of ${options.rounds}, ${sizes.subscribers.toLocaleString('en')} readers`)
     await using server = await startMillrace({ parentDir: dir, sources: options.sources })
     samples.add('millrace', 'sse', await sse(server, sizes))
+  }
+}
+
+/** Others have nothing of the kind. */
+async function flowRounds(context: RunContext, samples: Samples): Promise<void> {
+  const { options, sizes, dir } = context
+  for (let round = 1; round <= options.rounds; round++) {
+    context.progress(`flow: round ${round} of ${options.rounds}`)
+    await using server = await startMillrace({ parentDir: dir, sources: options.sources })
+    samples.add('millrace', 'flow', await flow(server, sizes))
   }
 }
 

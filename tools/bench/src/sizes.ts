@@ -29,6 +29,10 @@ export interface Sizes {
   readonly subscribers: number
   /** Updates that they are sent. */
   readonly updates: number
+  /** Stages beside each other in a pipeline. */
+  readonly pipelineWidths: readonly number[]
+  /** Tasks of one state. */
+  readonly stateful: number
   /** Servers over one database. */
   readonly nodes: readonly number[]
   /** Jobs that go through a small queue, … */
@@ -54,6 +58,8 @@ const full: Sizes = {
   claims: 200,
   subscribers: 5000,
   updates: 20,
+  pipelineWidths: [98, 998],
+  stateful: 5000,
   nodes: [1, 2, 3],
   sizeJobs: 300_000,
   sizeDepth: 5000,

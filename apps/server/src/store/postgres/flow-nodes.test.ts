@@ -1,0 +1,136 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { type ClaimedJob, JobState, type NewJob, type NewStage, type Scope, type StoreOptions } from '../ports.ts'
+import { openPostgresStore, type PostgresStore } from './open.ts'
+import { sql, type TestDatabase, useTestServer } from './test-database.ts'
+
+const server = await useTestServer()
+const now = Date.UTC(2030, 0, 1)
+const retry = { maxAttempts: 1, initialBackoffMs: 0, maxBackoffMs: 0, multiplier: 1, strategy: 'fixed', jitter: 0 } as const
+const options: StoreOptions = { planRetry: () => undefined, defaultRetry: retry, defaultMaxDepth: 1e6, now: () => now }
+const none = { contentType: '', headers: {}, labels: {}, priority: 0, timeoutMs: 0, idempotencyKey: '', function: '', queue: 'q' }
+
+let database: TestDatabase
+let nodes: PostgresStore[] = []
+let scope: Scope
+
+/** Several servers over one database. */
+async function start(count: number): Promise<void> {
+  database = await server.create()
+  nodes = await Promise.all(Array.from({ length: count }, () => openPostgresStore({ ...options, url: database.url })))
+  scope = { tenant: await nodes[0]!.keys.tenant('one', now), namespace: 'default' }
+  for (const node of nodes) node.listen({ ready() {}, changed() {} })
+}
+afterEach(async () => {
+  await Promise.all(nodes.map((node) => node.close()))
+  await database.drop()
+})
+
+async function enqueue(node: PostgresStore, jobs: readonly Partial<NewJob>[]): Promise<number[]> {
+  const request = {
+    scope,
+    jobs: jobs.map((job) => ({ ...none, payload: new Uint8Array(), ...job })),
+    requestId: '',
+    partial: false,
+    batch: false,
+    now,
+  }
+  const { outcomes } = await node.jobs.enqueue(request)
+  return outcomes.map((outcome) => ('seq' in outcome ? outcome.seq : 0))
+}
+
+async function claim(node: PostgresStore): Promise<readonly ClaimedJob[]> {
+  const demands = () => [{ functions: [''], max: 10, leaseMs: 600_000, workerId: 'w' }]
+  return (await node.jobs.claim({ scope, queue: 'q', demands, now }))[0]!
+}
+
+/** Both servers work until nothing is left. */
+async function work(each: (node: PostgresStore, jobs: readonly ClaimedJob[]) => Promise<unknown>): Promise<void> {
+  await Promise.all(
+    nodes.map(async (node) => {
+      for (let idle = 0; idle < 20; ) {
+        const jobs = await claim(node)
+        if (jobs.length > 0) await each(node, jobs)
+        const { pending, blocked, processing } = await node.queues.stats(scope, 'q')
+        idle = pending + blocked + processing > 0 ? 0 : idle + 1
+        if (jobs.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+    }),
+  )
+}
+
+const counter = (state: ClaimedJob['state']) => (state ? Number(Buffer.from(state.data).toString()) : 0)
+
+describe('several servers at the same time', () => {
+  it('change a state once for each completed job, whoever completes and cancels', { timeout: 60_000 }, async () => {
+    await start(2)
+    const keys = ['a', 'b', 'c']
+    const batches = Array.from({ length: 20 }, (_, i) =>
+      enqueue(
+        nodes[i % 2]!,
+        keys.map((key) => ({ stateful: { key, ttlMs: 0 } })),
+      ),
+    )
+    const seqs = (await Promise.all(batches)).flat()
+    const cancelling = Promise.all(
+      seqs.filter((_, i) => i % 7 === 0).map((seq, i) => nodes[i % 2]!.jobs.cancel(scope, seq, '', now).catch(() => undefined)),
+    )
+    await work(async (node, jobs) => {
+      const items = jobs.map(({ seq, token, state }, i) => {
+        const change = { data: Buffer.from(String(counter(state) + 1)), contentType: '' }
+        const error = { message: 'no', code: '', stack: '' }
+        const complete = { type: 'complete', result: new Uint8Array(), contentType: '', state: change } as const
+        return { seq, token, action: (seq + i) % 5 === 0 ? ({ type: 'fail', error, noRetry: true } as const) : complete }
+      })
+      await node.jobs.settle(scope, items, now)
+    })
+    await cancelling
+    const records = await nodes[0]!.jobs.getMany(scope, seqs)
+    expect(records.every(({ state }) => state >= JobState.completed)).toBe(true)
+    for (const key of keys) {
+      const completed = records.filter(({ state, stateKey }) => state === JobState.completed && stateKey === key).length
+      const state = await nodes[1]!.states.get(scope, key, now)
+      expect(counter(state?.content)).toBe(completed)
+    }
+    expect(await sql(database.url, 'SELECT * FROM millrace.gates')).toEqual([])
+  })
+
+  it('bring every pipeline to its end, with its events in order', { timeout: 60_000 }, async () => {
+    await start(2)
+    const stage = (name: string, dependsOn: readonly number[]): NewStage => {
+      const { queue, function: name_, labels, priority, timeoutMs } = none
+      return {
+        name,
+        task: { queue, function: name_, labels, priority, timeoutMs },
+        payload: { data: new Uint8Array(), contentType: '' },
+        dependsOn,
+      }
+    }
+    const wide = Array.from({ length: 15 }, (_, i) => stage(`w${i}`, [0]))
+    const stages = [
+      stage('first', []),
+      ...wide,
+      stage(
+        'last',
+        wide.map((_, i) => i + 1),
+      ),
+    ]
+    const pipeline = { name: 'p', stages, continueOnFailure: true, timeoutMs: 0 }
+    const seqs = await Promise.all(Array.from({ length: 8 }, (_, i) => nodes[i % 2]!.pipelines.create(scope, pipeline, `r${i >> 1}`, now)))
+    // Each request came to both servers at once.
+    expect(new Set(seqs).size).toBe(4)
+    await work((node, jobs) =>
+      Promise.all(
+        jobs.map(({ seq, token }) => {
+          const action = { type: 'complete', result: Buffer.from('1'), contentType: '' } as const
+          return node.jobs.settle(scope, [{ seq, token, action }], now)
+        }),
+      ),
+    )
+    for (const seq of new Set(seqs)) {
+      expect(await nodes[0]!.pipelines.get(scope, seq)).toMatchObject({ state: JobState.completed, stagesLeft: 0 })
+      const events = await nodes[1]!.pipelines.events(scope, seq, { limit: 1000, after: 0 })
+      expect(events.map(({ number }) => number)).toEqual(events.map((_, i) => i + 1))
+      expect(events.filter(({ state }) => state === JobState.completed)).toHaveLength(stages.length + 1)
+    }
+  })
+})
