@@ -18,7 +18,7 @@ it('messages past their age go by themselves, and a reader goes on with the olde
   await clock.advance(30_000 + trimEveryMs)
   const { stream } = await admin.streams.getStream({ stream: 's' })
   expect(stream!.partitions).toMatchObject([{ earliestOffset: 5, latestOffset: 6 }])
-  const request = { stream: 's', partition: 0, offset: 2, start: StartPosition.UNSPECIFIED, time: undefined, group: '' }
+  const request = { stream: 's', partition: 0, offset: 2, start: StartPosition.UNSPECIFIED, time: undefined, group: '', filter: '' }
   const { messages } = await admin.streams.readMessages({ ...request, maxMessages: 0 })
   expect(messages.map(({ offset }) => offset)).toEqual([5, 6])
   const subscription = admin.streams.subscribeMessages(request)[Symbol.asyncIterator]()

@@ -194,6 +194,34 @@ describe('groups that share the partitions', () => {
   })
 })
 
+describe('filters', () => {
+  const orders = numbers(100).map(({ payload }) => ({ payload: { amount: payload }, headers: { type: payload % 2 ? 'odd' : 'even' } }))
+
+  test('by payload and headers, of reads and subscriptions', async () => {
+    const stream = newStream<{ amount: number }>()
+    await stream.write(orders)
+    const filter = 'payload.amount > 90 && headers.type == "even"'
+    expect((await stream.read({ filter })).map(({ offset }) => offset)).toEqual([92, 94, 96, 98])
+    for (const group of [undefined, 'g']) {
+      const found = await take(stream.subscribe({ from: 'earliest', filter, ...(group && { group }) }), 4)
+      expect(found.map(({ payload }) => payload.amount)).toEqual([92, 94, 96, 98])
+    }
+    const later = take(stream.subscribe({ from: 95, filter: 'payload.amount > 1000' }), 1)
+    await stream.write([{ payload: { amount: 1 } }, { payload: { amount: 1001 } }])
+    expect(await later).toMatchObject([{ offset: 101 }])
+  })
+
+  test('a wrong one is refused, with its position', async () => {
+    const stream = newStream()
+    await stream.write(numbers(1))
+    const wrong = { fields: [{ path: 'filter', message: expect.stringContaining('line 1, column 16') }] }
+    for (const call of [() => stream.read({ filter: 'payload.amount >' }), () => stream.subscribe({ filter: 'payload.amount >' }).next()]) {
+      await expect(call()).rejects.toMatchObject(wrong)
+    }
+    await expect(stream.subscribe({ group: 'g', filter: 'amount > 1' }).next()).rejects.toBeInstanceOf(ValidationError)
+  })
+})
+
 describe('partitions', () => {
   test('same key, same partition, in order', async () => {
     const stream = newStream<number>()

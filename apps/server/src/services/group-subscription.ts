@@ -1,17 +1,28 @@
 import type { SubscribeGroupResponse } from '@millrace/protocol'
 import type { StreamEngine } from '../domain/streams/engine.ts'
+import type { Filter } from '../domain/streams/filter.ts'
 import { MillraceError } from '../errors.ts'
 import type { Call } from './call.ts'
 import { limits } from './limits.ts'
 import { chunkBytes, toMessages } from './stream-shapes.ts'
 import { pump, Wakeup } from './wakeup.ts'
 
+/** What a member gets. */
+export interface GroupSubscriptionOptions {
+  readonly stream: string
+  readonly group: string
+  /** Where to begin in a partition of which the group has committed nothing. */
+  readonly otherwise: 'earliest' | 'latest'
+  readonly filter: Filter | undefined
+}
+
 /** Streams messages of a member's share of a stream's partitions, for as long as the call lasts. */
 export async function* subscribeGroup(
   streams: StreamEngine,
-  { stream, group, otherwise }: { readonly stream: string; readonly group: string; readonly otherwise: 'earliest' | 'latest' },
+  options: GroupSubscriptionOptions,
   { scope, signal }: Call,
 ): AsyncGenerator<SubscribeGroupResponse> {
+  const { stream, group, otherwise, filter } = options
   const wakeup = new Wakeup()
   let shared = true
   const member = await streams.join(scope, stream, group, () => {
@@ -54,7 +65,7 @@ export async function* subscribeGroup(
       // Each partition in its turn, so that none waits for the others.
       turn = (turn + i + 1) % partitions.length
       positions.set(partition, next)
-      return { member: member.id, rebalanced: false, assigned: [], partition, messages: slices.flatMap(toMessages) }
+      return { member: member.id, rebalanced: false, assigned: [], partition, messages: toMessages(slices, partition, filter) }
     }
     return undefined
   }

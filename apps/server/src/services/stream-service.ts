@@ -6,6 +6,7 @@ import {
   type WriteResult,
 } from '@millrace/protocol'
 import type { Start, StreamEngine } from '../domain/streams/engine.ts'
+import { compileFilter, type Filter } from '../domain/streams/filter.ts'
 import type { NewStreamMessage, StreamCommit, StreamWriteOutcome } from '../store/stream-port.ts'
 import type { Call, ServiceOf } from './call.ts'
 import { Checks } from './checks.ts'
@@ -13,7 +14,7 @@ import { subscribeGroup } from './group-subscription.ts'
 import { limits } from './limits.ts'
 import { toItemError } from './shapes.ts'
 import { checkPartition, readMessages, readStart } from './stream-checks.ts'
-import { chunkBytes, toMessages, toResult, toStream } from './stream-shapes.ts'
+import { chunkBytes, emptyReads, toMessages, toResult, toStream } from './stream-shapes.ts'
 import { pump, Wakeup } from './wakeup.ts'
 
 /** Bytes of one read's answer. */
@@ -75,6 +76,7 @@ export function createStreamService({ streams, payloadLimit }: StreamServiceCont
       const start = readStart(checks, request)
       checks.integer('maxMessages', request.maxMessages, 0, limits.batch)
       checks.done()
+      const filter = compileFilter(request.filter)
       const offset = await streams.resolve(scope, request.stream, request.partition, start)
       const maxMessages = request.maxMessages || limits.page.default
       const { slices, next, latest } = await streams.read(scope, request.stream, request.partition, {
@@ -82,7 +84,7 @@ export function createStreamService({ streams, payloadLimit }: StreamServiceCont
         maxMessages,
         maxBytes: readBytes,
       })
-      return { messages: slices.flatMap(toMessages), nextOffset: next, latestOffset: latest }
+      return { messages: toMessages(slices, request.partition, filter), nextOffset: next, latestOffset: latest }
     },
 
     async *subscribeMessages(request, call) {
@@ -91,10 +93,10 @@ export function createStreamService({ streams, payloadLimit }: StreamServiceCont
       checkPartition(checks, 'partition', request.partition)
       const start = readStart(checks, request)
       checks.done()
-      yield* subscribe(streams, request.stream, request.partition, start, call)
+      yield* subscribe(streams, request, start, compileFilter(request.filter), call)
     },
 
-    async *subscribeGroup({ stream, group, start }, call) {
+    async *subscribeGroup({ stream, group, start, filter }, call) {
       const checks = new Checks()
       checks.name('stream', stream)
       checks.name('group', group)
@@ -102,7 +104,8 @@ export function createStreamService({ streams, payloadLimit }: StreamServiceCont
         checks.fail('start', 'is not one of earliest, latest and committed: what the group has committed comes first')
       }
       checks.done()
-      yield* subscribeGroup(streams, { stream, group, otherwise: start === StartPosition.LATEST ? 'latest' : 'earliest' }, call)
+      const otherwise = start === StartPosition.LATEST ? 'latest' : 'earliest'
+      yield* subscribeGroup(streams, { stream, group, otherwise, filter: compileFilter(filter) }, call)
     },
 
     async commitOffsets({ stream, commits }, { scope }) {
@@ -186,9 +189,9 @@ export function createStreamService({ streams, payloadLimit }: StreamServiceCont
 /** Streams messages for as long as the call lasts. Nothing waits in memory: what is not read stays in the store. */
 async function* subscribe(
   streams: StreamEngine,
-  stream: string,
-  partition: number,
+  { stream, partition }: { readonly stream: string; readonly partition: number },
   start: Start,
+  filter: Filter | undefined,
   { scope, signal }: Call,
 ): AsyncGenerator<SubscribeMessagesResponse> {
   const wakeup = new Wakeup()
@@ -198,14 +201,14 @@ async function* subscribe(
     // Where it begins, so that a reader whose connection breaks before the first message knows it.
     yield { messages: [], nextOffset: position }
     const take = async (): Promise<SubscribeMessagesResponse | undefined> => {
-      const { slices, next } = await streams.read(scope, stream, partition, {
-        offset: position,
-        maxMessages: limits.batch,
-        maxBytes: chunkBytes,
-      })
-      if (slices.length === 0) return undefined
-      position = next
-      return { messages: slices.length === 1 ? toMessages(slices[0]!) : slices.flatMap(toMessages), nextOffset: next }
+      for (let reads = 1; ; reads++) {
+        const from = { offset: position, maxMessages: limits.batch, maxBytes: chunkBytes }
+        const { slices, next } = await streams.read(scope, stream, partition, from)
+        if (slices.length === 0) return undefined
+        position = next
+        const messages = toMessages(slices, partition, filter)
+        if (messages.length > 0 || reads === emptyReads) return { messages, nextOffset: next }
+      }
     }
     yield* pump(take, wakeup, signal)
   } finally {

@@ -1,19 +1,31 @@
 import type { Message, Stream, WriteResult } from '@millrace/protocol'
+import type { Filter } from '../domain/streams/filter.ts'
 import type { StreamInfo, StreamSlice, StreamWriteOutcome } from '../store/stream-port.ts'
 import { toDate, toItemError } from './shapes.ts'
 
 /** Bytes after which a message of a subscription is closed: large, as its own cost is that of dozens of messages. */
 export const chunkBytes = 128 * 1024
+/** Reads in a row of which a filter may take nothing before the reader is told how far it is. */
+export const emptyReads = 16
 
 export function toResult(outcome: StreamWriteOutcome): WriteResult {
   if ('error' in outcome) return { partitions: [], offsets: [], error: toItemError(outcome.error) }
   return { partitions: outcome.partitions as number[], offsets: outcome.offsets as number[], error: undefined }
 }
 
-export function toMessages({ firstOffset, timestamp, messages }: StreamSlice): Message[] {
-  return messages.map(({ payload, contentType, headers, key }, i) => {
-    return { offset: firstOffset + i, payload, contentType, headers, key, timestampMs: timestamp }
-  })
+/** The messages of slices that a filter takes; all when there is none. */
+export function toMessages(slices: readonly StreamSlice[], partition: number, filter: Filter | undefined): Message[] {
+  const messages: Message[] = []
+  for (const { firstOffset, timestamp, messages: found } of slices) {
+    for (let i = 0; i < found.length; i++) {
+      const message = found[i]!
+      const offset = firstOffset + i
+      if (filter && !filter(message, { partition, offset, timestamp })) continue
+      const { payload, contentType, headers, key } = message
+      messages.push({ offset, payload, contentType, headers, key, timestampMs: timestamp })
+    }
+  }
+  return messages
 }
 
 export function toStream({ name, partitions, retention, createdAt }: StreamInfo): Stream {

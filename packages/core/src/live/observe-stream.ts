@@ -38,7 +38,7 @@ export function observeStream<T = unknown>(client: ClientBase, stream: string, o
     let start = begin
     let messages: readonly StreamMessage<T>[] = []
     return streamSource(context, 'StreamService/SubscribeMessages', () => ({
-      request: { stream: name, partition, ...start },
+      request: { stream: name, partition, ...start, filter: '' },
       read(message) {
         start = toStart(message.nextOffset, undefined)
         // Of more than are kept, those that would be dropped are not read.

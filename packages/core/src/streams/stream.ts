@@ -55,6 +55,7 @@ export class Stream<T = unknown> {
       stream: this.name,
       partition,
       maxMessages: toInt('max', options.max),
+      filter: toText('filter', options.filter),
       ...toStart(options.from ?? options.offset ?? 0, options.group),
     }
     const { messages } = await this.#context.caller.unary('StreamService/ReadMessages', request, this.#call(options))

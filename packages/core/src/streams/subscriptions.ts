@@ -11,14 +11,14 @@ export function subscribePartition<T>(
   context: ClientContext,
   stream: string,
   partition: number,
-  { from, group, signal }: SubscribeOptions,
+  { from, group, signal, filter }: SubscribeOptions,
   commit: Commit,
 ): AsyncIterableIterator<ReceivedMessage<T>, undefined> {
   let start = toStart(from ?? (group ? 'committed' : 'latest'), group)
   return new ResumedStream(context, {
     method: 'StreamService/SubscribeMessages',
     signal,
-    request: () => ({ stream, partition, ...start }),
+    request: () => ({ stream, partition, ...start, filter: toText('filter', filter) }),
     take: ({ messages, nextOffset }: wire.SubscribeMessagesResponse) => {
       start = toStart(nextOffset, group)
       return messages.map((message) => new Received<T>(message, partition, commit))
@@ -31,11 +31,11 @@ export function subscribeShared<T>(
   context: ClientContext,
   stream: string,
   group: string,
-  { from = 'committed', signal, onAssigned }: SubscribeOptions,
+  { from = 'committed', signal, onAssigned, filter }: SubscribeOptions,
   committer: (group: string, partition: number, member: string) => Commit,
 ): AsyncIterableIterator<ReceivedMessage<T>, undefined> {
   if (typeof from !== 'string') throw invalid('from', "is 'earliest', 'latest' or 'committed' where a group shares the partitions.")
-  const request = { stream, group: toText('group', group), start: toStart(from, group).start }
+  const request = { stream, group: toText('group', group), start: toStart(from, group).start, filter: toText('filter', filter) }
   return new ResumedStream(context, {
     method: 'StreamService/SubscribeGroup',
     signal,

@@ -45,8 +45,13 @@ export interface ReadOptions extends CallOptions {
   readonly from?: StartFrom
   /** For `from: 'committed'`. */
   readonly group?: string
-  /** Most messages. 1 to 10,000, default 100; fewer come when they are large. */
+  /** Most messages looked at. 1 to 10,000, default 100; fewer when they are large. */
   readonly max?: number
+  /**
+   * Only messages for which this expression in [CEL](https://cel.dev) is true, such as `payload.amount > 100 && headers.type == "paid"`. It
+   * knows `payload`, `headers`, `key`, `partition`, `offset` and `timestamp`; a message without a field it asks for is left out.
+   */
+  readonly filter?: string
 }
 
 /** What is subscribed to. */
@@ -63,6 +68,11 @@ export interface SubscribeOptions {
    * group has committed nothing: at the oldest message, or with `'latest'` after the newest.
    */
   readonly from?: StartFrom
+  /**
+   * Only messages for which this expression in [CEL](https://cel.dev) is true, such as `payload.amount > 100 && headers.type == "paid"`. It
+   * knows `payload`, `headers`, `key`, `partition`, `offset` and `timestamp`; a message without a field it asks for is left out.
+   */
+  readonly filter?: string
   /** Called when the partitions were shared anew, with those that are this subscription's now. */
   readonly onAssigned?: (partitions: readonly number[]) => void
   /** Ends the iteration with an `AbortError`. */

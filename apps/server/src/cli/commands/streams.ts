@@ -4,6 +4,7 @@ import { type Command, UsageError } from '../command.ts'
 import { decodePayload, durationFlag, integerFlag, pairsFlag, readPayload, showPayload, showTime, textFlag } from '../values.ts'
 
 const streamArg = { name: 'STREAM', help: 'the name of a stream' }
+const filter = { name: 'filter', placeholder: 'CEL', help: 'Only messages that fit, such as payload.amount > 100.' }
 const partition = { name: 'partition', placeholder: 'N', help: 'The partition.', default: '0' }
 
 const write: Command = {
@@ -40,6 +41,7 @@ const read: Command = {
   args: [streamArg],
   options: [
     partition,
+    filter,
     { name: 'offset', placeholder: 'N', help: 'Where to begin.', default: '0' },
     { name: 'limit', placeholder: 'N', help: 'Most messages shown.', default: '20' },
     ...clientOptions,
@@ -52,7 +54,15 @@ const read: Command = {
     using server = connect({ flags, env })
     let offset = integerFlag(flags, 'offset')
     for (let left = limit; left > 0; ) {
-      const request = { stream: words[0]!, partition: number, offset, start: 0 as const, time: undefined, group: '' }
+      const request = {
+        stream: words[0]!,
+        partition: number,
+        offset,
+        start: 0 as const,
+        time: undefined,
+        group: '',
+        filter: textFlag(flags, 'filter') ?? '',
+      }
       const { messages, nextOffset } = await server.streams.readMessages({ ...request, maxMessages: Math.min(left, 1000) })
       if (messages.length === 0) break
       for (const message of messages) show(output, message, number, flags.json === true)
@@ -69,6 +79,7 @@ const tail: Command = {
   args: [streamArg],
   options: [
     partition,
+    filter,
     { name: 'from', placeholder: 'WHERE', help: 'latest, earliest, or an offset.', default: 'latest' },
     ...clientOptions,
   ],
@@ -81,7 +92,15 @@ const tail: Command = {
     const start = from === 'latest' ? StartPosition.LATEST : from === 'earliest' ? StartPosition.EARLIEST : StartPosition.UNSPECIFIED
     const offset = start === StartPosition.UNSPECIFIED ? Number(from) : 0
     using server = connect({ flags, env })
-    const request = { stream: words[0]!, partition: number, offset, start, time: undefined, group: '' }
+    const request = {
+      stream: words[0]!,
+      partition: number,
+      offset,
+      start,
+      time: undefined,
+      group: '',
+      filter: textFlag(flags, 'filter') ?? '',
+    }
     for await (const { messages } of server.streams.subscribeMessages(request)) {
       for (const message of messages) show(output, message, number, flags.json === true)
     }
