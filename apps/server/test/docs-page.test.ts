@@ -28,7 +28,7 @@ it('/docs shows every route, carries out calls and follows events, under its own
   const submit = operation('Submits one task')
   await submit.locator('summary').click()
   expect(await submit.locator('textarea').inputValue()).toContain('"idempotencyKey"')
-  await submit.locator('textarea').fill('{ "task": { "function": "shown" } }')
+  await submit.locator('textarea').fill('{ "function": "shown" }')
   await submit.locator('button').click()
   await submit.locator('pre', { hasText: '"created": true' }).waitFor()
   await watch.locator('pre', { hasText: '"function":"shown"' }).waitFor()

@@ -39,7 +39,7 @@ describe('REST', () => {
   it('submits, reads, lists and cancels', async () => {
     const { json } = await startHttp()
     const task = { function: 'resize', payload: { file: 'a.png', size: [1, 2] }, labels: { team: 'blue' }, priority: 5 }
-    const submitted = await json('POST', '/v1/tasks', { task })
+    const submitted = await json('POST', '/v1/tasks', task)
     expect(submitted).toMatchObject({ status: 200, body: { taskId: expect.stringMatching(/^task_/), created: true } })
     const path = `/v1/tasks/${submitted.body.taskId}`
     expect((await json('GET', path)).body.task).toMatchObject({ ...task, state: 'pending', attempts: 0, createdAt: expect.any(String) })
@@ -78,9 +78,9 @@ describe('REST', () => {
   it('keeps numbers of payloads that JavaScript cannot hold', async () => {
     const { call, json } = await startHttp()
     const payload = '{"id":123456789012345678901,"f":1.5,"far":1e999,"__proto__":{"a":1}}'
-    const { taskId } = (await (await call('POST', '/v1/tasks', `{"task":{"payload":${payload}}}`)).json()) as { taskId: string }
+    const { taskId } = (await (await call('POST', '/v1/tasks', `{"payload":${payload}}`)).json()) as { taskId: string }
     expect(await (await call('GET', `/v1/tasks/${taskId}`)).text()).toContain(`"payload":${payload}`)
-    expect((await json('POST', '/v1/tasks', '{"task":{"timeoutMs":9007199254740993}}')).body).toMatchObject({
+    expect((await json('POST', '/v1/tasks', '{"timeoutMs":9007199254740993}')).body).toMatchObject({
       fields: [{ path: 'task.timeoutMs', message: expect.stringContaining('whole number') }],
     })
   })
@@ -88,7 +88,7 @@ describe('REST', () => {
   it('keeps labels of any name, also over gRPC', async () => {
     const { call, json, admin } = await startHttp()
     const labels = '{"__proto__":"a","constructor":"b","toString":"c"}'
-    const { taskId } = (await (await call('POST', '/v1/tasks', `{"task":{"labels":${labels}}}`)).json()) as { taskId: string }
+    const { taskId } = (await (await call('POST', '/v1/tasks', `{"labels":${labels}}`)).json()) as { taskId: string }
     expect(await (await call('GET', `/v1/tasks/${taskId}`)).text()).toContain(`"labels":${labels}`)
     const { task } = await admin.tasks.getTask({ taskId })
     expect(JSON.stringify(task!.labels)).toBe(labels)
@@ -100,7 +100,7 @@ describe('REST', () => {
 
   it('acts in the namespace of the header', async () => {
     const { json, problem } = await startHttp()
-    const { body } = await json('POST', '/v1/tasks', { task: {} }, { 'millrace-namespace': 'blue' })
+    const { body } = await json('POST', '/v1/tasks', {}, { 'millrace-namespace': 'blue' })
     expect(await json('GET', `/v1/tasks/${body.taskId}`, undefined, { 'millrace-namespace': 'blue' })).toMatchObject({ status: 200 })
     expect(await problem('GET', `/v1/tasks/${body.taskId}`)).toMatchObject({ code: 'NOT_FOUND', resource: 'task', id: body.taskId })
   })
@@ -108,9 +108,9 @@ describe('REST', () => {
   it('answers a repeated Idempotency-Key as the first time', async () => {
     const { json, problem } = await startHttp()
     const once = (path: string, body: unknown) => json('POST', path, body, { 'idempotency-key': 'k1' })
-    const { body } = await once('/v1/tasks', { task: { payload: 1 } })
-    expect((await once('/v1/tasks', { task: { payload: 1 } })).body).toEqual({ taskId: body.taskId, created: false })
-    expect(await problem('POST', '/v1/tasks', { task: { payload: 2 } }, { 'idempotency-key': 'k1' })).toMatchObject({
+    const { body } = await once('/v1/tasks', { payload: 1 })
+    expect((await once('/v1/tasks', { payload: 1 })).body).toEqual({ taskId: body.taskId, created: false })
+    expect(await problem('POST', '/v1/tasks', { payload: 2 }, { 'idempotency-key': 'k1' })).toMatchObject({
       code: 'ALREADY_EXISTS',
     })
     const first = await once('/v1/queues/q/jobs', { jobs: [{ payload: 1 }, { payload: 2 }] })
@@ -120,7 +120,7 @@ describe('REST', () => {
 
   it('says that nothing has changed', async () => {
     const { call, json } = await startHttp()
-    const { body } = await json('POST', '/v1/tasks', { task: {} })
+    const { body } = await json('POST', '/v1/tasks', {})
     const path = `/v1/tasks/${body.taskId}`
     const etag = (await call('GET', path)).headers.get('etag')!
     const again = await call('GET', path, undefined, { 'if-none-match': etag })
@@ -131,7 +131,7 @@ describe('REST', () => {
 
   it('compresses what is worth it, for those who take it', async () => {
     const { json, url, server } = await startHttp()
-    const { body } = await json('POST', '/v1/tasks', { task: { payload: 'x'.repeat(5000) } })
+    const { body } = await json('POST', '/v1/tasks', { payload: 'x'.repeat(5000) })
     const get = (coding: string) =>
       new Promise<{ coding: string | undefined; bytes: Buffer }>((resolve, reject) => {
         const headers = { 'x-api-key': server.key, 'accept-encoding': coding }
@@ -152,7 +152,7 @@ describe('REST', () => {
     const sent = await fetch(`${url}/v1/tasks`, {
       method: 'POST',
       headers: { 'x-api-key': server.key!, 'content-type': 'application/json', 'content-encoding': 'gzip' },
-      body: gzipSync('{"task":{}}'),
+      body: gzipSync('{}'),
     })
     expect(sent.status).toBe(200)
   })
@@ -165,12 +165,12 @@ describe('refusals', () => {
     ['PUT', '/v1/tasks', 405, 'VALIDATION'],
     ['POST', '/v1/tasks', 400, 'VALIDATION', '{'],
     ['POST', '/v1/tasks', 400, 'VALIDATION', '[]'],
-    ['POST', '/v1/tasks', 400, 'VALIDATION', '{"task":{"priority":1000}}'],
-    ['POST', '/v1/tasks', 400, 'VALIDATION', `{"task":{"payload":${'['.repeat(200_000)}${']'.repeat(200_000)}}}`],
+    ['POST', '/v1/tasks', 400, 'VALIDATION', '{"priority":1000}'],
+    ['POST', '/v1/tasks', 400, 'VALIDATION', `{"payload":${'['.repeat(200_000)}${']'.repeat(200_000)}}`],
     ['POST', '/v1/tasks', 415, 'VALIDATION', 'task=1', { 'content-type': 'application/x-www-form-urlencoded' }],
     ['POST', '/v1/tasks', 415, 'VALIDATION', '{}', { 'content-encoding': 'zstd' }],
     ['POST', '/v1/tasks', 400, 'VALIDATION', '{}', { 'content-encoding': 'gzip' }],
-    ['POST', '/v1/tasks?limit=5', 400, 'VALIDATION', '{"task":{}}'],
+    ['POST', '/v1/tasks?limit=5', 400, 'VALIDATION', '{}'],
     ['GET', '/v1/tasks?nothing=1', 400, 'VALIDATION'],
     ['GET', '/v1/tasks?limit=1&limit=2', 400, 'VALIDATION'],
     ['GET', '/v1/tasks?limit=many', 400, 'VALIDATION'],
@@ -201,7 +201,7 @@ describe('refusals', () => {
 
   it('say where fields are wrong', async () => {
     const { problem } = await startHttp()
-    const answer = await problem('POST', '/v1/tasks', { task: { priority: 'high', tusk: 1 } })
+    const answer = await problem('POST', '/v1/tasks', { priority: 'high', tusk: 1 })
     expect(answer.fields?.map(({ path }) => path)).toEqual(['task.priority', 'task.tusk'])
     expect(answer.detail).toBe('task.priority: is text, not a number (and 1 more wrong field)')
   })
@@ -289,7 +289,7 @@ describe('the server itself', () => {
 
   it('counts calls over both transports, by what they are and how they end', async () => {
     const { url, json, admin, server } = await startHttp()
-    const { body } = await json('POST', '/v1/tasks', { task: {} })
+    const { body } = await json('POST', '/v1/tasks', {})
     await json('GET', '/v1/tasks/nothing')
     await admin.tasks.getTask({ taskId: String(body.taskId) })
     const events = await openEvents(`${url}/v1/tasks/${body.taskId}/events`, { 'x-api-key': server.key! })

@@ -28,6 +28,7 @@ export function toNewStage(path: string, options: StageOptions): wire.NewStage {
     dependsOn: (options.dependsOn ?? []).map((stage, i) => nameOf(`${path}.dependsOn[${i}]`, stage)),
     forEachStage: forEach === undefined || items ? '' : nameOf(`${path}.forEach`, forEach as PipelineStage | string),
     forEachItems: items ? encodePayload(`${path}.forEach`, forEach).payload : noBytes,
+    forEachContentType: '',
   }
 }
 

@@ -113,6 +113,7 @@ describe('JSON', () => {
       labels: {},
       createdAt: '2027-01-31T12:00:00.250Z',
       revision: 0,
+      teeRequired: false,
     })
   })
 
