@@ -2,6 +2,8 @@ export * from '@millrace/core'
 export { Millrace } from './millrace.ts'
 export { JobRevokedError, NonRetryableError, type RevokedReason } from './worker/job-errors.ts'
 export type {
+  BatchJob,
+  BatchWorkerOptions,
   HandledJob,
   JobContext,
   JobLog,

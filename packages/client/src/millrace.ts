@@ -1,7 +1,7 @@
 import { type MillraceOptions, UnavailableError } from '@millrace/core'
 import { compileOptions, MillraceBase, systemClock } from '@millrace/core/adapter'
 import { GrpcTransport } from './grpc/grpc-transport.ts'
-import type { QueueWorkerOptions, TaskWorkerOptions } from './worker/types.ts'
+import type { BatchWorkerOptions, QueueWorkerOptions, TaskWorkerOptions } from './worker/types.ts'
 import { Worker, type WorkerContext } from './worker/worker.ts'
 import { compileWorkerOptions } from './worker/worker-options.ts'
 
@@ -46,7 +46,13 @@ export class Millrace extends MillraceBase {
    * @typeParam P - the queue's payloads.
    */
   worker<P = unknown>(options: QueueWorkerOptions<P>): Worker
-  worker<T extends object, P>(options: TaskWorkerOptions<T> | QueueWorkerOptions<P>): Worker {
+  /**
+   * A worker that handles many jobs of a queue at once.
+   *
+   * @typeParam P - the queue's payloads.
+   */
+  worker<P = unknown>(options: BatchWorkerOptions<P>): Worker
+  worker<T extends object, P>(options: TaskWorkerOptions<T> | QueueWorkerOptions<P> | BatchWorkerOptions<P>): Worker {
     if (this.#closed) throw new UnavailableError({ reason: 'UNAVAILABLE', message: 'This client is closed.' })
     const worker = new Worker(this.#context, compileWorkerOptions(options))
     this.#workers.add(worker)

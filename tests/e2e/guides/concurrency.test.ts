@@ -1,6 +1,7 @@
 import { ValidationError } from '@millrace/client'
 import { expect, test } from 'vitest'
 import { startWorker, useServer } from '../harness/fixture.ts'
+import { until } from '../harness/until.ts'
 
 const fixture = useServer()
 
@@ -51,4 +52,28 @@ test('tasks are limited too, a whole queue without a key; wrong limits are refus
     await expect(mr.tasks.submit({ concurrency: { limit } })).rejects.toBeInstanceOf(ValidationError)
   }
   await expect(mr.tasks.submit({ stateKey: 'x', concurrency: { limit: 1 } })).rejects.toMatchObject({ fields: [{ path: 'concurrency' }] })
+})
+
+test('a handler takes many jobs at once, each with a result of its own', async () => {
+  const mr = fixture.client()
+  const queue = mr.queue<number>('batched')
+  const jobs = await queue.enqueueBatch(Array.from({ length: 25 }, (_, i) => ({ payload: i, maxAttempts: 1 })))
+  const sizes: number[] = []
+  await startWorker(
+    mr.worker<number>({
+      queue: 'batched',
+      batch: { size: 10, wait: 20 },
+      handler(jobs) {
+        sizes.push(jobs.length)
+        return jobs.map(({ payload }) => (payload === 7 ? new Error('seven') : payload * 2))
+      },
+    }),
+  )
+  await until('all are done', async () => {
+    const { completed, failed } = await queue.stats()
+    return completed + failed === 25
+  })
+  expect(Math.max(...sizes)).toBe(10)
+  expect(await queue.get(jobs[3]!.jobId)).toMatchObject({ status: 'completed', result: 6 })
+  expect(await queue.get(jobs[7]!.jobId)).toMatchObject({ status: 'failed', error: { message: 'seven' } })
 })

@@ -51,6 +51,38 @@ export interface QueueWorkerOptions<P> extends WorkerBaseOptions {
   readonly queue: string
   /** What handles a job; what it returns becomes the job's result. */
   readonly handler: (job: WorkerJob<P>, ctx: JobContext) => unknown
+  /** With it, the handler takes many jobs at once: see {@link BatchWorkerOptions}. */
+  readonly batch?: undefined
+}
+
+/**
+ * A worker that handles many jobs of a queue at once.
+ *
+ * @typeParam P - the queue's payloads.
+ */
+export interface BatchWorkerOptions<P> extends WorkerBaseOptions {
+  /** The queue. */
+  readonly queue: string
+  /** How jobs are brought together. */
+  readonly batch: {
+    /** Jobs of one batch at most. 1 to 1000. */
+    readonly size: number
+    /** How long the first job of a batch waits for more. Default 50 ms. */
+    readonly wait?: Duration
+  }
+  /**
+   * What handles a batch. It returns an array with the result of each job, in their order, in which an `Error` fails its job
+   * alone; or nothing. What it throws fails all.
+   */
+  readonly handler: (jobs: readonly BatchJob<P>[]) => unknown
+  /** Batches that are handled at a time. Together with their sizes at most 5000 jobs. Default 1. */
+  readonly concurrency?: number
+}
+
+/** A job of a batch. */
+export interface BatchJob<P = unknown> extends WorkerJob<P> {
+  /** What its handler knows of it and can say about it. */
+  readonly ctx: JobContext
 }
 
 /** A job as a handler gets it. */
