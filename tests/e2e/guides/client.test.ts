@@ -1,4 +1,4 @@
-import { AuthenticationError, type Logger, Millrace, UnavailableError } from '@millrace/client'
+import { AuthenticationError, Millrace } from '@millrace/client'
 import { expect, test } from 'vitest'
 import { freshName, useServer } from '../harness/fixture.ts'
 
@@ -23,15 +23,6 @@ test('health of the server and the cluster', async () => {
   expect(health.queue.depth).toBeGreaterThanOrEqual(0)
   await expect(mr.health()).resolves.toBeTruthy()
   await mr.ready({ timeout: '5s' })
-})
-
-test('a logger hears why calls are tried again', async () => {
-  const lines: string[] = []
-  const log = (message: string) => void lines.push(message)
-  const logger: Logger = { debug: log, info: log, warn: log, error: log }
-  const lost = fixture.client({ endpoint: '127.0.0.1:1', logger, retry: { maxRetries: 1, initialDelay: 10 } })
-  await expect(lost.cluster.health()).rejects.toBeInstanceOf(UnavailableError)
-  expect(lines.join()).toMatch(/GetHealth.*UNAVAILABLE/)
 })
 
 test('many concurrent calls over several connections, with compression', async () => {

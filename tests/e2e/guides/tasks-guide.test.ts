@@ -1,14 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  type Millrace,
-  type SubmitTaskOptions,
-  TaskFailedError,
-  type TaskHandle,
-  TaskNotFoundError,
-  type TaskStatus,
-  TaskTimeoutError,
-  type TaskUpdate,
-} from '@millrace/client'
+import { type Millrace, TaskNotFoundError, TaskTimeoutError, type TaskUpdate } from '@millrace/client'
 import { describe, expect, test } from 'vitest'
 import { startWorker, useServer } from '../harness/fixture.ts'
 import { until } from '../harness/until.ts'
@@ -45,41 +36,12 @@ async function clientWithWorker(concurrency = 10): Promise<Millrace> {
 const once = { maxAttempts: 1 }
 
 describe('submission', () => {
-  test('a simple task', async () => {
-    const mr = await clientWithWorker()
-    const task = await mr.tasks.submit({ function: 'sum', payload: { numbers: [1, 2, 3, 4, 5] }, type: 'stateless' })
-    expect(task.created).toBe(true)
-    expect(await task.wait()).toMatchObject({ taskId: task.taskId, status: 'completed', progress: 100, result: 15 })
-  })
-
   test('the function comes from the payload, or is `default`', async () => {
     const mr = await clientWithWorker()
     const payload = { function: 'sum', numbers: [1, 2] }
     const [named, unnamed] = await Promise.all([mr.tasks.submit({ payload }), mr.tasks.submit({ payload: 'text' })])
     expect(await named.wait()).toMatchObject({ result: 3 })
     expect(await unnamed.wait()).toMatchObject({ result: { echoed: 'text' } })
-  })
-
-  test('with all options', async () => {
-    const mr = await clientWithWorker()
-    const options: SubmitTaskOptions = {
-      function: 'process_data',
-      payload: { data: { key: 'value' } },
-      type: 'stateless',
-      priority: 'high',
-      timeout: '5m',
-      idempotencyKey: 'process-123',
-      labels: { env: 'production', team: 'ml' },
-      retry: { maxAttempts: 5, initialBackoff: '1s' },
-    }
-    const task: TaskHandle = await mr.tasks.submit(options)
-    const status: TaskStatus = await mr.tasks.wait(task.taskId)
-    expect(status).toMatchObject({ status: 'completed', result: { data: { key: 'value' } } })
-    expect(await mr.tasks.get(task.taskId)).toMatchObject({
-      function: 'process_data',
-      labels: { env: 'production', team: 'ml' },
-      attempts: 1,
-    })
   })
 
   test('the same idempotency key is the same task, and runs once', async () => {
@@ -105,36 +67,9 @@ describe('submission', () => {
       expect((await task.wait()).result).toEqual(payload)
     }
   })
-
-  test('a batch of 100', async () => {
-    const mr = await clientWithWorker()
-    const tasks = Array.from({ length: 100 }, (_, i) => ({ payload: { id: i, data: `item-${i}` } }))
-    const { batchId, taskIds } = await mr.tasks.submitBatch({ tasks, type: 'stateless', priority: 'normal' })
-    expect(batchId).toMatch(/^batch_/)
-    expect(taskIds).toHaveLength(100)
-    const results = await mr.tasks.waitBatch(taskIds, { timeout: '20s' })
-    expect(results.map(({ result }) => result)).toEqual(tasks.map(({ payload }) => ({ echoed: payload })))
-  })
 })
 
 describe('monitoring', () => {
-  test('status once, then wait with a timeout and a poll interval', async () => {
-    const mr = await clientWithWorker()
-    const { taskId } = await mr.tasks.submit({ function: 'process_data', payload: 1 })
-    expect(await mr.tasks.status(taskId)).toMatchObject({
-      taskId,
-      status: expect.stringMatching(/pending|running|completed/),
-      progress: expect.any(Number),
-    })
-    expect(await mr.tasks.wait(taskId, { timeout: 300_000, pollInterval: 2000 })).toMatchObject({ status: 'completed', result: 1 })
-  })
-
-  test('a failed task has its error', async () => {
-    const mr = await clientWithWorker()
-    const task = await mr.tasks.submit({ function: 'fail', retry: once, payload: {} })
-    expect(await task.wait()).toMatchObject({ status: 'failed', error: { message: 'it went wrong' } })
-  })
-
   test('wait gives up in time; the task goes on', async () => {
     const mr = await clientWithWorker()
     const task = await mr.tasks.submit({ function: 'forever', payload: {} })
@@ -217,52 +152,9 @@ describe('monitoring', () => {
     }
     await expect(iterate()).rejects.toMatchObject({ name: 'AbortError' })
   })
-
-  test('the status of a batch by id', async () => {
-    const mr = await clientWithWorker()
-    const { taskIds } = await mr.tasks.submitBatch({ tasks: [{ payload: 1 }, { payload: 2 }, { payload: 3 }] })
-    await mr.tasks.waitBatch(taskIds)
-    const statuses = await mr.tasks.statusBatch(taskIds)
-    expect(Object.keys(statuses).sort()).toEqual([...taskIds].sort())
-    for (const id of taskIds) expect(statuses[id]).toMatchObject({ taskId: id, status: 'completed' })
-  })
-
-  test('waiting for a batch: every end, or the first failure', async () => {
-    const mr = await clientWithWorker()
-    const good = await mr.tasks.submit({ payload: 1 })
-    const bad = await mr.tasks.submit({ function: 'fail', retry: once, payload: {} })
-    const ids = [bad.taskId, good.taskId]
-    const ends = await mr.tasks.waitBatch(ids, { timeout: 20_000, failFast: false })
-    expect(ends.map(({ taskId, status }) => [taskId, status])).toEqual([
-      [bad.taskId, 'failed'],
-      [good.taskId, 'completed'],
-    ])
-
-    const endless = await mr.tasks.submit({ function: 'forever', payload: {} })
-    const hasty = mr.tasks.waitBatch([endless.taskId, bad.taskId], { failFast: true })
-    await expect(hasty).rejects.toBeInstanceOf(TaskFailedError)
-    await expect(hasty).rejects.toMatchObject({ taskId: bad.taskId, status: 'failed' })
-    await endless.cancel()
-  })
 })
 
 describe('patterns', () => {
-  test('fan-out, fan-in', async () => {
-    const mr = await clientWithWorker()
-    const handles = await Promise.all(
-      Array.from({ length: 50 }, (_, item) => mr.tasks.submit({ function: 'sum', payload: { numbers: [item, item] } })),
-    )
-    const results = await mr.tasks.waitBatch(handles.map(({ taskId }) => taskId))
-    expect(results.reduce((sum, { result }) => sum + (result as number), 0)).toBe(50 * 49)
-  })
-
-  test('the depth of the queue can be read before submitting', async () => {
-    const mr = fixture.client()
-    const before = (await mr.cluster.health()).queue.depth
-    await mr.tasks.submitBatch({ tasks: Array.from({ length: 30 }, () => ({ payload: {} })) })
-    expect((await mr.cluster.health()).queue.depth).toBe(before + 30)
-  })
-
   test('tasks are found by their labels, page by page', async () => {
     const mr = fixture.client()
     const submit = (pipeline: string) => mr.tasks.submit({ payload: {}, labels: { env: 'production', team: 'data', pipeline } })
@@ -278,17 +170,6 @@ describe('patterns', () => {
     expect((await mr.tasks.list({ labels: { pipeline: 'none' } })).items).toEqual([])
     expect((await mr.tasks.list({ status: 'pending', function: 'default' })).items).toHaveLength(6)
     expect((await mr.tasks.list({ status: 'completed' })).items).toEqual([])
-  })
-
-  test('details: when, where, how long', async () => {
-    const mr = await clientWithWorker()
-    const handle = await mr.tasks.submit({ function: 'process_data', payload: 1 })
-    await handle.wait()
-    const task = await mr.tasks.get(handle.taskId)
-    expect(task).toMatchObject({ function: 'process_data', attempts: 1, executedOn: expect.stringMatching(/./), type: 'stateless' })
-    const { createdAt, startedAt, finishedAt, durationMs } = task
-    expect(startedAt!.getTime()).toBeGreaterThanOrEqual(createdAt.getTime())
-    expect(durationMs).toBe(finishedAt!.getTime() - startedAt!.getTime())
   })
 
   test('logs: what the handler wrote, once and followed', async () => {
