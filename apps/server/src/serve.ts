@@ -26,6 +26,7 @@ import { limitEngine } from './domain/jobs/limited-engine.ts'
 import { defaultRetryPolicy, retryPlanner } from './domain/jobs/retry.ts'
 import { bootstrapKeys } from './domain/keys/bootstrap.ts'
 import { Keyring } from './domain/keys/keyring.ts'
+import { RateLimits } from './domain/keys/rate-limits.ts'
 import { createKvEngine } from './domain/kv/engine.ts'
 import { createStreamEngine } from './domain/streams/engine.ts'
 import { MillraceError } from './errors.ts'
@@ -144,6 +145,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
   const health = createHealth({ check: () => store.check(), clock })
   const keyring = new Keyring({ store: store.keys, clock })
   const lifetimes = new CallLifetimes(keyring)
+  const rateLimits = new RateLimits(clock)
   const { payloadLimit } = config
   const attestor = new Attestor(await readAttestationPolicy(config), clock)
   const context = { engine: limitEngine(engine), clock, payloadLimit, attestor, proofs: store.proofs }
@@ -179,6 +181,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
     ],
     keyring,
     lifetimes,
+    rateLimits,
     logger,
     metrics,
     health,

@@ -91,7 +91,7 @@ describe('every method of every service', () => {
   it('refuses calls without a key, with an unknown, a revoked and an expired one', async () => {
     const clock = new ManualClock(Date.now())
     const { server, admin } = await startTestServer({}, clock)
-    const create = { name: 'k', tenant: '', scopes: ['admin'], namespaces: [] }
+    const create = { name: 'k', tenant: '', scopes: ['admin'], namespaces: [], rateLimit: 0 }
     const revoked = await admin.keys.createKey({ ...create, expiresAt: undefined })
     await admin.keys.revokeKey({ keyId: revoked.key!.keyId, tenant: '' })
     const expired = await admin.keys.createKey({ ...create, expiresAt: new Date(clock.now() + 60_000) })
@@ -116,7 +116,14 @@ describe('every method of every service', () => {
     const { server, admin } = await startTestServer()
     const client = rawClient(server.grpc)
     for (const scope of apiScopes) {
-      const { secret } = await admin.keys.createKey({ name: scope, tenant: '', scopes: [scope], namespaces: [], expiresAt: undefined })
+      const { secret } = await admin.keys.createKey({
+        name: scope,
+        tenant: '',
+        scopes: [scope],
+        namespaces: [],
+        rateLimit: 0,
+        expiresAt: undefined,
+      })
       const may = impliedScopes([scope])
       for (const method of methods) {
         const { path, required } = method
@@ -133,7 +140,14 @@ describe('every method of every service', () => {
 describe('a key', () => {
   it('belongs to one tenant, whose jobs others do not see', async () => {
     const { server, admin } = await startTestServer()
-    const { secret } = await admin.keys.createKey({ name: 'acme', tenant: 'acme', scopes: ['admin'], namespaces: [], expiresAt: undefined })
+    const { secret } = await admin.keys.createKey({
+      name: 'acme',
+      tenant: 'acme',
+      scopes: ['admin'],
+      namespaces: [],
+      rateLimit: 0,
+      expiresAt: undefined,
+    })
     const acme = connectTo(server, secret)
     const { results } = await admin.queues.enqueueJobs({
       queue: 'q',
@@ -150,20 +164,38 @@ describe('a key', () => {
 
   it('grants no more than its maker may', async () => {
     const { server, admin } = await startTestServer()
-    const limited = await admin.keys.createKey({ name: 'l', tenant: '', scopes: ['admin'], namespaces: ['a'], expiresAt: undefined })
+    const limited = await admin.keys.createKey({
+      name: 'l',
+      tenant: '',
+      scopes: ['admin'],
+      namespaces: ['a'],
+      rateLimit: 0,
+      expiresAt: undefined,
+    })
     const client = connectTo(server, limited.secret, 'a')
-    const root = await failureOf(client.keys.createKey({ name: 'x', tenant: '', scopes: ['root'], namespaces: [], expiresAt: undefined }))
+    const root = await failureOf(
+      client.keys.createKey({ name: 'x', tenant: '', scopes: ['root'], namespaces: [], rateLimit: 0, expiresAt: undefined }),
+    )
     expect(root.details).toMatchObject({ reason: 'PERMISSION_DENIED', requiredScope: 'root' })
-    const elsewhere = await failureOf(client.keys.createKey({ name: 'x', tenant: '', scopes: [], namespaces: ['b'], expiresAt: undefined }))
+    const elsewhere = await failureOf(
+      client.keys.createKey({ name: 'x', tenant: '', scopes: [], namespaces: ['b'], rateLimit: 0, expiresAt: undefined }),
+    )
     expect(elsewhere.details.reason).toBe('PERMISSION_DENIED')
-    const child = await client.keys.createKey({ name: 'x', tenant: '', scopes: [], namespaces: [], expiresAt: undefined })
+    const child = await client.keys.createKey({ name: 'x', tenant: '', scopes: [], namespaces: [], rateLimit: 0, expiresAt: undefined })
     expect(child.key).toMatchObject({ namespaces: ['a'], tenant: 'default' })
     expect(child.key!.scopes).not.toContain('admin')
   })
 
   it('of a tenant’s administrator does not end the root key', async () => {
     const { server, admin } = await startTestServer()
-    const { secret } = await admin.keys.createKey({ name: 'a', tenant: '', scopes: ['admin'], namespaces: [], expiresAt: undefined })
+    const { secret } = await admin.keys.createKey({
+      name: 'a',
+      tenant: '',
+      scopes: ['admin'],
+      namespaces: [],
+      rateLimit: 0,
+      expiresAt: undefined,
+    })
     const root = (await admin.keys.listKeys({ tenant: '' })).keys.find((key) => key.scopes.includes('root'))!
     const client = connectTo(server, secret)
     expect((await failureOf(client.keys.revokeKey({ keyId: root.keyId, tenant: '' }))).details).toMatchObject({ requiredScope: 'root' })
@@ -172,7 +204,14 @@ describe('a key', () => {
 
   it('may be limited to namespaces', async () => {
     const { server, admin } = await startTestServer()
-    const { secret } = await admin.keys.createKey({ name: 'n', tenant: '', scopes: [], namespaces: ['a', 'b'], expiresAt: undefined })
+    const { secret } = await admin.keys.createKey({
+      name: 'n',
+      tenant: '',
+      scopes: [],
+      namespaces: ['a', 'b'],
+      rateLimit: 0,
+      expiresAt: undefined,
+    })
     await connectTo(server, secret, 'b').cluster.getHealth({})
     expect((await failureOf(connectTo(server, secret).cluster.getHealth({}))).details.reason).toBe('PERMISSION_DENIED')
     const wrong = await failureOf(connectTo(server, secret, 'a b').cluster.getHealth({}))
@@ -181,7 +220,14 @@ describe('a key', () => {
 
   it('ends its open streams and waits when it is revoked', async () => {
     const { server, admin } = await startTestServer()
-    const { key, secret } = await admin.keys.createKey({ name: 's', tenant: '', scopes: ['admin'], namespaces: [], expiresAt: undefined })
+    const { key, secret } = await admin.keys.createKey({
+      name: 's',
+      tenant: '',
+      scopes: ['admin'],
+      namespaces: [],
+      rateLimit: 0,
+      expiresAt: undefined,
+    })
     const client = connectTo(server, secret)
     const outgoing = new Outgoing<ProcessJobsRequest>()
     outgoing.send({

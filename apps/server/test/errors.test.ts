@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { systemClock } from '../src/clock.ts'
 import { defaultRetryPolicy, retryPlanner } from '../src/domain/jobs/retry.ts'
 import { Keyring } from '../src/domain/keys/keyring.ts'
+import { RateLimits } from '../src/domain/keys/rate-limits.ts'
 import { MillraceError } from '../src/errors.ts'
 import { Metrics } from '../src/metrics.ts'
 import type { Call } from '../src/services/call.ts'
@@ -41,6 +42,7 @@ async function serverThat(getHealth: (request: GetHealthRequest, call: Call) => 
     clock: systemClock,
     keyring,
     lifetimes: new CallLifetimes(keyring),
+    rateLimits: new RateLimits(systemClock),
     logger,
     metrics: new Metrics(),
   })

@@ -128,6 +128,7 @@ describe('events of a task', () => {
       tenant: '',
       scopes: ['tasks:read'],
       namespaces: [],
+      rateLimit: 0,
       expiresAt: undefined,
     })
     const events = await open(`/v1/tasks/${taskId}/events`, { 'x-api-key': secret })

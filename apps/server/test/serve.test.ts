@@ -143,7 +143,14 @@ describe('a server in this process', () => {
     const first = await startTestServer({ rootKey, dev: false })
     expect(first.server).toMatchObject({ key: undefined, notice: undefined })
     const root = connectTo(first.server, rootKey)
-    const { key } = await root.keys.createKey({ name: 'x', tenant: 'other', scopes: [], namespaces: [], expiresAt: undefined })
+    const { key } = await root.keys.createKey({
+      name: 'x',
+      tenant: 'other',
+      scopes: [],
+      namespaces: [],
+      rateLimit: 0,
+      expiresAt: undefined,
+    })
     expect(key!.tenant).toBe('other')
     await first.server.stop()
     const second = await startTestServer({ rootKey, dev: false, data: first.data })

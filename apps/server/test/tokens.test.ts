@@ -26,7 +26,7 @@ describe('a token', () => {
 
   it('never may more than its key', async () => {
     const { server, admin } = await startTestServer()
-    const key = { name: 'k', tenant: '', scopes: ['tasks:read'], namespaces: ['a'], expiresAt: new Date(Date.now() + 60_000) }
+    const key = { name: 'k', tenant: '', scopes: ['tasks:read'], namespaces: ['a'], rateLimit: 0, expiresAt: new Date(Date.now() + 60_000) }
     const client = connectTo(server, (await admin.keys.createKey(key)).secret, 'a')
     expect(await refusal(client.tokens.createToken({ ...none, scopes: ['tasks:write'] }))).toMatchObject({ requiredScope: 'tasks:write' })
     const elsewhere = client.tokens.createToken({ ...none, scopes: ['tasks:read'], namespaces: ['a', 'b'] })
@@ -70,7 +70,14 @@ describe('a token', () => {
 
   it('ends at once with its key, and its open streams with it', async () => {
     const { server, admin } = await startTestServer()
-    const { key, secret } = await admin.keys.createKey({ name: 'k', tenant: '', scopes: [], namespaces: [], expiresAt: undefined })
+    const { key, secret } = await admin.keys.createKey({
+      name: 'k',
+      tenant: '',
+      scopes: [],
+      namespaces: [],
+      rateLimit: 0,
+      expiresAt: undefined,
+    })
     const owner = connectTo(server, secret)
     const client = connectTo(server, (await owner.tokens.createToken({ ...none, scopes: ['tasks:read'] })).token)
     const taskId = await submit(admin)

@@ -154,23 +154,28 @@ describe('other requests', () => {
     ['a purge without confirm', ({ queues }) => queues.purgeDeadLetters({ queue: 'q', confirm: false }), 'confirm'],
     [
       'a key without a name',
-      ({ keys }) => keys.createKey({ name: ' ', tenant: '', scopes: [], namespaces: [], expiresAt: undefined }),
+      ({ keys }) => keys.createKey({ name: ' ', tenant: '', scopes: [], namespaces: [], rateLimit: 0, expiresAt: undefined }),
       'name',
     ],
     [
       'an unknown scope',
-      ({ keys }) => keys.createKey({ name: 'k', tenant: '', scopes: ['x'], namespaces: [], expiresAt: undefined }),
+      ({ keys }) => keys.createKey({ name: 'k', tenant: '', scopes: ['x'], namespaces: [], rateLimit: 0, expiresAt: undefined }),
       'scopes[0]',
     ],
     [
       'a bad namespace',
-      ({ keys }) => keys.createKey({ name: 'k', tenant: '', scopes: [], namespaces: ['?'], expiresAt: undefined }),
+      ({ keys }) => keys.createKey({ name: 'k', tenant: '', scopes: [], namespaces: ['?'], rateLimit: 0, expiresAt: undefined }),
       'namespaces[0]',
     ],
     [
       'a key of the past',
-      ({ keys }) => keys.createKey({ name: 'k', tenant: '', scopes: [], namespaces: [], expiresAt: new Date(1) }),
+      ({ keys }) => keys.createKey({ name: 'k', tenant: '', scopes: [], namespaces: [], rateLimit: 0, expiresAt: new Date(1) }),
       'expiresAt',
+    ],
+    [
+      'a limit of a million and one',
+      ({ keys }) => keys.createKey({ name: 'k', tenant: '', scopes: [], namespaces: [], rateLimit: 1_000_001, expiresAt: undefined }),
+      'rateLimit',
     ],
   ])('refuse %s', async (_, call, path) => {
     const { admin } = await startTestServer()

@@ -3,7 +3,7 @@ import { type ClientContext, compileCall } from './context.ts'
 import { InternalError } from './errors/errors.ts'
 import type { CallOptions } from './options.ts'
 import { createList, type List } from './page.ts'
-import { missingField, toDate, toText } from './wire.ts'
+import { missingField, toDate, toInt, toText } from './wire.ts'
 
 /** An API key, without its secret. */
 export interface ApiKey {
@@ -25,6 +25,8 @@ export interface ApiKey {
   readonly revokedAt?: Date
   /** The first characters of the secret, to recognise it by. */
   readonly hint: string
+  /** Calls per second that each server takes from it and its tokens together; absent means any number. */
+  readonly rateLimit?: number
 }
 
 /** A key to make. */
@@ -35,6 +37,11 @@ export interface CreateKeyOptions extends CallOptions {
   readonly scopes?: readonly string[]
   /** Namespaces it may use. Default: all. */
   readonly namespaces?: readonly string[]
+  /**
+   * Calls per second that each server takes from it and its tokens together, one second's worth of them at once; more fail with
+   * `RateLimitError`. A batch, or a stream, is one call. 1 to 1,000,000. Default: any number.
+   */
+  readonly rateLimit?: number
   /** When it ends by itself. Default: never. */
   readonly expiresAt?: Date
   /** The tenant; another than the caller's needs the scope `root`. Default: the caller's. */
@@ -65,6 +72,7 @@ export class Keys {
       tenant: toText('tenant', options.tenant),
       scopes: [...(options.scopes ?? [])],
       namespaces: [...(options.namespaces ?? [])],
+      rateLimit: toInt('rateLimit', options.rateLimit),
       expiresAt: toDate('expiresAt', options.expiresAt),
     }
     const call = { ...compileCall(this.#context.options, options), safe: false }
@@ -101,5 +109,6 @@ function fromKey(key: wire.ApiKey | undefined): ApiKey {
     ...(key.expiresAt && { expiresAt: key.expiresAt }),
     ...(key.revokedAt && { revokedAt: key.revokedAt }),
     hint: key.hint,
+    ...(key.rateLimit > 0 && { rateLimit: key.rateLimit }),
   }
 }

@@ -61,14 +61,15 @@ test('keys', async () => {
     expiresAt: undefined,
     revokedAt: undefined,
     hint: 'mr_abc',
+    rateLimit: 5,
   }
   transport
     .on('KeyService/CreateKey', () => ({ key, secret: 'mr_secret' }))
     .on('KeyService/ListKeys', () => ({ keys: [key] }))
     .on('KeyService/RevokeKey', () => ({ key: { ...key, revokedAt: new Date(2) } }))
-  expect(await mr.keys.create({ name: 'ci', scopes: ['workers'] })).toEqual({ keyId: 'key_1', key: 'mr_secret' })
+  expect(await mr.keys.create({ name: 'ci', scopes: ['workers'], rateLimit: 5 })).toEqual({ keyId: 'key_1', key: 'mr_secret' })
   expect(transport.requests('KeyService/CreateKey')).toEqual([
-    { name: 'ci', tenant: '', scopes: ['workers'], namespaces: [], expiresAt: undefined },
+    { name: 'ci', tenant: '', scopes: ['workers'], namespaces: [], rateLimit: 5, expiresAt: undefined },
   ])
   const { expiresAt: _expiresAt, revokedAt: _revokedAt, ...shown } = key
   expect(await collect(mr.keys.list())).toEqual([shown])

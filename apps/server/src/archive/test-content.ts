@@ -54,7 +54,16 @@ export async function fill(store: Store, more = 0): Promise<Content> {
   now = testNow
   const scope = { tenant: await store.keys.tenant('one', now), namespace: 'default' }
   const other = { tenant: await store.keys.tenant('two', now), namespace: 'näme' }
-  const key = { tenant: scope.tenant, name: 'ci', hint: 'mr_a', scopes: ['admin'], namespaces: [], createdAt: now, expiresAt: now + 1 }
+  const key = {
+    tenant: scope.tenant,
+    name: 'ci',
+    hint: 'mr_a',
+    scopes: ['admin'],
+    namespaces: [],
+    rateLimit: 7,
+    createdAt: now,
+    expiresAt: now + 1,
+  }
   const made = await store.keys.create({ ...key, hash: new Uint8Array(32).fill(7) })
   await store.keys.create({ ...key, tenant: other.tenant, hash: new Uint8Array(32).fill(8), expiresAt: undefined })
   await store.keys.revoke(scope.tenant, made.seq, now + 5)
@@ -179,7 +188,7 @@ export async function expectContent(store: Store, { scope, other, seqs, token, r
   expect((await store.jobs.list(scope, { batch: answer.batch }, { limit: 20 })).items).toHaveLength(10)
   expect(await store.jobs.logs(scope, seqs.completed!, { limit: 10, after: 0 })).toMatchObject([{ sequence: 1 }, { sequence: 2 }])
   expect(await store.queues.settings(other, 'paused')).toMatchObject({ paused: true, maxDepth: 5, retry: { strategy: 'linear' } })
-  expect(await store.keys.findByHash(new Uint8Array(32).fill(7))).toMatchObject({ tenantName: 'one', revokedAt: testNow + 5 })
+  expect(await store.keys.findByHash(new Uint8Array(32).fill(7))).toMatchObject({ tenantName: 'one', rateLimit: 7, revokedAt: testNow + 5 })
 
   expect([...(await store.keys.tokenSecret(scope.tenant))!]).toEqual(Array(32).fill(9))
   expect(await store.keys.tokenSecret(other.tenant)).toBeUndefined()

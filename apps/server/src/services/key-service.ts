@@ -46,6 +46,7 @@ export function createKeyService({
       checks.nameOr('tenant', request.tenant, '')
       const scopes = readScopes(checks, request.scopes)
       checkNamespaces(checks, request.namespaces)
+      checks.integer('rateLimit', request.rateLimit, 0, limits.rate)
       const expiresAt = checks.time('expiresAt', request.expiresAt)
       if (expiresAt !== undefined && expiresAt <= clock.now()) checks.fail('expiresAt', 'is past; give a time to come, or nothing')
       checks.done()
@@ -54,8 +55,9 @@ export function createKeyService({
       for (const scope of scopes) principal.require(scope)
       const granted = scopes.length > 0 ? scopes : defaultScopes.filter((scope) => principal.may(scope))
       const namespaces = readNamespaces(principal, request.namespaces)
+      const rateLimit = readRateLimit(principal, request.rateLimit)
       const tenant = await tenantOf(principal, request.tenant)
-      const { key, secret } = await keyring.create({ tenant, name: request.name, scopes: granted, namespaces, expiresAt })
+      const { key, secret } = await keyring.create({ tenant, name: request.name, scopes: granted, namespaces, rateLimit, expiresAt })
       return { key: toApiKey(key), secret }
     },
 
@@ -82,6 +84,16 @@ export function createKeyService({
       return { key: toApiKey(key) }
     },
   }
+}
+
+/** Calls per second of a new key: one that is limited itself can pass on no more. */
+function readRateLimit({ name, key }: Principal, asked: number): number {
+  if (key.rateLimit === 0) return asked
+  if (asked <= key.rateLimit) return asked || key.rateLimit
+  throw new MillraceError(
+    'PERMISSION_DENIED',
+    `The ${name} may make ${key.rateLimit} calls per second, so it cannot make one for ${asked}.`,
+  )
 }
 
 /** Scopes of a request. */

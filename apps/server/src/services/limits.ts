@@ -7,6 +7,8 @@ export const limits = {
   batch: 10_000,
   /** Jobs at work at a time, where they are limited. */
   concurrency: 10_000,
+  /** Calls per second of a key that is limited. */
+  rate: 1_000_000,
   /** Stages of one pipeline. */
   stages: 1000,
   /** Ids of one read. */

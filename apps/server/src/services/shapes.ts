@@ -232,6 +232,7 @@ export function toApiKey(key: KeyRecord): ApiKey {
     expiresAt: toDate(key.expiresAt),
     revokedAt: toDate(key.revokedAt),
     hint: key.hint,
+    rateLimit: key.rateLimit,
   }
 }
 

@@ -11,6 +11,8 @@ export interface KeyRecord {
   readonly hint: string
   readonly scopes: readonly string[]
   readonly namespaces: readonly string[]
+  /** Calls per second that each server takes; 0 means any number. */
+  readonly rateLimit: number
   readonly createdAt: number
   readonly expiresAt?: number
   readonly revokedAt?: number

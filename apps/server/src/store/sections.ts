@@ -24,7 +24,11 @@ export interface Section {
  */
 export const sections: readonly Section[] = [
   section('tenants', 'tenant', 'tenant name:text created_at token_secret:bytes'),
-  section('keys', 'tenant seq', 'tenant seq name:text hash:bytes hint:text scopes:text namespaces:text created_at expires_at revoked_at'),
+  section(
+    'keys',
+    'tenant seq',
+    'tenant seq name:text hash:bytes hint:text scopes:text namespaces:text created_at expires_at revoked_at rate_limit',
+  ),
   section('queues', 'tenant queue', 'tenant queue namespace:text name:text retry:text max_depth paused:boolean created_at'),
   section(
     'lanes',

@@ -1,5 +1,6 @@
 import type { Keyring } from '../domain/keys/keyring.ts'
 import type { Principal } from '../domain/keys/principal.ts'
+import type { RateLimits, RateStatus } from '../domain/keys/rate-limits.ts'
 import type { Call } from '../services/call.ts'
 import type { RequiredScope } from '../services/method-scopes.ts'
 import type { Scope } from '../store/ports.ts'
@@ -11,6 +12,7 @@ import { namespaceOf } from './namespace.ts'
 export interface AdmissionOptions {
   readonly keyring: Keyring
   readonly lifetimes: CallLifetimes
+  readonly rateLimits: RateLimits
 }
 
 /** What is known of a call before it is admitted. */
@@ -21,6 +23,8 @@ export interface Arrival {
   readonly required: RequiredScope
   /** Aborts when the caller has gone. Asked for when something waits for it. */
   readonly gone: () => AbortSignal
+  /** Is told what is left of the limit of the call's key, when it has one. */
+  readonly limited?: (status: RateStatus) => void
 }
 
 /** A call that makes its signal when it is asked for. */
@@ -50,14 +54,15 @@ export class AdmittedCall implements Call {
 }
 
 /**
- * What every call passes, whatever it came over: its key, the method's scope, its namespace. Returns at once for a key in
+ * What every call passes, whatever it came over: its key, the key's limit, the method's scope, its namespace. Returns at once for a key in
  * use.
  *
- * @throws UNAUTHENTICATED, PERMISSION_DENIED, VALIDATION
+ * @throws UNAUTHENTICATED, RATE_LIMITED, PERMISSION_DENIED, VALIDATION
  */
-export function admit({ keyring, lifetimes }: AdmissionOptions, arrival: Arrival): AdmittedCall | Promise<AdmittedCall> {
-  const { requestId, header, required, gone } = arrival
+export function admit({ keyring, lifetimes, rateLimits }: AdmissionOptions, arrival: Arrival): AdmittedCall | Promise<AdmittedCall> {
+  const { requestId, header, required, gone, limited } = arrival
   const enter = (principal: Principal): AdmittedCall => {
+    if (principal.key.rateLimit > 0) rateLimits.take(principal.key, limited)
     if (required !== 'any key') principal.require(required)
     return new AdmittedCall(requestId, principal, principal.in(namespaceOf(header)), () => lifetimes.open(principal, gone()))
   }

@@ -2,7 +2,7 @@ import type { ApiKey } from '@millrace/protocol'
 import { clientOptions } from '../client-options.ts'
 import type { Command } from '../command.ts'
 import type { Cell } from '../output.ts'
-import { durationFlag, showTime, textFlag } from '../values.ts'
+import { durationFlag, integerFlag, showTime, textFlag } from '../values.ts'
 
 const tenantOption = { name: 'tenant', placeholder: 'NAME', help: "The tenant. Another than the key's own needs the scope root." }
 
@@ -18,6 +18,7 @@ const create: Command = {
       multiple: true,
     },
     { name: 'allow-namespace', placeholder: 'NAME', help: 'A namespace it may use. Default: all.', multiple: true },
+    { name: 'rate-limit', placeholder: 'N', help: 'Calls per second that each server takes from it and its tokens. Default: any number.' },
     { name: 'expires', placeholder: 'TIME', help: 'How long it is valid, such as 30d. Default: until it is revoked.' },
     tenantOption,
     ...clientOptions,
@@ -35,6 +36,7 @@ const create: Command = {
       tenant: textFlag(flags, 'tenant') ?? '',
       scopes: [...((flags.scope as readonly string[] | undefined) ?? [])],
       namespaces: [...((flags['allow-namespace'] as readonly string[] | undefined) ?? [])],
+      rateLimit: integerFlag(flags, 'rate-limit'),
       expiresAt: lifetime > 0 ? new Date(Date.now() + lifetime) : undefined,
     })
     if (flags.json) output.json({ ...key, secret })
@@ -63,9 +65,10 @@ const list: Command = {
         `${key.hint}…`,
         statusOf(key),
         key.scopes.join(' '),
+        key.rateLimit > 0 ? `${key.rateLimit}/s` : 'none',
         showTime(key.createdAt),
       ])
-      output.table(['key', 'name', 'secret', 'status', 'scopes', 'created'], rows)
+      output.table(['key', 'name', 'secret', 'status', 'scopes', 'limit', 'created'], rows)
     }
     return 0
   },

@@ -18,6 +18,8 @@ export interface NewKey {
   readonly name: string
   readonly scopes: readonly string[]
   readonly namespaces: readonly string[]
+  /** Calls per second; absent means any number. */
+  readonly rateLimit?: number
   readonly expiresAt?: number
 }
 
@@ -146,7 +148,13 @@ export class Keyring {
   }
 
   #add(key: NewKey, secret: string): Promise<KeyRecord> {
-    return this.#store.create({ ...key, hash: hashSecret(secret), hint: hintOf(secret), createdAt: this.#clock.now() })
+    return this.#store.create({
+      ...key,
+      rateLimit: key.rateLimit ?? 0,
+      hash: hashSecret(secret),
+      hint: hintOf(secret),
+      createdAt: this.#clock.now(),
+    })
   }
 
   async #find(id: string, read: () => Promise<Principal>): Promise<Principal> {

@@ -23,6 +23,7 @@ export const keyCases: readonly Case[] = [
         hint: 'mr_abc',
         scopes: ['admin'],
         namespaces: ['a'],
+        rateLimit: 50,
         createdAt: 5,
         expiresAt: 9,
       }
@@ -47,6 +48,7 @@ export const keyCases: readonly Case[] = [
         hint: 'mr_',
         scopes: [],
         namespaces: [],
+        rateLimit: 0,
         createdAt: 5,
       }
       const created = await t.store.keys.create(key)
@@ -84,6 +86,7 @@ export const keyCases: readonly Case[] = [
         hint: 'mr_',
         scopes: [],
         namespaces: [],
+        rateLimit: 0,
         createdAt: 5,
       }
       const { seq } = await t.store.keys.create(key)

@@ -3,7 +3,7 @@ import { storable } from './arrays.ts'
 import type { Context } from './context.ts'
 import type { Statement } from './database.ts'
 
-const columns = `k.tenant, t.name AS tenant_name, k.seq, k.name, k.hash, k.hint, k.scopes, k.namespaces, k.created_at, k.expires_at, k.revoked_at
+const columns = `k.tenant, t.name AS tenant_name, k.seq, k.name, k.hash, k.hint, k.scopes, k.namespaces, k.created_at, k.expires_at, k.revoked_at, k.rate_limit
   FROM millrace.keys k JOIN millrace.tenants t ON t.tenant = k.tenant`
 
 const findTenant: Statement = { name: 'tenant_find', repeatable: true, text: 'SELECT tenant FROM millrace.tenants WHERE name = $1' }
@@ -16,8 +16,8 @@ const add: Statement = {
   name: 'key_add',
   // Its number is given once: done again, it finds itself.
   repeatable: true,
-  text: `INSERT INTO millrace.keys (tenant, seq, name, hash, hint, scopes, namespaces, created_at, expires_at, revoked_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (tenant, seq) DO NOTHING`,
+  text: `INSERT INTO millrace.keys (tenant, seq, name, hash, hint, scopes, namespaces, created_at, expires_at, revoked_at, rate_limit)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (tenant, seq) DO NOTHING`,
 }
 // The one look-up without a tenant: it is what finds the tenant.
 const byHash: Statement = { name: 'key_by_hash', repeatable: true, text: `SELECT ${columns} WHERE k.hash = $1` }
@@ -51,6 +51,7 @@ interface KeyRow {
   readonly created_at: number
   readonly expires_at: number | null
   readonly revoked_at: number | null
+  readonly rate_limit: number
 }
 
 /** Tenants and API keys. */
@@ -79,7 +80,7 @@ export class PostgresKeys implements KeyStore {
     const seq = sequence.next()
     const lists = [JSON.stringify(key.scopes), JSON.stringify(key.namespaces)]
     const times = [key.createdAt, key.expiresAt ?? null, key.revokedAt ?? null]
-    await db.run(add, [key.tenant, seq, storable(key.name), key.hash, key.hint, ...lists, ...times])
+    await db.run(add, [key.tenant, seq, storable(key.name), key.hash, key.hint, ...lists, ...times, key.rateLimit])
     return (await this.#find(key.tenant, seq))!
   }
 
@@ -133,5 +134,6 @@ function keyRecord(row: KeyRow): KeyRecord {
     createdAt: row.created_at,
     expiresAt: row.expires_at ?? undefined,
     revokedAt: row.revoked_at ?? undefined,
+    rateLimit: row.rate_limit,
   }
 }

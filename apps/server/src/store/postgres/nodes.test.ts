@@ -138,7 +138,16 @@ describe('what one node does', () => {
     const told: unknown[] = []
     t.nodes[1]!.store.keys.listen({ revoked: (...key) => told.push(key), missed: () => undefined })
     const { tenant } = t.scope
-    const key = { tenant, name: 'k', hash: new Uint8Array(32).fill(1), hint: 'mr_', scopes: [], namespaces: [], createdAt: t.now }
+    const key = {
+      tenant,
+      name: 'k',
+      hash: new Uint8Array(32).fill(1),
+      hint: 'mr_',
+      scopes: [],
+      namespaces: [],
+      rateLimit: 0,
+      createdAt: t.now,
+    }
     const { seq } = await t.nodes[0]!.store.keys.create(key)
     await t.nodes[0]!.store.keys.revoke(tenant, seq, t.now)
     await expect.poll(() => told, soon).toEqual([[tenant, seq]])

@@ -200,6 +200,7 @@ export const migrations: readonly Migration[] = [
     worksWith: 9,
     sql: 'ALTER TABLE millrace.flows ADD COLUMN capacity int NOT NULL DEFAULT 1; ALTER TABLE millrace.flows ADD COLUMN place int NOT NULL DEFAULT 0',
   },
+  { worksWith: 9, sql: 'ALTER TABLE millrace.keys ADD COLUMN rate_limit int NOT NULL DEFAULT 0' },
 ]
 
 /** The version of the schema that this code makes and works on. */

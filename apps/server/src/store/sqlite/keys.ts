@@ -3,7 +3,7 @@ import type { KeyListener, KeyRecord, KeyStore, Seq, TenantId } from '../ports.t
 import type { Context } from './context.ts'
 
 const columns = `keys.tenant, tenants.name AS tenant_name, keys.seq, keys.name, keys.hash, keys.hint, keys.scopes, keys.namespaces, keys.created_at,
-  keys.expires_at, keys.revoked_at FROM keys JOIN tenants USING (tenant)`
+  keys.expires_at, keys.revoked_at, keys.rate_limit FROM keys JOIN tenants USING (tenant)`
 
 /** Tenants and API keys. */
 export class SqliteKeys implements KeyStore {
@@ -24,8 +24,9 @@ export class SqliteKeys implements KeyStore {
     const { db } = context
     this.#findTenant = db.prepare('SELECT tenant FROM tenants WHERE name = ?')
     this.#insertTenant = db.prepare('INSERT INTO tenants (name, created_at) VALUES (?, ?)')
-    this.#insert = db.prepare(`INSERT INTO keys (tenant, seq, name, hash, hint, scopes, namespaces, created_at, expires_at, revoked_at)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#insert =
+      db.prepare(`INSERT INTO keys (tenant, seq, name, hash, hint, scopes, namespaces, created_at, expires_at, revoked_at, rate_limit)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
     // The one look-up without a tenant: it is what finds the tenant.
     this.#byHash = db.prepare(`SELECT ${columns} WHERE hash = ?`)
     this.#bySeq = db.prepare(`SELECT ${columns} WHERE keys.tenant = ? AND seq = ?`)
@@ -60,6 +61,7 @@ export class SqliteKeys implements KeyStore {
         key.createdAt,
         key.expiresAt ?? null,
         key.revokedAt ?? null,
+        key.rateLimit,
       )
       return this.#find(key.tenant, seq)!
     })
@@ -121,5 +123,6 @@ function keyRecord(row: Record<string, unknown>): KeyRecord {
     createdAt: Number(row.created_at),
     expiresAt: (row.expires_at as number | null) ?? undefined,
     revokedAt: (row.revoked_at as number | null) ?? undefined,
+    rateLimit: Number(row.rate_limit),
   }
 }

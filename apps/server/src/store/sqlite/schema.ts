@@ -142,6 +142,7 @@ export const migrations: readonly string[] = [
   CREATE INDEX proofs_created ON proofs (created_at);
   `,
   'ALTER TABLE flows ADD COLUMN capacity INTEGER NOT NULL DEFAULT 1; ALTER TABLE flows ADD COLUMN place INTEGER NOT NULL DEFAULT 0',
+  'ALTER TABLE keys ADD COLUMN rate_limit INTEGER NOT NULL DEFAULT 0',
 ]
 
 /** The database's version of the schema; 0 when it has none. */

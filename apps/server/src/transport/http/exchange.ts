@@ -1,5 +1,6 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Logger } from 'pino'
+import type { RateStatus } from '../../domain/keys/rate-limits.ts'
 import type { RequiredScope } from '../../services/method-scopes.ts'
 import { type AdmissionOptions, type AdmittedCall, admit } from '../admission.ts'
 import { requestIdHeader, requestIdOf } from '../request-id.ts'
@@ -67,15 +68,20 @@ export class HttpExchange {
   }
 
   /**
-   * Lets the caller in: checks its key, its scope and its namespace.
+   * Lets the caller in: checks its key, the key's limit, its scope and its namespace.
    *
    * @param required - what the request needs.
-   * @throws UNAUTHENTICATED, PERMISSION_DENIED, VALIDATION
+   * @throws UNAUTHENTICATED, RATE_LIMITED, PERMISSION_DENIED, VALIDATION
    */
   async admit(required: RequiredScope): Promise<AdmittedCall> {
     const { requestId } = this
     const header = (name: string): string | undefined => this.header(name)
-    this.#call = await admit(this.#options, { requestId, header, required, gone: () => this.gone })
+    const limited = ({ limit, remaining, resetMs }: RateStatus): void => {
+      this.response.setHeader('ratelimit-limit', limit)
+      this.response.setHeader('ratelimit-remaining', remaining)
+      this.response.setHeader('ratelimit-reset', Math.ceil(resetMs / 1000))
+    }
+    this.#call = await admit(this.#options, { requestId, header, required, gone: () => this.gone, limited })
     return this.#call
   }
 
