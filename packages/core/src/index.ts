@@ -92,6 +92,7 @@ export type {
   StreamMessage,
   StreamRetention,
   SubscribeOptions,
+  WriteOptions,
 } from './streams/types.ts'
 export type {
   ProofExpectation,

@@ -46,6 +46,26 @@ describe('write and read', () => {
     expect(wrong.status === 'rejected' && wrong.reason).toBeInstanceOf(ValidationError)
   })
 
+  test('a producer that begins anew writes nothing twice', async () => {
+    const stream = newStream<number>()
+    await stream.create({ partitions: 2 })
+    /** Writes lines of a file from its beginning, as after a crash. */
+    const produce = async (lines: number) => {
+      const offsets: number[][] = []
+      for (let line = 0; line < lines; line++) {
+        offsets.push(await stream.write([{ payload: line }, { payload: -line }], { idempotencyKey: `file-7:${line}` }))
+      }
+      return offsets
+    }
+    const first = await produce(5)
+    await fixture.server.kill()
+    await fixture.server.restart()
+    const second = await produce(8)
+    expect(second.slice(0, 5)).toEqual(first)
+    const { partitions } = await stream.info()
+    expect(partitions.reduce((sum, { latestOffset }) => sum + latestOffset + 1, 0)).toBe(16)
+  })
+
   test('by time', async () => {
     const stream = newStream()
     await stream.write(numbers(3))

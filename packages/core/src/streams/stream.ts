@@ -14,6 +14,7 @@ import type {
   StreamInfo,
   StreamMessage,
   SubscribeOptions,
+  WriteOptions,
 } from './types.ts'
 
 /**
@@ -41,10 +42,15 @@ export class Stream<T = unknown> {
    * @returns the offset of each message in its partition, in order.
    * @throws ValidationError, and what any call may throw.
    */
-  async write(messages: readonly NewStreamMessage<T>[], call?: CallOptions): Promise<number[]> {
-    const { timeoutMs, signal } = compileCall(this.#context.options, call)
+  async write(messages: readonly NewStreamMessage<T>[], options?: WriteOptions): Promise<number[]> {
+    const { timeoutMs, signal } = compileCall(this.#context.options, options)
     const batch = toBatch(messages)
     if (batch.messages.length === 0) return []
+    if (options?.idempotencyKey !== undefined) {
+      // A name of its own makes it a request of its own.
+      const request = { stream: this.name, ...batch, requestId: toText('idempotencyKey', options.idempotencyKey) }
+      return (await this.#context.caller.unary('StreamService/WriteMessages', request, this.#call(options))).offsets
+    }
     return this.#context.shared(createStreamWriter).add(this.name, batch, bytesOf(batch), timeoutMs, signal)
   }
 

@@ -13,6 +13,15 @@ export interface NewStreamMessage<T = unknown> {
   readonly partition?: number
 }
 
+/** How messages are written. */
+export interface WriteOptions extends CallOptions {
+  /**
+   * Names this write: the same again, within 24 hours, writes nothing and returns the first offsets. At most 64 characters. With a
+   * producer's name and a number that it keeps, a producer that begins anew after a crash writes nothing twice.
+   */
+  readonly idempotencyKey?: string
+}
+
 /** A message as it was written. */
 export interface StreamMessage<T = unknown> {
   /** Its place in its partition, from 0, without holes. */
