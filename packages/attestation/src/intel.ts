@@ -18,6 +18,12 @@ const fields = [
 ] as const
 type Field = (typeof fields)[number]
 
+/** Bytes of the quote's signature, and of the key that made it. */
+const signatureBytes = 64
+const keyBytes = 64
+/** Type of the frame that holds the quoting enclave's report and the certificates. Source: Intel TDX DCAP Quoting Library API, appendix A.4. */
+const qeReportData = 6
+
 /**
  * Verifies an SGX or TDX quote offline.
  *
@@ -58,12 +64,23 @@ async function parse(quote: Buffer, at: Date): Promise<Quote> {
   } catch (cause) {
     throw new AttestationError('The quote cannot be read.', { cause })
   }
+  checkFrame(quote, parsed, end)
   // Buffers of makers are longer than quotes may be; what is left is empty.
   if (quote.subarray(end).some((byte) => byte !== 0)) throw new AttestationError('Something follows the quote.')
   // Their text ends as C has it.
   const pem = chain.endsWith('\0') ? chain.slice(0, -1) : chain
   await checkChain(readPem(pem, 'The quote'), isIntelRoot, at, 'The quote')
   return parsed
+}
+
+/** The certificates end where the quote does; in later versions they are in a frame, which says what it holds and how much. */
+function checkFrame(quote: Buffer, parsed: Quote, end: number): void {
+  const chain = parsed.rawCertChain()
+  const frame = parsed.signedLength() + 4 + signatureBytes + keyBytes
+  const isFramed =
+    parsed.header.version === 3 || (quote.readUInt16LE(frame) === qeReportData && quote.readUInt32LE(frame + 2) === end - frame - 6)
+  if (!isFramed || !sameBytes(quote.subarray(end - chain.length, end), chain))
+    throw new AttestationError('The quote is not put together as it should be.')
 }
 
 function contentOf({ report }: Quote): Pick<Verdict, 'measurement' | 'signer' | 'reportData'> {
@@ -114,10 +131,26 @@ function hexOf(collateral: Record<Field, string>, field: Field): Uint8Array<Arra
 function readList(der: Uint8Array<ArrayBuffer>): CertificateRevocationList | undefined {
   try {
     const list = CertificateRevocationList.fromBER(der)
-    return sameBytes(new Uint8Array(list.toSchema().toBER()), der) ? list : undefined
+    const { unusedBits, valueHexView } = list.signatureValue.valueBlock
+    const isWhole = sameBytes(new Uint8Array(list.toSchema().toBER()), der) && unusedBits === 0 && isEcdsaSignature(valueHexView)
+    return isWhole ? list : undefined
   } catch {
     return undefined
   }
+}
+
+/** True for a SEQUENCE of two INTEGERs and nothing else: verifiers read over what is wrong with lengths. */
+function isEcdsaSignature(der: Uint8Array): boolean {
+  if (der[0] !== 0x30 || der[1] !== der.length - 2) return false
+  let at = 2
+  for (let numbers = 0; numbers < 2; numbers++) {
+    const length = der[at + 1]
+    if (der[at] !== 0x02 || length === undefined || length === 0) return false
+    // As short as can be: a zero in front stands for a sign alone.
+    if (length > 1 && der[at + 2] === 0 && der[at + 3]! < 0x80) return false
+    at += 2 + length
+  }
+  return at === der.length
 }
 
 async function isIntelRoot(der: Uint8Array<ArrayBuffer>): Promise<boolean> {

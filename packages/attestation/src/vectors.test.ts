@@ -116,7 +116,8 @@ describe('evidence is refused', () => {
   ]
   it.each(parts)('with a bit changed anywhere in %s', { timeout: long ? 1_800_000 : 60_000 }, async (name, evidence, part, policy) => {
     const original = evidence[part]
-    const places = long ? original.keys() : somePlaces(original.length)
+    // Some of these once went unseen.
+    const places = long ? original.keys() : [632, 764, 765, 2433, 3056, ...somePlaces(original.length)].filter((at) => at < original.length)
     const accepted: number[] = []
     for (const at of places) {
       const changed = Uint8Array.from(original)
