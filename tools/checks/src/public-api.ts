@@ -33,9 +33,7 @@ interface Manifest {
  * @throws Error when a package is not built.
  */
 export function readPublicApi(root: string): ApiModule[] {
-  const folders = ['packages', 'apps'].flatMap((parent) => readdirSync(join(root, parent)).map((name) => join(root, parent, name)))
-  const entries = folders.flatMap((folder) => entriesOf(folder))
-  for (const { file } of entries) if (!existsSync(file)) throw new Error(`${file} is missing. Run 'pnpm build' first.`)
+  const entries = publicEntries(root)
   const program = ts.createProgram(
     entries.map((entry) => entry.file),
     { module: ts.ModuleKind.NodeNext, target: ts.ScriptTarget.ES2023, skipLibCheck: true, types: [] },
@@ -43,14 +41,31 @@ export function readPublicApi(root: string): ApiModule[] {
   return entries.map((entry) => new ModuleReader(program, entry.folder).read(entry))
 }
 
-interface Entry {
+/** An import path of a public package. */
+export interface PublicEntry {
+  /** `@millrace/core` */
   readonly package: string
+  /** `@millrace/core/adapter` */
   readonly name: string
+  /** The package's folder. */
   readonly folder: string
+  /** Its built type declarations. */
   readonly file: string
 }
 
-function entriesOf(folder: string): Entry[] {
+/**
+ * What users can import.
+ *
+ * @throws Error when a package is not built.
+ */
+export function publicEntries(root: string): PublicEntry[] {
+  const folders = ['packages', 'apps'].flatMap((parent) => readdirSync(join(root, parent)).map((name) => join(root, parent, name)))
+  const entries = folders.flatMap((folder) => entriesOf(folder))
+  for (const { file } of entries) if (!existsSync(file)) throw new Error(`${file} is missing. Run 'pnpm build' first.`)
+  return entries
+}
+
+function entriesOf(folder: string): PublicEntry[] {
   const path = join(folder, 'package.json')
   if (!existsSync(path)) return []
   const manifest: Manifest = JSON.parse(readFileSync(path, 'utf8'))
@@ -78,7 +93,7 @@ class ModuleReader {
     this.#folder = folder
   }
 
-  read({ package: packageName, name, file }: Entry): ApiModule {
+  read({ package: packageName, name, file }: PublicEntry): ApiModule {
     const module = this.#checker.getSymbolAtLocation(this.#program.getSourceFile(file)!)
     if (!module) throw new Error(`${file} exports nothing.`)
     const symbols: ApiSymbol[] = []
