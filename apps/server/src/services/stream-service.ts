@@ -6,7 +6,7 @@ import {
   type WriteResult,
 } from '@millrace/protocol'
 import type { Start, StreamEngine } from '../domain/streams/engine.ts'
-import { compileFilter, type Filter } from '../domain/streams/filter.ts'
+import type { Filter } from '../domain/streams/filter.ts'
 import type { NewStreamMessage, StreamCommit, StreamWriteOutcome } from '../store/stream-port.ts'
 import type { Call, ServiceOf } from './call.ts'
 import { Checks } from './checks.ts'
@@ -76,7 +76,7 @@ export function createStreamService({ streams, payloadLimit }: StreamServiceCont
       const start = readStart(checks, request)
       checks.integer('maxMessages', request.maxMessages, 0, limits.batch)
       checks.done()
-      const filter = compileFilter(request.filter)
+      const filter = await readFilter(request.filter)
       const offset = await streams.resolve(scope, request.stream, request.partition, start)
       const maxMessages = request.maxMessages || limits.page.default
       const { slices, next, latest } = await streams.read(scope, request.stream, request.partition, {
@@ -93,7 +93,7 @@ export function createStreamService({ streams, payloadLimit }: StreamServiceCont
       checkPartition(checks, 'partition', request.partition)
       const start = readStart(checks, request)
       checks.done()
-      yield* subscribe(streams, request, start, compileFilter(request.filter), call)
+      yield* subscribe(streams, request, start, await readFilter(request.filter), call)
     },
 
     async *subscribeGroup({ stream, group, start, filter }, call) {
@@ -105,7 +105,7 @@ export function createStreamService({ streams, payloadLimit }: StreamServiceCont
       }
       checks.done()
       const otherwise = start === StartPosition.LATEST ? 'latest' : 'earliest'
-      yield* subscribeGroup(streams, { stream, group, otherwise, filter: compileFilter(filter) }, call)
+      yield* subscribeGroup(streams, { stream, group, otherwise, filter: await readFilter(filter) }, call)
     },
 
     async commitOffsets({ stream, commits }, { scope }) {
@@ -225,4 +225,11 @@ function checkStream(stream: string): void {
 function wellOf(outcome: StreamWriteOutcome) {
   if ('error' in outcome) throw outcome.error
   return outcome
+}
+
+/** The filter of an expression; what compiles them takes its memory when the first one comes. */
+async function readFilter(text: string): Promise<Filter | undefined> {
+  if (text === '') return undefined
+  const { compileFilter } = await import('../domain/streams/filter.ts')
+  return compileFilter(text)
 }

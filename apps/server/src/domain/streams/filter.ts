@@ -18,11 +18,9 @@ const env = celEnv()
  * Compiles an expression in CEL (https://cel.dev). Its regular expressions take linear time, and macros that loop are refused,
  * so that what it costs is bounded by the message.
  *
- * @returns the filter; undefined for an empty expression.
  * @throws MillraceError VALIDATION with the position of what is wrong.
  */
-export function compileFilter(text: string): Filter | undefined {
-  if (text === '') return undefined
+export function compileFilter(text: string): Filter {
   if (text.length > mostCharacters) throw wrong(`has ${text.length} characters; at most ${mostCharacters} are allowed`)
   const parsed = parseFilter(text)
   const used = new Set<string>()
