@@ -136,7 +136,7 @@ async function remove(store: Store, { scope, seq, now }: { scope: Scope; seq: nu
 }
 
 /** The same, but for what is changed. */
-function override<T extends object>(target: T, changes: Partial<T>): T {
+export function override<T extends object>(target: T, changes: Partial<T>): T {
   return new Proxy(target, {
     get(_, name) {
       const value: unknown = Reflect.get(name in changes ? changes : target, name)
