@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
+  AccountServiceDefinition,
   ClusterServiceDefinition,
   KeyServiceDefinition,
   KvServiceDefinition,
@@ -32,6 +33,7 @@ import { createStreamEngine } from './domain/streams/engine.ts'
 import { MillraceError } from './errors.ts'
 import { createLogger } from './logger.ts'
 import { Metrics } from './metrics.ts'
+import { createAccountService } from './services/account-service.ts'
 import { createClusterService } from './services/cluster-service.ts'
 import { createHealth } from './services/health.ts'
 import { createKeyService } from './services/key-service.ts'
@@ -176,6 +178,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
         definition: ClusterServiceDefinition,
         implementation: createClusterService({ engine, health, version, nodes: () => store.nodes() }),
       },
+      { definition: AccountServiceDefinition, implementation: createAccountService({ rateLimits, quotas: store.quotas, clock }) },
       { definition: KeyServiceDefinition, implementation: createKeyService({ keyring, clock }) },
       { definition: TokenServiceDefinition, implementation: createTokenService({ keyring, clock }) },
     ],

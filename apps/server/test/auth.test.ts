@@ -1,5 +1,6 @@
 import { Client, type ClientReadableStream, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
 import {
+  AccountServiceDefinition,
   ClusterServiceDefinition,
   KeyServiceDefinition,
   KvServiceDefinition,
@@ -29,6 +30,7 @@ const definitions = [
   WorkerServiceDefinition,
   ClusterServiceDefinition,
   KeyServiceDefinition,
+  AccountServiceDefinition,
   TokenServiceDefinition,
   KvServiceDefinition,
   StreamServiceDefinition,

@@ -218,6 +218,11 @@ describe('keys', () => {
     expect((await cli('keys', 'revoke', key.keyId)).stdout).toBe(`${key.keyId} revoked\n`)
     expect((await cli('keys', 'list')).stdout).toMatch(/worker-1 +mr_\w+… +revoked/)
     expect((await run(['health', '--key', secret], env)).stderr).toContain('revoked')
+    const slow = (await cli('keys', 'create', 'slow', '--rate-limit', '20')).stdout.trim()
+    expect((await cli('keys', 'list')).stdout).toMatch(/slow +mr_.* 20\/s /)
+    const account = await run(['account', '--key', slow], env)
+    expect(account.stdout).toMatch(/calls per second +20\n(?:.*\n)*queues +0 of 10000/)
+    expect((await cli('account', '--json')).json()).toMatchObject([{ rateLimit: { limit: 0 }, quotas: [{ type: 'queues' }, {}, {}] }])
   })
 })
 

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
+  AccountServiceDefinition,
   ClusterServiceDefinition,
   KeyServiceDefinition,
   KvServiceDefinition,
@@ -86,6 +87,7 @@ export function connectTo(server: Pick<RunningServer, 'grpc'>, key: string | und
     cluster: factory.create(grpcDefinition(ClusterServiceDefinition), channel, options),
     streams: factory.create(grpcDefinition(StreamServiceDefinition), channel, options),
     kv: factory.create(grpcDefinition(KvServiceDefinition), channel, options),
+    account: factory.create(grpcDefinition(AccountServiceDefinition), channel, options),
     keys: factory.create(grpcDefinition(KeyServiceDefinition), channel, options),
     tokens: factory.create(grpcDefinition(TokenServiceDefinition), channel, options),
   }

@@ -85,3 +85,31 @@ it('is no way around that of the key which makes another', async () => {
   expect((await client.keys.createKey({ ...create, rateLimit: 0 })).key).toMatchObject({ rateLimit: 20 })
   expect((await client.keys.createKey({ ...create, rateLimit: 5 })).key).toMatchObject({ rateLimit: 5 })
 })
+
+it('is told to who asks, which counts too', async () => {
+  const { clock, server, admin, ask } = await start()
+  const { secret } = await admin.keys.createKey({ ...create, rateLimit: 10 })
+  const client = connectTo(server, secret)
+  const at = (ms: number) => new Date(clock.now() + ms)
+  expect(await client.account.getRateLimit({})).toEqual({ limit: 10, remaining: 9, resetAt: at(100) })
+  await clock.advance(50)
+  expect(await client.account.getRateLimit({})).toEqual({ limit: 10, remaining: 8, resetAt: at(150) })
+  const answer = await ask(secret, '/v1/account/rate-limit')
+  expect(answer).toMatchObject({ limits: ['10', '7', '1'], body: { limit: 10, remaining: 7, resetAt: at(250).toISOString() } })
+  expect(await admin.account.getRateLimit({})).toEqual({ limit: 0, remaining: 0, resetAt: undefined })
+})
+
+it('of what a tenant may have is told with what it has, but not to tokens for single things', async () => {
+  const { server, admin, ask } = await start()
+  const { secret } = await admin.keys.createKey({ ...create, tenant: 'acme', scopes: ['queues:write', 'kv:write'], rateLimit: 0 })
+  const client = connectTo(server, secret)
+  for (const queue of ['a', 'b']) await client.queues.enqueueJobs({ queue, jobs: [newJob()], requestId: '', allowPartial: false })
+  await client.kv.updateKvStore({ store: 's', history: 2 })
+  const expected = { queues: [2, 10_000], streams: [0, 10_000], kv_stores: [1, 10_000] }
+  const { quotas } = await client.account.getQuotas({})
+  expect(Object.fromEntries(quotas.map(({ type, current, limit }) => [type, [current, limit]]))).toEqual(expected)
+  expect((await ask(secret, '/v1/account/quotas')).body).toEqual({ quotas })
+  const resources = { taskIds: [], queues: ['a'], functions: [] }
+  const { token } = await client.tokens.createToken({ scopes: ['queues:write'], ttlMs: 0, namespaces: [], resources })
+  expect(await ask(token, '/v1/account/quotas')).toMatchObject({ status: 403, body: { code: 'PERMISSION_DENIED' } })
+})

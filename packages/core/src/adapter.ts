@@ -1,4 +1,6 @@
 // What a transport and a runtime such as the worker are built with.
+
+export { Account } from './account.ts'
 export { Outage } from './calls/outage.ts'
 export { ClientBase, contextOf } from './client-base.ts'
 export { type Clock, systemClock } from './clock.ts'

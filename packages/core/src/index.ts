@@ -1,4 +1,6 @@
 // What users of every client see. What those who write a transport need is in adapter.ts.
+
+export type { Account, QuotaUsage, RateLimit } from './account.ts'
 export type { CircuitBreakerOptions, ErrorType } from './calls/breaker-options.ts'
 export type { RetryOptions } from './calls/retry-options.ts'
 export type { Cluster, ClusterHealth, WorkerInfo } from './cluster.ts'

@@ -76,6 +76,20 @@ test('keys', async () => {
   expect(await mr.keys.revoke('key_1')).toEqual({ ...shown, revokedAt: new Date(2) })
 })
 
+test('limits', async () => {
+  const { transport, mr } = setUp()
+  let limited = true
+  transport
+    .on('AccountService/GetRateLimit', () =>
+      limited ? { limit: 5, remaining: 2, resetAt: new Date(1) } : { limit: 0, remaining: 0, resetAt: undefined },
+    )
+    .on('AccountService/GetQuotas', () => ({ quotas: [{ type: 'queues', current: 3, limit: 10 }] }))
+  expect(await mr.account.rateLimit()).toEqual({ limit: 5, remaining: 2, resetAt: new Date(1) })
+  limited = false
+  expect(await mr.account.rateLimit()).toEqual({ limit: Infinity, remaining: Infinity })
+  expect(await mr.account.quotas()).toEqual({ queues: { used: 3, limit: 10 } })
+})
+
 test('queues are listed', async () => {
   const { transport, mr } = setUp()
   const retryPolicy = { maxAttempts: 3, initialBackoffMs: 1, maxBackoffMs: 2, multiplier: 2, strategy: 1 as const, jitter: 0 }

@@ -1,3 +1,4 @@
+import { Account } from './account.ts'
 import { ClientBase, contextOf } from './client-base.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Cluster, type ClusterHealth } from './cluster.ts'
@@ -35,6 +36,8 @@ export class MillraceBase extends ClientBase {
   readonly keys: Keys
   /** Short-lived tokens. */
   readonly tokens: Tokens
+  /** The limits of the client's key and its tenant. */
+  readonly account: Account
   /** How the servers are. */
   readonly cluster: Cluster
 
@@ -49,6 +52,7 @@ export class MillraceBase extends ClientBase {
     this.kvStores = new KvStores(this.#context)
     this.keys = new Keys(this.#context)
     this.tokens = new Tokens(this.#context)
+    this.account = new Account(this.#context)
     this.cluster = new Cluster(this.#context)
   }
 

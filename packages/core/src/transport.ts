@@ -1,4 +1,5 @@
 import type {
+  AccountServiceDefinition,
   ClusterServiceDefinition,
   KeyServiceDefinition,
   KvServiceDefinition,
@@ -38,7 +39,8 @@ type MethodsOf<S extends { readonly name: string; readonly methods: object }> = 
 
 /** Every method of the contract by its path, such as `TaskService/GetTask`. */
 export interface MethodMap
-  extends MethodsOf<ClusterServiceDefinition>,
+  extends MethodsOf<AccountServiceDefinition>,
+    MethodsOf<ClusterServiceDefinition>,
     MethodsOf<KeyServiceDefinition>,
     MethodsOf<PipelineServiceDefinition>,
     MethodsOf<KvServiceDefinition>,

@@ -1,4 +1,5 @@
 // Messages and enums of every service, then the service definitions (in the same generated files).
+export * from './gen/millrace/v1/account_service.ts'
 export * from './gen/millrace/v1/cluster_service.ts'
 export * from './gen/millrace/v1/job.ts'
 export * from './gen/millrace/v1/key_service.ts'

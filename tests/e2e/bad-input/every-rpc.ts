@@ -144,6 +144,11 @@ export const attempts: Readonly<Record<string, Attempt>> = {
   },
   'KeyService/ListKeys': { scope: 'admin', request: () => ({}), stranger: {} },
   'KeyService/RevokeKey': { scope: 'admin', request: ({ keyId }) => ({ keyId }), stranger: 'NOT_FOUND' },
+  'AccountService/GetRateLimit': { request: () => ({}), stranger: { limit: 0, remaining: 0, resetAt: null } },
+  'AccountService/GetQuotas': {
+    request: () => ({}),
+    stranger: { quotas: ['queues', 'streams', 'kv_stores'].map((type) => ({ type, current: '0', limit: '10000' })) },
+  },
   'TokenService/CreateToken': { request: () => ({ scopes: ['tasks:read'] }), stranger: {} },
   'StreamService/WriteMessages': {
     scope: 'streams:write',

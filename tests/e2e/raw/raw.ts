@@ -21,10 +21,11 @@ export type ServiceName =
   | 'KvService'
   | 'StreamService'
   | 'TokenService'
+  | 'AccountService'
   | 'ClusterService'
 
 const definition = protoLoader.loadSync(
-  ['pipeline', 'queue', 'state', 'task', 'worker', 'key', 'kv', 'stream', 'token', 'cluster'].map(
+  ['pipeline', 'queue', 'state', 'task', 'worker', 'key', 'kv', 'stream', 'token', 'account', 'cluster'].map(
     (name) => `millrace/v1/${name}_service.proto`,
   ),
   { ...loaderOptions, includeDirs: [protoFolder] },

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import {
+  AccountServiceDefinition,
   ClusterServiceDefinition,
   KeyServiceDefinition,
   KvServiceDefinition,
@@ -55,6 +56,7 @@ export function connectAnyway({ flags, env }: Pick<Invocation, 'flags' | 'env'>)
     cluster: factory.create(grpcDefinition(ClusterServiceDefinition), channel),
     streams: factory.create(grpcDefinition(StreamServiceDefinition), channel),
     kv: factory.create(grpcDefinition(KvServiceDefinition), channel),
+    account: factory.create(grpcDefinition(AccountServiceDefinition), channel),
     keys: factory.create(grpcDefinition(KeyServiceDefinition), channel),
     probe: factory.create(grpcDefinition(HealthDefinition), channel),
     [Symbol.dispose]: () => channel.close(),

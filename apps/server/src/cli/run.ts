@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream'
 import { nearest } from '../suggest.ts'
 import { CallError, type Command, UsageError } from './command.ts'
+import { account } from './commands/account.ts'
 import { archive } from './commands/archive.ts'
 import { db } from './commands/db.ts'
 import { health } from './commands/health.ts'
@@ -21,6 +22,7 @@ import { parseCommandLine } from './parse.ts'
 export const commands: readonly Command[] = [
   serve,
   ...keys,
+  account,
   ...tasks,
   ...pipelines,
   ...states,

@@ -1,4 +1,5 @@
 import type {
+  AccountServiceDefinition,
   ClusterServiceDefinition,
   KeyServiceDefinition,
   KvServiceDefinition,
@@ -80,6 +81,8 @@ const clusterService: Rows<typeof ClusterServiceDefinition> = {
   listWorkers: 'queues:read',
 }
 
+const accountService: Rows<typeof AccountServiceDefinition> = { getRateLimit: 'any key', getQuotas: 'any key' }
+
 const keyService: Rows<typeof KeyServiceDefinition> = { createKey: 'admin', listKeys: 'admin', revokeKey: 'admin' }
 
 const tokenService: Rows<typeof TokenServiceDefinition> = { createToken: 'any key' }
@@ -120,6 +123,7 @@ export const methodScopes: Readonly<Record<string, Readonly<Record<string, Requi
   'millrace.v1.StateService': stateService,
   'millrace.v1.WorkerService': workerService,
   'millrace.v1.ClusterService': clusterService,
+  'millrace.v1.AccountService': accountService,
   'millrace.v1.KeyService': keyService,
   'millrace.v1.TokenService': tokenService,
   'millrace.v1.KvService': kvService,

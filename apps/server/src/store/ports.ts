@@ -6,6 +6,7 @@ export type * from './flow/ports.ts'
 export type * from './key-ports.ts'
 
 import type { KvStorage } from './kv-port.ts'
+import type { QuotaUse } from './quotas.ts'
 import type { StreamStorage } from './stream-port.ts'
 
 /** A tenant's number. Every key of every table begins with it. */
@@ -363,6 +364,8 @@ export interface Store {
   nodes(): Promise<readonly { readonly active: boolean }[]>
   /** The time that all who share the storage go by, in milliseconds since 1970: the server's own, unless its clock is wrong. */
   now(): number
+  /** What is limited for a tenant as a whole: how much of it there is, and may be. */
+  quotas(tenant: TenantId): Promise<readonly QuotaUse[]>
   /** Resolves when a write would succeed now; rejects with the reason otherwise. */
   check(): Promise<void>
   /** Copies everything, as of one moment while it works, to a file that is not there yet. Absent where the storage has tools of its own for that. */

@@ -1,5 +1,6 @@
 import type { MethodMap, RequestOf, ResponseOf } from '@millrace/core/adapter'
 import {
+  AccountServiceDefinition,
   ClusterServiceDefinition,
   KeyServiceDefinition,
   KvServiceDefinition,
@@ -31,6 +32,7 @@ interface DefinedMethod {
 /** Every method of the contract. */
 export const grpcMethods = Object.fromEntries(
   [
+    AccountServiceDefinition,
     ClusterServiceDefinition,
     KeyServiceDefinition,
     PipelineServiceDefinition,

@@ -1,3 +1,4 @@
+export { account } from './account.ts'
 export { cluster } from './cluster.ts'
 export { keys } from './keys.ts'
 export { kv } from './kv.ts'

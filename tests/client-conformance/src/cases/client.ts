@@ -1,3 +1,4 @@
+import type { RateLimitError } from '@millrace/core'
 import { type Case, failureOf, sleep } from '../kit.ts'
 
 const unauthenticated = { name: 'AuthenticationError', code: 'UNAUTHENTICATED', statusCode: 401, requestId: 'given' }
@@ -167,6 +168,34 @@ export const clientCases: readonly Case[] = [
         foreign,
         revoked: await failureOf(guest.health()),
         listed: (await mr.keys.list()).items.some((each) => each.keyId === keyId && each.revokedAt instanceof Date),
+      }
+    },
+  },
+  {
+    name: 'the limits of a key are told, waited for, and errors of their own',
+    expected: {
+      free: true,
+      quotas: true,
+      waited: 8,
+      limit: { limit: 5, left: true, resetAt: true },
+      refused: [{ name: 'RateLimitError', retryAfter: true }],
+    },
+    async run(kit) {
+      const mr = kit.client()
+      const { key } = await mr.keys.create({ name: kit.namespace, scopes: ['tasks:read'], rateLimit: 5 })
+      const limited = kit.client({ apiKey: key })
+      const waited = (await Promise.all(Array.from({ length: 8 }, () => limited.health()))).length
+      const { limit, remaining, resetAt } = await limited.account.rateLimit()
+      const hasty = kit.client({ apiKey: key, retry: false })
+      const ends = await Promise.allSettled(Array.from({ length: 60 }, () => hasty.health()))
+      const refused = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as RateLimitError] : []))
+      const { queues } = await mr.account.quotas()
+      return {
+        free: (await mr.account.rateLimit()).remaining === Infinity,
+        quotas: queues!.limit > queues!.used,
+        waited,
+        limit: { limit, left: remaining >= 0 && remaining < 5, resetAt: resetAt instanceof Date },
+        refused: refused.slice(0, 1).map(({ name, retryAfter }) => ({ name, retryAfter: retryAfter! > 0 && retryAfter! <= 1 })),
       }
     },
   },

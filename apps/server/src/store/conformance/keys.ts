@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import type { Scope } from '../ports.ts'
 import type { Case } from './harness.ts'
 
 /** Tenants and API keys. */
@@ -72,6 +73,20 @@ export const keyCases: readonly Case[] = [
       expect(Buffer.from((await t.store.keys.tokenSecret(tenant, fresh(4)))!)).toEqual(secret)
       expect(await t.store.keys.tokenSecret(t.otherTenant.tenant)).toBeUndefined()
       expect(await t.store.keys.tokenSecret(2 ** 31 - 1, fresh(5))).toBeUndefined()
+    },
+  },
+  {
+    name: 'counts what a tenant may have only so many of, of all namespaces',
+    async run(t) {
+      const of = async ({ tenant }: Scope) => Object.fromEntries((await t.store.quotas(tenant)).map(({ type, used }) => [type, used]))
+      const before = await of(t.scope)
+      for (const name of ['a', 'b', 'a']) await t.store.queues.update(t.scope, name, { paused: true }, t.clock.now())
+      await t.store.queues.update(t.otherNamespace, 'a', { paused: true }, t.clock.now())
+      expect(await of(t.scope)).toEqual({ ...before, queues: 3 })
+      expect(await of(t.otherTenant)).toEqual({ ...before, queues: 0 })
+      for (const { limit } of await t.store.quotas(t.scope.tenant)) expect(limit).toBe(10_000)
+      await t.reopen()
+      expect(await of(t.scope)).toEqual({ ...before, queues: 3 })
     },
   },
   {

@@ -1,5 +1,6 @@
 import { MillraceError } from '../../errors.ts'
 import type { Lane, QueueSettings, RetryPolicy, Scope } from '../ports.ts'
+import { mostOf } from '../quotas.ts'
 import { numbers, texts } from './arrays.ts'
 import type { Database, Statement } from './database.ts'
 import type { ReadyLane } from './heads.ts'
@@ -30,7 +31,7 @@ export interface LaneEntry {
 }
 
 /** Most queues, and most functions in a queue. */
-const most = 10_000
+const most = mostOf.queues
 
 type QueueRow = readonly [
   n: number,

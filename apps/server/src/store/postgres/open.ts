@@ -9,6 +9,7 @@ import { PostgresKv } from './kv/kv.ts'
 import type { NodeInfo } from './nodes.ts'
 import { PostgresProofs } from './proofs.ts'
 import { PostgresQueues } from './queues.ts'
+import { readQuotas } from './quotas.ts'
 import { migrate } from './schema.ts'
 import { PostgresStates } from './states.ts'
 import { PostgresStreams } from './streams/streams.ts'
@@ -75,6 +76,7 @@ async function postgresStore(db: Database, options: PostgresStoreOptions): Promi
     // A real write: the sign of life.
     check: () => context.nodes.beat(),
     nodes: () => context.nodes.list(),
+    quotas: (tenant) => readQuotas(context.db, tenant),
     now: context.time.now,
     async close() {
       await jobs.close()

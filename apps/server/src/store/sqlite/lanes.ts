@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { MillraceError } from '../../errors.ts'
 import { JobState, type QueueSettings, type RetryPolicy, type Scope, type TenantId } from '../ports.ts'
+import { mostOf } from '../quotas.ts'
 import type { Writer } from './writer.ts'
 
 /** Jobs of a lane by state. `completed`, `failed`, `cancelled` and `total` count from the lane's first use on; `dead` counts kept failed jobs. */
@@ -36,7 +37,7 @@ export interface LaneEntry {
 }
 
 /** Most queues, and most functions in a queue: they stay in memory. */
-const most = 10_000
+const most = mostOf.queues
 
 /** The queues and lanes with their counts: kept in memory, written with the transaction that changed them. */
 export class Lanes {

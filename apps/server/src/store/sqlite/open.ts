@@ -11,6 +11,7 @@ import { SqliteKv } from './kv/kv.ts'
 import { Log, resyncLog } from './log.ts'
 import { SqliteProofs } from './proofs.ts'
 import { SqliteQueues } from './queues.ts'
+import { quotaReader } from './quotas.ts'
 import { migrate } from './schema.ts'
 import { SqliteStates } from './states.ts'
 import { SqliteStreams } from './streams/streams.ts'
@@ -115,6 +116,7 @@ function sqliteStore(db: DatabaseSync, options: StoreOptions, log: Log | undefin
       writer.listener = listener
     },
     nodes: async () => [{ active: true }],
+    quotas: quotaReader(context),
     now: options.now,
     // A real write: it moves the persisted sequence.
     check: () => writer.mutate(() => void context.sequence.next()),

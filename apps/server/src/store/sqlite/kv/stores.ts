@@ -2,6 +2,7 @@ import type { StatementSync } from 'node:sqlite'
 import { MillraceError } from '../../../errors.ts'
 import type { KvListener, KvSettings } from '../../kv-port.ts'
 import type { Scope, TenantId } from '../../ports.ts'
+import { mostOf } from '../../quotas.ts'
 import type { Context } from '../context.ts'
 
 /** A store of keys and values, in memory. */
@@ -16,7 +17,7 @@ export interface StoreEntry extends Scope {
 }
 
 /** Most stores of a tenant: they stay in memory. */
-const most = 10_000
+const most = mostOf.kv_stores
 
 /** The stores with their revisions: kept in memory, written with the transaction that changed them, and told of after it. */
 export class Stores {

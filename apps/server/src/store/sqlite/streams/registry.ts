@@ -1,6 +1,7 @@
 import type { StatementSync } from 'node:sqlite'
 import { MillraceError } from '../../../errors.ts'
 import type { Scope, TenantId } from '../../ports.ts'
+import { mostOf } from '../../quotas.ts'
 import { cutIntoChunks } from '../../stream-chunks.ts'
 import type { StreamInfo, StreamListener, StreamMessage, StreamRetention } from '../../stream-port.ts'
 import type { Context } from '../context.ts'
@@ -30,7 +31,7 @@ export interface StreamEntry extends Scope {
 }
 
 /** Most streams of a tenant: they stay in memory. */
-const most = 10_000
+const most = mostOf.streams
 
 /** The streams with their partitions: kept in memory; what a transaction wrote goes into few rows at its end, and is told of after it. */
 export class Registry {
