@@ -1,6 +1,9 @@
 import { type JobContext, Millrace, type Worker } from '@millrace/client'
 import { sleep } from './kit.ts'
 
+/** What has failed once. */
+const failed = new Set<unknown>()
+
 /** What the cases' tasks do. */
 const functions = {
   /** Gives back what it gets. */
@@ -17,6 +20,19 @@ const functions = {
       await sleep(100)
     }
     return 'done'
+  },
+  /** Fails the first time that it gets something. */
+  'second-time': async (payload: unknown) => {
+    if (failed.has(payload)) return
+    failed.add(payload)
+    throw new Error('no luck yet')
+  },
+  /** Adds up what the stage `numbers` gave. */
+  sum: async (_payload: unknown, ctx: JobContext) => (ctx.inputs.numbers as number[]).reduce((sum, n) => sum + n, 0),
+  /** Adds to the state. */
+  add: async (payload: number, ctx: JobContext<number | undefined>) => {
+    ctx.state = (ctx.state ?? 0) + payload
+    return ctx.state
   },
   /** Ends when it has to. */
   hang: (_payload: unknown, ctx: JobContext) => new Promise((resolve) => ctx.signal.addEventListener('abort', resolve)),

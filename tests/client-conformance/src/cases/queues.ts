@@ -141,7 +141,8 @@ export const queueCases: readonly Case[] = [
       const q = kit.client().queue('q')
       await q.update({ maxDepth: 1 })
       await q.enqueue(1)
-      const full = await failureOf(q.enqueue(2, {}, { timeout: 300 }))
+      // The server asks for 250 ms: the second try is the last, and has time for its answer.
+      const full = await failureOf(q.enqueue(2, {}, { timeout: 490 }))
       const later = q.enqueue(3, {}, { timeout: '20s' })
       const [job] = await q.receive()
       await job!.complete()
