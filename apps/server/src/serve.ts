@@ -8,6 +8,7 @@ import {
   KvServiceDefinition,
   PipelineServiceDefinition,
   QueueServiceDefinition,
+  ScheduleServiceDefinition,
   StateServiceDefinition,
   StreamServiceDefinition,
   TaskServiceDefinition,
@@ -29,6 +30,7 @@ import { bootstrapKeys } from './domain/keys/bootstrap.ts'
 import { Keyring } from './domain/keys/keyring.ts'
 import { RateLimits } from './domain/keys/rate-limits.ts'
 import { createKvEngine } from './domain/kv/engine.ts'
+import { createScheduleEngine } from './domain/schedules/engine.ts'
 import { createStreamEngine } from './domain/streams/engine.ts'
 import { MillraceError } from './errors.ts'
 import { createLogger } from './logger.ts'
@@ -40,6 +42,7 @@ import { createKeyService } from './services/key-service.ts'
 import { createKvService } from './services/kv-service.ts'
 import { createPipelineService } from './services/pipeline-service.ts'
 import { createQueueService } from './services/queue-service.ts'
+import { createScheduleService } from './services/schedule-service.ts'
 import { createStateService } from './services/state-service.ts'
 import { createStreamService } from './services/stream-service.ts'
 import { createTaskService } from './services/task-service.ts'
@@ -142,6 +145,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
     },
     onError,
   })
+  const schedules = createScheduleEngine({ store, jobs: engine, clock, onError })
   const streams = createStreamEngine({ streams: store.streams, clock, onError })
   const kv = createKvEngine({ kv: store.kv, clock, answersKeptMs: config.retentionRequests, onError })
   const health = createHealth({ check: () => store.check(), clock })
@@ -158,6 +162,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
     await backups.close()
     kv.close()
     streams.close()
+    await schedules.close()
     await engine.close()
     await store.close()
   }
@@ -170,6 +175,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
       { definition: TaskServiceDefinition, implementation: createTaskService(context) },
       { definition: QueueServiceDefinition, implementation: createQueueService(context) },
       { definition: PipelineServiceDefinition, implementation: createPipelineService(context, store.pipelines) },
+      { definition: ScheduleServiceDefinition, implementation: createScheduleService(context, schedules) },
       { definition: StateServiceDefinition, implementation: createStateService({ states: store.states, clock }) },
       { definition: StreamServiceDefinition, implementation: createStreamService({ streams, payloadLimit }) },
       { definition: KvServiceDefinition, implementation: createKvService({ kv, clock, payloadLimit }) },

@@ -78,6 +78,18 @@ export type {
   ReceiveOptions,
   UpdateQueueOptions,
 } from './queues/types.ts'
+export type { Schedules } from './schedules/schedules.ts'
+export type {
+  CreateScheduleOptions,
+  ListSchedulesOptions,
+  OverlapPolicy,
+  Schedule,
+  ScheduleHistoryOptions,
+  ScheduleRules,
+  ScheduleRun,
+  ScheduleTimes,
+  UpdateScheduleOptions,
+} from './schedules/types.ts'
 export type { ListStatesOptions, State, StateInfo, States } from './states.ts'
 export type { Stream } from './streams/stream.ts'
 export type { StreamGroup } from './streams/stream-group.ts'

@@ -10,6 +10,7 @@ import type { CallOptions, CompiledOptions } from './options.ts'
 import { Pipelines } from './pipelines/pipelines.ts'
 import { Queue } from './queues/queue.ts'
 import { Queues } from './queues/queues.ts'
+import { Schedules } from './schedules/schedules.ts'
 import { States } from './states.ts'
 import { Stream } from './streams/stream.ts'
 import { Streams } from './streams/streams.ts'
@@ -24,6 +25,8 @@ export class MillraceBase extends ClientBase {
   readonly tasks: Tasks
   /** Runs tasks that depend on each other. */
   readonly pipelines: Pipelines
+  /** Tasks and jobs that are submitted at set times. */
+  readonly schedules: Schedules
   /** What stateful tasks keep between executions. */
   readonly states: States
   /** The queues of the namespace. */
@@ -46,6 +49,7 @@ export class MillraceBase extends ClientBase {
     this.#context = contextOf(this)
     this.tasks = new Tasks(this.#context)
     this.pipelines = new Pipelines(this.#context)
+    this.schedules = new Schedules(this.#context)
     this.states = new States(this.#context)
     this.queues = new Queues(this.#context)
     this.streams = new Streams(this.#context)

@@ -16,6 +16,8 @@ export interface Loot {
   readonly pipelineId: string
   /** A state. */
   readonly stateKey: string
+  /** A schedule. */
+  readonly schedule: string
   readonly keyId: string
   /** A KV store with a key, and a stream with a message, of the same name. */
   readonly store: string
@@ -33,6 +35,8 @@ export interface Attempt {
     | 'streams:write'
     | 'kv:read'
     | 'kv:write'
+    | 'schedules:read'
+    | 'schedules:write'
     | 'workers'
     | 'admin'
   /** The request; of a stream, the first message. */
@@ -61,6 +65,7 @@ const streamOf = ({ store }: Loot) => ({ stream: store })
 const keyOf = ({ store }: Loot) => ({ store, key: store })
 const taskOf = ({ taskId }: Loot) => ({ taskId })
 const pipelineOf = ({ pipelineId }: Loot) => ({ pipelineId })
+const scheduleOf = ({ schedule: name }: Loot) => ({ name })
 const heldOf = ({ queue, heldJobId: jobId, leaseToken }: Loot) => ({ queue, jobId, leaseToken })
 
 /** Every RPC of the contract. One that is missing here fails the tests. */
@@ -129,6 +134,23 @@ export const attempts: Readonly<Record<string, Attempt>> = {
   'PipelineService/CancelPipeline': { scope: 'tasks:write', request: pipelineOf, stranger: 'NOT_FOUND' },
   'PipelineService/RetryPipeline': { scope: 'tasks:write', request: pipelineOf, stranger: 'NOT_FOUND' },
   'PipelineService/WatchPipeline': { scope: 'tasks:read', request: pipelineOf, stranger: 'NOT_FOUND' },
+  'ScheduleService/CreateSchedule': {
+    scope: 'schedules:write',
+    request: ({ queue, schedule: name }) => ({ schedule: { name, queue, everyMs: 3_600_000 } }),
+    stranger: { schedule: { settings: { paused: false } } },
+  },
+  'ScheduleService/DeleteSchedule': { scope: 'schedules:write', request: scheduleOf, stranger: { deleted: false } },
+  'ScheduleService/GetSchedule': { scope: 'schedules:read', request: scheduleOf, stranger: 'NOT_FOUND' },
+  'ScheduleService/ListSchedules': { scope: 'schedules:read', request: () => ({}), stranger: { schedules: [], nextCursor: '' } },
+  'ScheduleService/UpdateSchedule': {
+    scope: 'schedules:write',
+    request: (loot) => ({ ...scheduleOf(loot), jitterMs: 5 }),
+    stranger: 'NOT_FOUND',
+  },
+  'ScheduleService/PauseSchedule': { scope: 'schedules:write', request: scheduleOf, stranger: 'NOT_FOUND' },
+  'ScheduleService/ResumeSchedule': { scope: 'schedules:write', request: scheduleOf, stranger: 'NOT_FOUND' },
+  'ScheduleService/TriggerSchedule': { scope: 'schedules:write', request: scheduleOf, stranger: 'NOT_FOUND' },
+  'ScheduleService/ListScheduleRuns': { scope: 'schedules:read', request: scheduleOf, stranger: 'NOT_FOUND' },
   'StateService/GetState': { scope: 'tasks:read', request: ({ stateKey: key }) => ({ key }), stranger: 'NOT_FOUND' },
   'StateService/ListStates': { scope: 'tasks:read', request: () => ({}), stranger: { states: [], nextCursor: '' } },
   'StateService/DeleteState': { scope: 'tasks:write', request: ({ stateKey: key }) => ({ key }), stranger: { deleted: false } },

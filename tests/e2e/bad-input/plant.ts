@@ -14,6 +14,8 @@ export const everything = [
   'streams:write',
   'kv:read',
   'kv:write',
+  'schedules:read',
+  'schedules:write',
 ]
 /** Stands in all that the owner keeps. */
 export const secretWord = 'owner-secret'
@@ -47,7 +49,11 @@ export async function plant(
   await clientOf('KvService').call('SetEntry', { store, key: store, value: payload })
   const stages = [{ name: 'a', queue, function: 'theirs', payload }]
   const { pipelineId } = await clientOf('PipelineService').call<{ pipelineId: string }>('CreatePipeline', { name: secretWord, stages })
+  const schedule = 'nightly'
+  const plan = { name: schedule, queue, payload, cron: '0 3 * * *', labels: {}, paused: true }
+  await clientOf('ScheduleService').call('CreateSchedule', { schedule: plan })
   const loot = {
+    schedule,
     queue,
     pipelineId,
     jobId: waiting!.jobId,

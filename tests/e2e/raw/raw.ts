@@ -14,6 +14,7 @@ export const protoFolder = join(dirname(fileURLToPath(import.meta.resolve('@mill
 export type ServiceName =
   | 'PipelineService'
   | 'QueueService'
+  | 'ScheduleService'
   | 'StateService'
   | 'TaskService'
   | 'WorkerService'
@@ -25,7 +26,7 @@ export type ServiceName =
   | 'ClusterService'
 
 const definition = protoLoader.loadSync(
-  ['pipeline', 'queue', 'state', 'task', 'worker', 'key', 'kv', 'stream', 'token', 'account', 'cluster'].map(
+  ['pipeline', 'queue', 'schedule', 'state', 'task', 'worker', 'key', 'kv', 'stream', 'token', 'account', 'cluster'].map(
     (name) => `millrace/v1/${name}_service.proto`,
   ),
   { ...loaderOptions, includeDirs: [protoFolder] },

@@ -9,6 +9,7 @@ import { keys } from './commands/keys.ts'
 import { kv } from './commands/kv.ts'
 import { pipelines } from './commands/pipelines.ts'
 import { queues } from './commands/queues.ts'
+import { schedules } from './commands/schedules.ts'
 import { serve } from './commands/serve.ts'
 import { states } from './commands/states.ts'
 import { streams } from './commands/streams.ts'
@@ -27,6 +28,7 @@ export const commands: readonly Command[] = [
   ...pipelines,
   ...states,
   ...queues,
+  ...schedules,
   ...streams,
   ...kv,
   ...db,

@@ -9,6 +9,13 @@ export const limits = {
   concurrency: 10_000,
   /** Calls per second of a key that is limited. */
   rate: 1_000_000,
+  /** Characters of a schedule's name. */
+  scheduleName: 200,
+  /** Shortest interval of a schedule, and longest jitter, in milliseconds. */
+  every: 1000,
+  jitter: day,
+  /** Late ticks that a schedule makes up for. */
+  catchUp: 1000,
   /** Stages of one pipeline. */
   stages: 1000,
   /** Ids of one read. */

@@ -5,6 +5,7 @@ import type {
   KvServiceDefinition,
   PipelineServiceDefinition,
   QueueServiceDefinition,
+  ScheduleServiceDefinition,
   StateServiceDefinition,
   StreamServiceDefinition,
   TaskServiceDefinition,
@@ -67,6 +68,18 @@ const pipelineService: Rows<typeof PipelineServiceDefinition> = {
   watchPipeline: 'tasks:read',
 }
 
+const scheduleService: Rows<typeof ScheduleServiceDefinition> = {
+  createSchedule: 'schedules:write',
+  getSchedule: 'schedules:read',
+  listSchedules: 'schedules:read',
+  updateSchedule: 'schedules:write',
+  deleteSchedule: 'schedules:write',
+  pauseSchedule: 'schedules:write',
+  resumeSchedule: 'schedules:write',
+  triggerSchedule: 'schedules:write',
+  listScheduleRuns: 'schedules:read',
+}
+
 const stateService: Rows<typeof StateServiceDefinition> = {
   getState: 'tasks:read',
   listStates: 'tasks:read',
@@ -120,6 +133,7 @@ export const methodScopes: Readonly<Record<string, Readonly<Record<string, Requi
   'millrace.v1.TaskService': taskService,
   'millrace.v1.QueueService': queueService,
   'millrace.v1.PipelineService': pipelineService,
+  'millrace.v1.ScheduleService': scheduleService,
   'millrace.v1.StateService': stateService,
   'millrace.v1.WorkerService': workerService,
   'millrace.v1.ClusterService': clusterService,

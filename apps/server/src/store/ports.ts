@@ -7,6 +7,7 @@ export type * from './key-ports.ts'
 
 import type { KvStorage } from './kv-port.ts'
 import type { QuotaUse } from './quotas.ts'
+import type { ScheduleStore } from './schedule-port.ts'
 import type { StreamStorage } from './stream-port.ts'
 
 /** A tenant's number. Every key of every table begins with it. */
@@ -355,6 +356,7 @@ export interface Store {
   readonly states: StateStore
   readonly pipelines: PipelineStore
   readonly proofs: ProofStore
+  readonly schedules: ScheduleStore
   readonly keys: KeyStore
   readonly kv: KvStorage
   readonly streams: StreamStorage

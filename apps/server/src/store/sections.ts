@@ -63,6 +63,12 @@ export const sections: readonly Section[] = [
   section('stage_results', 'tenant pipeline stage item', 'tenant pipeline stage item data:bytes content_type:text'),
   section('pipeline_events', 'tenant pipeline event', 'tenant pipeline event stage state at error:text'),
   section('proofs', 'tenant seq', 'tenant seq namespace:text token data:bytes created_at'),
+  section(
+    'schedules',
+    'tenant namespace name',
+    `tenant namespace:text name:text spec:text payload:bytes paused revision next_at due_at last_at last_job created_at updated_at`,
+  ),
+  section('schedule_runs', 'tenant namespace name run', 'tenant namespace:text name:text run:text at manual submitted reason:text job'),
   section('logs', 'tenant seq line', 'tenant seq line timestamp level message:text fields:text'),
   section('idempotency', 'tenant queue key', 'tenant queue key:text seq hash:bytes'),
   // `outcome` is what `spellOutcome` writes.

@@ -11,6 +11,8 @@ export const apiScopes = [
   'streams:write',
   'kv:read',
   'kv:write',
+  'schedules:read',
+  'schedules:write',
 ] as const
 
 /** One of {@link apiScopes}. */
@@ -27,6 +29,8 @@ export const defaultScopes: readonly ApiScope[] = [
   'streams:write',
   'kv:read',
   'kv:write',
+  'schedules:read',
+  'schedules:write',
 ]
 
 /** True for text that is a scope. */

@@ -11,6 +11,7 @@ import { pipelineCases } from './pipelines.ts'
 import { pipelineModelCases } from './pipelines-model.ts'
 import { proofCases } from './proofs.ts'
 import { queueCases } from './queues.ts'
+import { scheduleCases } from './schedules.ts'
 import { settleCases } from './settle.ts'
 import { statefulCases } from './stateful.ts'
 import { statefulModelCases } from './stateful-model.ts'
@@ -27,6 +28,7 @@ export const conformanceCases: Readonly<Record<string, readonly Case[]>> = {
   stateful: statefulCases,
   proofs: proofCases,
   limited: limitedCases,
+  schedules: scheduleCases,
   pipelines: pipelineCases,
   model: [...modelCases, ...statefulModelCases, ...pipelineModelCases],
   streams: streamCases,

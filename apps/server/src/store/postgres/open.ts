@@ -10,6 +10,7 @@ import type { NodeInfo } from './nodes.ts'
 import { PostgresProofs } from './proofs.ts'
 import { PostgresQueues } from './queues.ts'
 import { readQuotas } from './quotas.ts'
+import { PostgresSchedules } from './schedules.ts'
 import { migrate } from './schema.ts'
 import { PostgresStates } from './states.ts'
 import { PostgresStreams } from './streams/streams.ts'
@@ -67,6 +68,7 @@ async function postgresStore(db: Database, options: PostgresStoreOptions): Promi
     pipelines: jobs.pipelines,
     states: new PostgresStates(context),
     proofs: new PostgresProofs(context),
+    schedules: new PostgresSchedules(context),
     keys: new PostgresKeys(context),
     kv,
     streams,

@@ -201,6 +201,23 @@ export const migrations: readonly Migration[] = [
     sql: 'ALTER TABLE millrace.flows ADD COLUMN capacity int NOT NULL DEFAULT 1; ALTER TABLE millrace.flows ADD COLUMN place int NOT NULL DEFAULT 0',
   },
   { worksWith: 9, sql: 'ALTER TABLE millrace.keys ADD COLUMN rate_limit int NOT NULL DEFAULT 0' },
+  {
+    worksWith: 9,
+    sql: `
+  CREATE TABLE millrace.schedules (
+    tenant int NOT NULL, namespace text COLLATE "C" NOT NULL, name text COLLATE "C" NOT NULL, spec text NOT NULL, payload bytea NOT NULL,
+    paused int NOT NULL, revision int NOT NULL, next_at bigint, due_at bigint, last_at bigint, last_job bigint,
+    created_at bigint NOT NULL, updated_at bigint NOT NULL,
+    PRIMARY KEY (tenant, namespace, name)
+  );
+  CREATE INDEX schedules_due ON millrace.schedules (due_at) WHERE due_at IS NOT NULL;
+  CREATE TABLE millrace.schedule_runs (
+    tenant int NOT NULL, namespace text COLLATE "C" NOT NULL, name text COLLATE "C" NOT NULL, run text COLLATE "C" NOT NULL,
+    at bigint NOT NULL, manual int NOT NULL, submitted int NOT NULL, reason text NOT NULL, job bigint,
+    PRIMARY KEY (tenant, namespace, name, run)
+  );
+  `,
+  },
 ]
 
 /** The version of the schema that this code makes and works on. */

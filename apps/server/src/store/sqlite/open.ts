@@ -12,6 +12,7 @@ import { Log, resyncLog } from './log.ts'
 import { SqliteProofs } from './proofs.ts'
 import { SqliteQueues } from './queues.ts'
 import { quotaReader } from './quotas.ts'
+import { SqliteSchedules } from './schedules.ts'
 import { migrate } from './schema.ts'
 import { SqliteStates } from './states.ts'
 import { SqliteStreams } from './streams/streams.ts'
@@ -109,6 +110,7 @@ function sqliteStore(db: DatabaseSync, options: StoreOptions, log: Log | undefin
     queues: new SqliteQueues(context),
     states: new SqliteStates(context),
     proofs: new SqliteProofs(context),
+    schedules: new SqliteSchedules(context),
     keys: new SqliteKeys(context),
     kv: new SqliteKv(context),
     streams: new SqliteStreams(context),

@@ -143,6 +143,20 @@ export const migrations: readonly string[] = [
   `,
   'ALTER TABLE flows ADD COLUMN capacity INTEGER NOT NULL DEFAULT 1; ALTER TABLE flows ADD COLUMN place INTEGER NOT NULL DEFAULT 0',
   'ALTER TABLE keys ADD COLUMN rate_limit INTEGER NOT NULL DEFAULT 0',
+  `
+  CREATE TABLE schedules (
+    tenant INTEGER NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, spec TEXT NOT NULL, payload BLOB NOT NULL,
+    paused INTEGER NOT NULL, revision INTEGER NOT NULL, next_at INTEGER, due_at INTEGER, last_at INTEGER, last_job INTEGER,
+    created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, namespace, name)
+  );
+  CREATE INDEX schedules_due ON schedules (due_at) WHERE due_at IS NOT NULL;
+  CREATE TABLE schedule_runs (
+    tenant INTEGER NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, run TEXT NOT NULL, at INTEGER NOT NULL,
+    manual INTEGER NOT NULL, submitted INTEGER NOT NULL, reason TEXT NOT NULL, job INTEGER,
+    PRIMARY KEY (tenant, namespace, name, run)
+  ) WITHOUT ROWID;
+  `,
 ]
 
 /** The database's version of the schema; 0 when it has none. */
