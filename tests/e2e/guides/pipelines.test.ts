@@ -108,6 +108,40 @@ test('a failure stops what has not begun; retry goes on from there', async () =>
   await expect(run.cancel()).rejects.toBeInstanceOf(ConflictError)
 })
 
+test('a pipeline that is tried again has not ended: whoever waits or looks sees its second end', async () => {
+  const mr = fixture.client()
+  const gate = Promise.withResolvers<void>()
+  let runs = 0
+  await startWorker(
+    mr.worker({
+      tasks: {
+        async step() {
+          if (++runs === 1) throw new NonRetryableError('the first run fails')
+          await gate.promise
+        },
+      },
+    }),
+  )
+  const pipeline = mr.pipelines.create('again')
+  pipeline.addStage({ name: 'only', function: 'step' })
+  const run = await pipeline.execute()
+  expect(await run.wait()).toMatchObject({ status: 'failed' })
+  await run.retry()
+  await expect(run.wait({ timeout: 300 })).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' })
+  const waiting = run.wait()
+  const watching = collect(run.monitor())
+  gate.resolve()
+  expect(await waiting).toMatchObject({ status: 'completed' })
+  for (const updates of [await watching, await collect(run.monitor())]) {
+    const ends = updates.filter(({ stage, status }) => stage === undefined && status !== 'running')
+    expect(ends).toMatchObject([
+      { status: 'failed', isTerminal: false },
+      { status: 'completed', isTerminal: true },
+    ])
+    expect(updates.at(-1)).toBe(ends[1])
+  }
+})
+
 test('continue goes on with what does not depend on the failed stage; timeouts and cancelling end the rest', async () => {
   const mr = fixture.client()
   await startWorker(

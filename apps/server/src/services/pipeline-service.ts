@@ -55,10 +55,10 @@ export function createPipelineService(
     }
   }
 
-  async function toEvent(scope: Scope, seq: Seq, event: PipelineEvent): Promise<WatchPipelineResponse> {
+  async function toEvent(scope: Scope, seq: Seq, event: PipelineEvent, terminal: boolean): Promise<WatchPipelineResponse> {
     const { stage, state } = event
     const completed = stage !== undefined && state === JobState.completed
-    return { event: toPipelineEvent(event, completed ? await smallResult(scope, seq, stage) : undefined) }
+    return { event: toPipelineEvent(event, terminal, completed ? await smallResult(scope, seq, stage) : undefined) }
   }
 
   async function* watch(scope: Scope, { seq }: PipelineRecord, after: number, call: Call): AsyncGenerator<WatchPipelineResponse> {
@@ -73,6 +73,14 @@ export function createPipelineService(
       waiting = rest
       return event
     }
+    /** Whether nothing follows an event that was taken: a pipeline that was tried again went on after its end. */
+    const isLast = async (event: PipelineEvent): Promise<boolean> => {
+      if (event.stage !== undefined || !isTerminal(event.state)) return false
+      const now = await pipelines.get(scope, seq)
+      if (now && !isTerminal(now.state)) return false
+      if (waiting.length === 0) waiting = await pipelines.events(scope, seq, { limit: limits.page.default, after: position })
+      return waiting.length === 0
+    }
     const take = async (): Promise<WatchPipelineResponse | 'end' | undefined> => {
       if (ended) return 'end'
       let event = await next()
@@ -84,8 +92,8 @@ export function createPipelineService(
         if (!event) return 'end'
       }
       position = event.number
-      ended = event.stage === undefined && isTerminal(event.state)
-      return toEvent(scope, seq, event)
+      ended = await isLast(event)
+      return toEvent(scope, seq, event, ended)
     }
     try {
       yield* pump(take, wakeup, call.signal)

@@ -180,8 +180,8 @@ export function toPipeline(pipeline: PipelineRecord): Pipeline {
   }
 }
 
-/** What happened to a pipeline. @param result - of a completed stage, unless it is large. */
-export function toPipelineEvent(event: PipelineEventRecord, result: Content | undefined): PipelineEvent {
+/** What happened to a pipeline. @param terminal - nothing follows. @param result - of a completed stage, unless it is large. */
+export function toPipelineEvent(event: PipelineEventRecord, terminal: boolean, result: Content | undefined): PipelineEvent {
   const completed = event.stage !== undefined && event.state === JobState.completed
   return {
     number: event.number,
@@ -192,7 +192,7 @@ export function toPipelineEvent(event: PipelineEventRecord, result: Content | un
     result: result?.data ?? noBytes,
     resultContentType: result?.contentType ?? '',
     resultOmitted: completed && !result,
-    terminal: event.stage === undefined && isTerminal(event.state),
+    terminal,
   }
 }
 
