@@ -34,6 +34,13 @@ describe.each(clients)('$name', (kind) => {
     }
     const explained = (call: Promise<unknown>) => call.then(() => 'it succeeded', explain)
 
+    test('a key that calls too often', async () => {
+      const { key: apiKey } = await clientOf().keys.create({ name: 'slow', scopes: ['admin'], rateLimit: 1 })
+      const mr = clientOf({ apiKey, retry: false })
+      const outcomes = await Promise.all(Array.from({ length: 30 }, () => explained(mr.cluster.health())))
+      expect(outcomes).toContainEqual(expect.stringMatching(/^Rate limited, retry after: [\d.]+s$/))
+    })
+
     test('a wrong key, a full queue, a wait that ends, and what is wrong otherwise', async () => {
       const mr = clientOf()
       expect(await explained(clientOf({ apiKey: 'mr_nobody' }).tasks.submit({ payload: {} }))).toBe('Invalid API key')
@@ -172,6 +179,23 @@ describe.each(clients)('$name', (kind) => {
       })
       await expect(mr.cluster.health()).rejects.toBeInstanceOf(UnavailableError)
       expect(lines.join('\n')).toMatch(/GetHealth.*UNAVAILABLE/)
+    })
+
+    test('Rate limiting', async () => {
+      const { key: apiKey } = await clientOf().keys.create({ name: 'limited', scopes: ['admin'], rateLimit: 100 })
+      const { limit, remaining, resetAt } = await clientOf({ apiKey }).account.rateLimit()
+      expect(limit).toBe(100)
+      expect(remaining).toBeGreaterThanOrEqual(0)
+      expect(remaining).toBeLessThan(100)
+      expect(resetAt).toBeInstanceOf(Date)
+    })
+
+    test('Quota issues', async () => {
+      const mr = clientOf()
+      await mr.queue('counted').enqueue(1)
+      const { queues } = await mr.account.quotas()
+      expect(queues!.used).toBeGreaterThanOrEqual(1)
+      expect((queues!.used / queues!.limit) * 100).toBeLessThan(100)
     })
 
     test('Task debugging: details and logs', async () => {
