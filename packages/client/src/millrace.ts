@@ -1,6 +1,7 @@
 import { type MillraceOptions, UnavailableError } from '@millrace/core'
-import { compileOptions, MillraceBase, systemClock } from '@millrace/core/adapter'
+import { MillraceBase, systemClock } from '@millrace/core/adapter'
 import { GrpcTransport } from './grpc/grpc-transport.ts'
+import { compileGrpcOptions } from './options.ts'
 import type { BatchWorkerOptions, QueueWorkerOptions, TaskWorkerOptions } from './worker/types.ts'
 import { Worker, type WorkerContext } from './worker/worker.ts'
 import { compileWorkerOptions } from './worker/worker-options.ts'
@@ -22,7 +23,7 @@ export class Millrace extends MillraceBase {
 
   /** @throws ValidationError naming the option that is wrong. */
   constructor(options: MillraceOptions = {}) {
-    const compiled = compileOptions(options, process.env)
+    const compiled = compileGrpcOptions(options, process.env)
     const transport = new GrpcTransport(compiled)
     super(transport, { ...compiled, loadVerifier: () => import('@millrace/attestation') })
     this.#context = {

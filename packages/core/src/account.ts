@@ -1,4 +1,4 @@
-import { type ClientContext, compileCall } from './context.ts'
+import type { ClientContext } from './context.ts'
 import type { CallOptions } from './options.ts'
 
 /** What is left of the rate limit of the client's key. */
@@ -30,8 +30,7 @@ export class Account {
 
   /** What is left of the rate limit of the client's key, on the server that answers. This is a call too, and counts. */
   async rateLimit(call?: CallOptions): Promise<RateLimit> {
-    const bounds = { ...compileCall(this.#context.options, call), safe: true }
-    const { limit, remaining, resetAt } = await this.#context.caller.unary('AccountService/GetRateLimit', {}, bounds)
+    const { limit, remaining, resetAt } = await this.#context.safe('AccountService/GetRateLimit', {}, call)
     return limit === 0 ? { limit: Infinity, remaining: Infinity } : { limit, remaining, ...(resetAt && { resetAt }) }
   }
 
@@ -42,8 +41,7 @@ export class Account {
    * @throws PermissionDeniedError for a token that is limited to resources.
    */
   async quotas(call?: CallOptions): Promise<Readonly<Record<string, QuotaUsage>>> {
-    const bounds = { ...compileCall(this.#context.options, call), safe: true }
-    const { quotas } = await this.#context.caller.unary('AccountService/GetQuotas', {}, bounds)
+    const { quotas } = await this.#context.safe('AccountService/GetQuotas', {}, call)
     return Object.fromEntries(quotas.map(({ type, current, limit }) => [type, { used: current, limit }]))
   }
 }

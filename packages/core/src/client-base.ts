@@ -1,7 +1,7 @@
 import { sleep } from './calls/sleep.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { ClientContext, compileCall } from './context.ts'
-import { CircuitOpenError, UnavailableError } from './errors/errors.ts'
+import { ClientContext } from './context.ts'
+import { CircuitOpenError, UnavailableError, unavailable } from './errors/errors.ts'
 import type { CallOptions, CompiledOptions } from './options.ts'
 import type { Transport } from './transport.ts'
 
@@ -29,8 +29,8 @@ export class ClientBase {
    * @throws UnavailableError when it does not within the call's time; AuthenticationError.
    */
   async ready(call?: CallOptions): Promise<void> {
-    const { caller, clock, options, transport } = this.#context
-    const { timeoutMs, signal } = compileCall(options, call)
+    const { caller, clock, transport } = this.#context
+    const { timeoutMs, signal } = this.#context.bounds(call)
     const deadline = clock.now() + timeoutMs
     for (;;) {
       const remaining = Math.max(deadline - clock.now(), 1)
@@ -42,8 +42,7 @@ export class ClientBase {
           throw error
         })
       if (health.healthy) return
-      if (clock.now() >= deadline)
-        throw new UnavailableError({ reason: 'UNAVAILABLE', message: `The server is not ready: ${health.detail}` })
+      if (clock.now() >= deadline) throw unavailable(`The server is not ready: ${health.detail}`)
       await sleep(clock, readyIntervalMs, signal)
     }
   }

@@ -1,5 +1,5 @@
 import type * as wire from '@millrace/protocol'
-import { type ClientContext, compileCall } from './context.ts'
+import type { ClientContext } from './context.ts'
 import type { CallOptions } from './options.ts'
 
 /** How the servers are. */
@@ -55,14 +55,12 @@ export class Cluster {
 
   /** Health of the servers and depth of the queues. */
   async health(call?: CallOptions): Promise<ClusterHealth> {
-    const bounds = { ...compileCall(this.#context.options, call), safe: true }
-    return fromHealth(await this.#context.caller.unary('ClusterService/GetHealth', {}, bounds))
+    return fromHealth(await this.#context.safe('ClusterService/GetHealth', {}, call))
   }
 
   /** The workers connected for the tenant, oldest connection first. */
   async workers(call?: CallOptions): Promise<WorkerInfo[]> {
-    const bounds = { ...compileCall(this.#context.options, call), safe: true }
-    const { workers } = await this.#context.caller.unary('ClusterService/ListWorkers', {}, bounds)
+    const { workers } = await this.#context.safe('ClusterService/ListWorkers', {}, call)
     return workers.map((worker) => ({ ...worker, connectedAt: worker.connectedAt ?? new Date(0) }))
   }
 }

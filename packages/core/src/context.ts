@@ -1,9 +1,9 @@
 import { Caller } from './calls/caller.ts'
 import type { Clock } from './clock.ts'
 import { toMs } from './durations.ts'
-import { type MillraceError, UnavailableError } from './errors/errors.ts'
+import { type MillraceError, unavailable } from './errors/errors.ts'
 import type { CallOptions, CompiledOptions } from './options.ts'
-import type { Transport } from './transport.ts'
+import type { RequestOf, ResponseOf, Transport, UnaryMethod } from './transport.ts'
 
 /** What can be ended. */
 interface Closable {
@@ -20,7 +20,8 @@ export class ClientContext {
   /** Called when the client is closed. */
   readonly onClose = new Set<(error: MillraceError) => void>()
   readonly #shared = new Map<unknown, Closable>()
-  #closed: MillraceError | undefined
+  /** What to say of a client that is closed; undefined while it is open. */
+  closed: MillraceError | undefined
 
   constructor(transport: Transport, options: CompiledOptions, clock: Clock) {
     this.transport = transport
@@ -39,30 +40,32 @@ export class ClientContext {
     if (known) return known as T
     const made = make(this)
     this.#shared.set(make, made)
-    if (this.#closed) made.close(this.#closed)
+    if (this.closed) made.close(this.closed)
     return made
   }
 
-  /** What to say of a client that is closed; undefined while it is open. */
-  get closed(): MillraceError | undefined {
-    return this.#closed
+  /** A call's own bounds, compiled. */
+  bounds(call: CallOptions = {}): { readonly timeoutMs: number; readonly signal: AbortSignal | undefined } {
+    const { timeout, signal } = call
+    return { timeoutMs: timeout === undefined ? this.options.timeoutMs : toMs('timeout', timeout), signal }
+  }
+
+  /** Makes a call that does the same when it is made twice: it is tried again after a failure. */
+  async safe<P extends UnaryMethod>(method: P, request: RequestOf<P>, call: CallOptions | undefined, safe = true): Promise<ResponseOf<P>> {
+    return this.caller.unary(method, request, { ...this.bounds(call), safe })
+  }
+
+  /** Makes a call that is not tried again, because it may have been carried out. */
+  unsafe<P extends UnaryMethod>(method: P, request: RequestOf<P>, call: CallOptions | undefined): Promise<ResponseOf<P>> {
+    return this.safe(method, request, call, false)
   }
 
   /** Ends everything, and the transport. */
   async close(): Promise<void> {
-    const error = new UnavailableError({ reason: 'UNAVAILABLE', message: 'This client is closed.' })
-    this.#closed = error
+    const error = unavailable('This client is closed.')
+    this.closed = error
     for (const each of [...this.#shared.values(), this.caller]) each.close(error)
     for (const close of this.onClose) close(error)
     await this.transport.close()
   }
-}
-
-/** A call's own bounds, compiled. */
-export function compileCall(
-  options: CompiledOptions,
-  call: CallOptions | undefined,
-): { readonly timeoutMs: number; readonly signal: AbortSignal | undefined } {
-  if (!call) return { timeoutMs: options.timeoutMs, signal: undefined }
-  return { timeoutMs: call.timeout === undefined ? options.timeoutMs : toMs('timeout', call.timeout), signal: call.signal }
 }

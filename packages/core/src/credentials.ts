@@ -1,5 +1,5 @@
 import type { Clock } from './clock.ts'
-import { MillraceError, UnavailableError } from './errors/errors.ts'
+import { MillraceError, unavailable } from './errors/errors.ts'
 
 /** The secret that calls carry. */
 export interface Credentials {
@@ -74,7 +74,7 @@ export function createCredentials(source: string | (() => string | Promise<strin
 function noToken(cause: unknown): MillraceError {
   if (cause instanceof MillraceError) return cause
   const message = `The option 'token' gave no token: ${cause instanceof Error ? cause.message : String(cause)}`
-  return new UnavailableError({ reason: 'UNAVAILABLE', message }, { cause })
+  return unavailable(message, { cause })
 }
 
 function withTimes(token: string, now: number): Current {

@@ -1,5 +1,5 @@
 import type * as wire from '@millrace/protocol'
-import { type ClientContext, compileCall } from './context.ts'
+import type { ClientContext } from './context.ts'
 import { InternalError } from './errors/errors.ts'
 import type { CallOptions } from './options.ts'
 import { createList, type List } from './page.ts'
@@ -75,25 +75,22 @@ export class Keys {
       rateLimit: toInt('rateLimit', options.rateLimit),
       expiresAt: toDate('expiresAt', options.expiresAt),
     }
-    const call = { ...compileCall(this.#context.options, options), safe: false }
-    const { key, secret } = await this.#context.caller.unary('KeyService/CreateKey', request, call)
+    const { key, secret } = await this.#context.unsafe('KeyService/CreateKey', request, options)
     return { keyId: fromKey(key).keyId, key: secret }
   }
 
   /** Lists keys, oldest first. */
   list(options: CallOptions & { readonly tenant?: string } = {}): List<ApiKey> {
     return createList(async () => {
-      const call = { ...compileCall(this.#context.options, options), safe: true }
-      const { keys } = await this.#context.caller.unary('KeyService/ListKeys', { tenant: toText('tenant', options.tenant) }, call)
+      const { keys } = await this.#context.safe('KeyService/ListKeys', { tenant: toText('tenant', options.tenant) }, options)
       return { items: keys.map(fromKey), nextCursor: '' }
     })
   }
 
   /** Ends a key at once. @throws NotFoundError */
   async revoke(keyId: string, options: CallOptions & { readonly tenant?: string } = {}): Promise<ApiKey> {
-    const call = { ...compileCall(this.#context.options, options), safe: true }
     const request = { keyId: toText('keyId', keyId), tenant: toText('tenant', options.tenant) }
-    return fromKey((await this.#context.caller.unary('KeyService/RevokeKey', request, call)).key)
+    return fromKey((await this.#context.safe('KeyService/RevokeKey', request, options)).key)
   }
 }
 

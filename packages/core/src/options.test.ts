@@ -7,8 +7,6 @@ test('defaults', () => {
     endpoint: 'localhost:50051',
     namespace: 'default',
     timeoutMs: 30_000,
-    maxConnections: 1,
-    compression: 'none',
     keepalive: { intervalMs: 15_000, timeoutMs: 10_000 },
     retry: { maxRetries: 3, initialMs: 200, maxMs: 10_000, multiplier: 2, jitter: 0.2 },
     breaker: { failureThreshold: 5, successThreshold: 3, resetMs: 30_000 },
@@ -32,8 +30,6 @@ test('parts can be turned off', () => {
 })
 
 test.each<[string, MillraceOptions]>([
-  ['maxConnections', { maxConnections: 0 }],
-  ['compression', { compression: 'brotli' as 'gzip' }],
   ['timeout', { timeout: '30 seconds' as '30s' }],
   ['token', { token: 't', apiKey: 'k' }],
   ['retry.maxRetries', { retry: { maxRetries: -1 } }],

@@ -80,14 +80,8 @@ export interface CompiledOptions {
   readonly namespace: string
   /** Longest time of a call. */
   readonly timeoutMs: number
-  /** Connections to spread calls over. */
-  readonly maxConnections: number
-  /** Compression of what is sent. */
-  readonly compression: 'none' | 'gzip'
   /** How a dead connection is noticed; undefined: not. */
   readonly keepalive?: { readonly intervalMs: number; readonly timeoutMs: number }
-  /** Undefined: TLS when the endpoint says `https://`. */
-  readonly tls?: TlsOptions
   /** Takes log lines. */
   readonly logger: Logger
   /** How failed calls are tried again; undefined: not. */
@@ -99,7 +93,7 @@ export interface CompiledOptions {
 }
 
 /**
- * Fills in defaults and checks options.
+ * Fills in defaults and checks options, but those that only connections over gRPC have.
  *
  * @param options - what the user gave.
  * @param env - environment variables; empty where there are none.
@@ -107,11 +101,6 @@ export interface CompiledOptions {
  * @throws ValidationError naming the option that is wrong.
  */
 export function compileOptions(options: MillraceOptions, env: Environment, clock: Clock = systemClock): CompiledOptions {
-  const { maxConnections = 1, compression = 'none', tls } = options
-  if (!Number.isInteger(maxConnections) || maxConnections < 1 || maxConnections > 100) {
-    throw invalid('maxConnections', `${maxConnections} is not a whole number from 1 to 100.`)
-  }
-  if (compression !== 'none' && compression !== 'gzip') throw invalid('compression', `'${compression}' is neither 'none' nor 'gzip'.`)
   if (options.apiKey !== undefined && options.token !== undefined)
     throw invalid('token', `is given together with apiKey. Give one of them.`)
   const level = env.MILLRACE_LOG
@@ -120,10 +109,7 @@ export function compileOptions(options: MillraceOptions, env: Environment, clock
     credentials: createCredentials(options.token ?? options.apiKey ?? env.MILLRACE_API_KEY, clock),
     namespace: options.namespace ?? env.MILLRACE_NAMESPACE ?? 'default',
     timeoutMs: toMs('timeout', options.timeout ?? '30s'),
-    maxConnections,
-    compression,
     keepalive: compileKeepalive(options.keepalive ?? {}),
-    tls: tls === true ? {} : tls === false ? undefined : tls,
     logger: options.logger ?? createConsoleLogger(isLogLevel(level) ? level : 'warn'),
     retry: compileRetry(options.retry ?? {}),
     breaker: compileBreaker(options.circuitBreaker ?? {}),

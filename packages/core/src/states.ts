@@ -1,5 +1,5 @@
 import type * as wire from '@millrace/protocol'
-import { type ClientContext, compileCall } from './context.ts'
+import type { ClientContext } from './context.ts'
 import { NotFoundError } from './errors/errors.ts'
 import type { CallOptions } from './options.ts'
 import { createList, type List } from './page.ts'
@@ -51,9 +51,8 @@ export class States {
 
   /** Reads a state; undefined when there is none. */
   async get<S = unknown>(key: string, call?: CallOptions): Promise<State<S> | undefined> {
-    const bounds = { ...compileCall(this.#context.options, call), safe: true }
     try {
-      const { state } = await this.#context.caller.unary('StateService/GetState', { key: toText('key', key) }, bounds)
+      const { state } = await this.#context.safe('StateService/GetState', { key: toText('key', key) }, call)
       return state && { ...fromState(state), value: decodePayload('value', state.data, state.contentType) as S }
     } catch (error) {
       if (error instanceof NotFoundError) return undefined
@@ -66,8 +65,7 @@ export class States {
     const { prefix, limit, cursor } = options
     return createList(async (from) => {
       const request = { prefix: toText('prefix', prefix), limit: toInt('limit', limit), cursor: from }
-      const bounds = { ...compileCall(this.#context.options, options), safe: true }
-      const { states, nextCursor } = await this.#context.caller.unary('StateService/ListStates', request, bounds)
+      const { states, nextCursor } = await this.#context.safe('StateService/ListStates', request, options)
       return { items: states.map(fromState), nextCursor }
     }, cursor)
   }
@@ -78,8 +76,7 @@ export class States {
    * @returns false when there was none.
    */
   async delete(key: string, call?: CallOptions): Promise<boolean> {
-    const bounds = { ...compileCall(this.#context.options, call), safe: false }
-    return (await this.#context.caller.unary('StateService/DeleteState', { key: toText('key', key) }, bounds)).deleted
+    return (await this.#context.unsafe('StateService/DeleteState', { key: toText('key', key) }, call)).deleted
   }
 }
 

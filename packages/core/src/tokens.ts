@@ -1,4 +1,4 @@
-import { type ClientContext, compileCall } from './context.ts'
+import type { ClientContext } from './context.ts'
 import { type Duration, toMs } from './durations.ts'
 import type { CallOptions } from './options.ts'
 import { toText } from './wire.ts'
@@ -52,7 +52,7 @@ export class Tokens {
     const list = (path: string, names: readonly string[] | undefined) => (names ?? []).map((name) => toText(path, name))
     const request = {
       scopes: list('scopes', scopes),
-      ttlMs: ttl === undefined ? 0 : toMs('ttl', ttl),
+      ttlMs: toMs('ttl', ttl),
       namespaces: list('namespaces', namespaces),
       resources: given && {
         taskIds: list('resources.tasks', given.tasks),
@@ -60,8 +60,7 @@ export class Tokens {
         functions: list('resources.functions', given.functions),
       },
     }
-    const call = { ...compileCall(this.#context.options, options), safe: true }
-    const { token, expiresAt } = await this.#context.caller.unary('TokenService/CreateToken', request, call)
+    const { token, expiresAt } = await this.#context.safe('TokenService/CreateToken', request, options)
     return { token, expiresAt: expiresAt ?? new Date(0) }
   }
 }

@@ -40,6 +40,11 @@ export function toJobError(thrown: unknown): wire.JobError {
   return { message: (message || name).slice(0, maxErrorText), code: name, stack: stack.slice(0, maxErrorText) }
 }
 
+/** The fields that the server filled in: an empty text, or nothing at all, is what it does not know. */
+export function known<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], '' | undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== '')) as never
+}
+
 /** A whole number that the protocol can carry; ranges are the server's to check. */
 export function toInt(path: string, value: number | undefined): number {
   if (value === undefined) return 0

@@ -6,41 +6,67 @@ export interface ErrorCatalogueEntry {
   readonly http: number
 }
 
+/** Every reason a call can fail for on the server's side, with its HTTP status: what clients over HTTP know of {@link errorCatalogue}. */
+export const httpStatuses = {
+  /** The request is wrong; `fields` says where. */
+  VALIDATION: 400,
+  /** No key, or one that is not valid. */
+  UNAUTHENTICATED: 401,
+  /** A short-lived token has ended; get another. */
+  TOKEN_EXPIRED: 401,
+  /** The key may not do this; `requiredScope` says what it lacks. */
+  PERMISSION_DENIED: 403,
+  /** There is no such thing; `resource` and `id` name it. */
+  NOT_FOUND: 404,
+  /** A lease or a revision is not current. */
+  CONFLICT: 409,
+  /** An idempotency key was used with another payload. */
+  ALREADY_EXISTS: 409,
+  /** The resource's state does not allow it. */
+  FAILED_PRECONDITION: 409,
+  /** Too many requests; try again after `retryAfterMs`. */
+  RATE_LIMITED: 429,
+  /** A limit is reached; `quota` says which. */
+  QUOTA_EXCEEDED: 429,
+  /** The deadline passed. */
+  DEADLINE_EXCEEDED: 504,
+  /** The server cannot do it now (starting, stopping, disk full); try again. */
+  UNAVAILABLE: 503,
+  /** A fault of the server's. */
+  INTERNAL: 500,
+} as const satisfies Record<string, number>
+
+/** A key of {@link httpStatuses}. */
+export type ErrorReason = keyof typeof httpStatuses
+
+const grpcStatuses: Readonly<Record<ErrorReason, number>> = {
+  VALIDATION: 3,
+  UNAUTHENTICATED: 16,
+  TOKEN_EXPIRED: 16,
+  PERMISSION_DENIED: 7,
+  NOT_FOUND: 5,
+  CONFLICT: 10,
+  ALREADY_EXISTS: 6,
+  FAILED_PRECONDITION: 9,
+  RATE_LIMITED: 8,
+  QUOTA_EXCEEDED: 8,
+  DEADLINE_EXCEEDED: 4,
+  UNAVAILABLE: 14,
+  INTERNAL: 13,
+}
+
 /**
  * Every reason a call can fail for on the server's side: the one table from which the server's gRPC status and HTTP
  * answers and the SDKs' error classes are made. Reasons travel as `google.rpc.ErrorInfo.reason`.
  */
-export const errorCatalogue = {
-  /** The request is wrong; `fields` says where. */
-  VALIDATION: { grpc: 3, http: 400 },
-  /** No key, or one that is not valid. */
-  UNAUTHENTICATED: { grpc: 16, http: 401 },
-  /** A short-lived token has ended; get another. */
-  TOKEN_EXPIRED: { grpc: 16, http: 401 },
-  /** The key may not do this; `requiredScope` says what it lacks. */
-  PERMISSION_DENIED: { grpc: 7, http: 403 },
-  /** There is no such thing; `resource` and `id` name it. */
-  NOT_FOUND: { grpc: 5, http: 404 },
-  /** A lease or a revision is not current. */
-  CONFLICT: { grpc: 10, http: 409 },
-  /** An idempotency key was used with another payload. */
-  ALREADY_EXISTS: { grpc: 6, http: 409 },
-  /** The resource's state does not allow it. */
-  FAILED_PRECONDITION: { grpc: 9, http: 409 },
-  /** Too many requests; try again after `retryAfterMs`. */
-  RATE_LIMITED: { grpc: 8, http: 429 },
-  /** A limit is reached; `quota` says which. */
-  QUOTA_EXCEEDED: { grpc: 8, http: 429 },
-  /** The deadline passed. */
-  DEADLINE_EXCEEDED: { grpc: 4, http: 504 },
-  /** The server cannot do it now (starting, stopping, disk full); try again. */
-  UNAVAILABLE: { grpc: 14, http: 503 },
-  /** A fault of the server's. */
-  INTERNAL: { grpc: 13, http: 500 },
-} as const satisfies Record<string, ErrorCatalogueEntry>
+// Marked so that a page's bundle, which knows HTTP alone, leaves it out.
+export const errorCatalogue: Readonly<Record<ErrorReason, ErrorCatalogueEntry>> = /* @__PURE__ */ createCatalogue()
 
-/** A key of {@link errorCatalogue}. */
-export type ErrorReason = keyof typeof errorCatalogue
+function createCatalogue(): Record<ErrorReason, ErrorCatalogueEntry> {
+  const reasons = Object.keys(httpStatuses) as ErrorReason[]
+  const rows = reasons.map((reason) => [reason, { grpc: grpcStatuses[reason], http: httpStatuses[reason] }])
+  return Object.fromEntries(rows) as Record<ErrorReason, ErrorCatalogueEntry>
+}
 
 /** What is known about a failed call beside its message. */
 export interface ErrorDetails {

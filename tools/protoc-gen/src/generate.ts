@@ -34,6 +34,8 @@ class FileWriter {
   readonly #options: Options
   readonly #shapes = new Map<string, Set<string>>()
   readonly #types = new Set<string>()
+  readonly #begun = new Set<Reference>()
+  readonly #written = new Set<Reference>()
   readonly #body: string[] = []
 
   constructor(file: DescFile, options: Options) {
@@ -41,14 +43,21 @@ class FileWriter {
     this.#options = options
   }
 
+  /** Writes a type once, after those of this file that it refers to: a shape holds the shapes of its fields. */
   type(type: Reference): void {
+    if (this.#written.has(type)) return
     const name = nameOf(type)
     if (type.kind === 'enum') {
+      this.#written.add(type)
       this.#body.push(`/** The names of ${name}. */`, `export const ${name}: EnumShape = ${quote(enumShapeOf(type))}`)
       return
     }
     const { fields, references } = shapeOf(type, this.#options)
-    const refer = references.length > 0 ? `, () => [${references.map((to) => this.#shape(to)).join(', ')}]` : ''
+    if (this.#begun.has(type)) throw new Error(`${type.typeName} holds itself, which has no form in JSON here`)
+    this.#begun.add(type)
+    for (const to of references) if (to.file === this.#file) this.type(to)
+    this.#written.add(type)
+    const refer = references.map((to) => `, ${this.#shape(to)}`).join('')
     this.#body.push(`/** The shape of ${name}. */`)
     this.#body.push(`export const ${name}: Shape<${this.#type(type)}> = [${quote(fields)}${refer}]`)
   }

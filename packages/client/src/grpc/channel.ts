@@ -1,6 +1,6 @@
 import { type ChannelOptions, Client, compressionAlgorithms, credentials } from '@grpc/grpc-js'
 import type { TlsOptions } from '@millrace/core'
-import type { CompiledOptions } from '@millrace/core/adapter'
+import type { GrpcOptions } from '../options.ts'
 import type { Endpoint } from './endpoint.ts'
 
 /** Largest answer that is taken: a batch of jobs with their payloads. */
@@ -9,13 +9,13 @@ const maxReceiveBytes = 64 << 20
 const flowControlWindow = 4 << 20
 
 /** Opens the client's channels to one endpoint. They connect when they are first used. */
-export function createChannels({ target, tls }: Endpoint, options: CompiledOptions): Client[] {
+export function createChannels({ target, tls }: Endpoint, options: GrpcOptions): Client[] {
   const channelCredentials = tls || options.tls ? createTls(options.tls ?? {}) : credentials.createInsecure()
   const channelOptions = createChannelOptions(options)
   return Array.from({ length: options.maxConnections }, () => new Client(target, channelCredentials, channelOptions))
 }
 
-function createChannelOptions({ keepalive, compression, tls }: CompiledOptions): ChannelOptions {
+function createChannelOptions({ keepalive, compression, tls }: GrpcOptions): ChannelOptions {
   return {
     'grpc.max_receive_message_length': maxReceiveBytes,
     'grpc.max_send_message_length': -1,

@@ -1,12 +1,12 @@
 import { once } from 'node:events'
 import { createServer as createTcpServer } from 'node:net'
 import { TimeoutError, UnavailableError } from '@millrace/core'
-import { compileOptions } from '@millrace/core/adapter'
 import { ClusterServiceDefinition, type GetHealthResponse } from '@millrace/protocol'
 import { grpcDefinition } from '@millrace/protocol/grpc'
 import { createServer, ServerError, Status } from 'nice-grpc'
 import { expect, onTestFinished, test } from 'vitest'
 import { Millrace } from '../millrace.ts'
+import { compileGrpcOptions } from '../options.ts'
 import { JobServer } from '../testing/job-server.ts'
 import { ManualClock } from '../testing/manual-clock.ts'
 import { event, silentLogger } from '../testing/setup.ts'
@@ -130,7 +130,7 @@ test('a client is not held up by another one that waits to connect again', async
 test('a worker whose server dies subscribes at another', async () => {
   const servers = await Promise.all([new JobServer().start(), new JobServer().start()])
   const endpoint = servers.map((server) => server.endpoint)
-  const options = compileOptions({ endpoint, logger: silentLogger }, {})
+  const options = compileGrpcOptions({ endpoint, logger: silentLogger }, {})
   const transport = new GrpcTransport(options)
   const clock = new ManualClock()
   const workerOptions = compileWorkerOptions({ queue: 'emails', handler: () => undefined, signals: false })

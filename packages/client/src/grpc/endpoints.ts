@@ -1,6 +1,6 @@
 import { type Client, connectivityState as State } from '@grpc/grpc-js'
 import { TimeoutError, UnavailableError } from '@millrace/core'
-import type { CompiledOptions } from '@millrace/core/adapter'
+import type { GrpcOptions } from '../options.ts'
 import { createChannels } from './channel.ts'
 import { parseEndpoints } from './endpoint.ts'
 
@@ -25,7 +25,7 @@ export class Endpoints {
   #current = 0
   #turn = 0
 
-  constructor(options: CompiledOptions) {
+  constructor(options: GrpcOptions) {
     this.#names = options.endpoint
     this.#endpoints = shuffle(parseEndpoints(options.endpoint)).map((endpoint) => createChannels(endpoint, options))
   }

@@ -2,7 +2,6 @@ import { type ClientReadableStream, type ClientUnaryCall, Metadata, type Service
 import { AbortError, type MillraceError, UnavailableError } from '@millrace/core'
 import {
   type Clock,
-  type CompiledOptions,
   type DuplexCall,
   type DuplexHandlers,
   type DuplexMethod,
@@ -17,6 +16,7 @@ import {
   type TransportCall,
   type UnaryMethod,
 } from '@millrace/core/adapter'
+import type { GrpcOptions } from '../options.ts'
 import { type Channel, Endpoints } from './endpoints.ts'
 import { GrpcDuplex } from './grpc-duplex.ts'
 import { errorFromGrpc } from './grpc-error.ts'
@@ -29,13 +29,13 @@ interface Active {
 
 /** Carries calls over gRPC, spread over the client's connections. */
 export class GrpcTransport implements Transport {
-  readonly #options: CompiledOptions
+  readonly #options: GrpcOptions
   readonly #endpoints: Endpoints
   readonly #active = new Set<Active>()
   #metadata: { readonly token: string | undefined; readonly value: Metadata } | undefined
   #closed = false
 
-  constructor(options: CompiledOptions) {
+  constructor(options: GrpcOptions) {
     this.#options = options
     this.#endpoints = new Endpoints(options)
   }

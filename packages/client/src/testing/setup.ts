@@ -1,7 +1,7 @@
 import type { MillraceOptions } from '@millrace/core'
-import { compileOptions } from '@millrace/core/adapter'
 import { onTestFinished } from 'vitest'
 import { GrpcTransport } from '../grpc/grpc-transport.ts'
+import { compileGrpcOptions } from '../options.ts'
 import type { QueueWorkerOptions, TaskWorkerOptions } from '../worker/types.ts'
 import { Worker } from '../worker/worker.ts'
 import { compileWorkerOptions } from '../worker/worker-options.ts'
@@ -19,7 +19,7 @@ export async function setUpWorker<T extends object, P>(
   clientOptions: MillraceOptions = {},
 ) {
   const server = await new JobServer().start()
-  const client = compileOptions({ endpoint: server.endpoint, logger: silentLogger, ...clientOptions }, {})
+  const client = compileGrpcOptions({ endpoint: server.endpoint, logger: silentLogger, ...clientOptions }, {})
   const transport = new GrpcTransport(client)
   const clock = new ManualClock()
   let stopped = 0

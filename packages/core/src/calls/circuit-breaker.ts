@@ -20,17 +20,12 @@ export class CircuitBreaker {
     this.#clock = clock
   }
 
-  /** Lets a call pass, which then must report `succeeded`, `failed` or `abandoned`; or throws `CircuitOpenError`. */
+  /** Lets a call pass, which then must report `succeeded` or `failed`; or throws `CircuitOpenError`. */
   enter(): void {
     if (this.#state === 'closed') return
     const wait = this.#opensUntil - this.#clock.now()
-    if (this.#state === 'open') {
-      if (wait > 0) throw new CircuitOpenError(wait)
-      this.#state = 'half-open'
-      this.#count = 0
-      this.#trying = false
-    }
-    if (this.#trying) throw new CircuitOpenError(Math.max(wait, 0))
+    if (wait > 0 || this.#trying) throw new CircuitOpenError(Math.max(wait, 0))
+    this.#state = 'half-open'
     this.#trying = true
   }
 
@@ -38,17 +33,17 @@ export class CircuitBreaker {
   succeeded(): void {
     this.#trying = false
     if (this.#state === 'closed') this.#count = 0
-    else if (this.#state === 'half-open' && ++this.#count >= this.#options.successThreshold) {
-      this.#state = 'closed'
-      this.#count = 0
-    }
+    else if (this.#state === 'half-open' && ++this.#count >= this.#options.successThreshold) this.#become('closed')
   }
 
   /** The call failed. An answer that blames the caller says that the server works. */
   failed(error: MillraceError): void {
     if (error.code === 'ABORTED') this.#trying = false
     else if (!this.#counts(error)) this.succeeded()
-    else if (this.#state === 'half-open' || (this.#state === 'closed' && ++this.#count >= this.#options.failureThreshold)) this.#open()
+    else if (this.#state === 'half-open' || (this.#state === 'closed' && ++this.#count >= this.#options.failureThreshold)) {
+      this.#become('open')
+      this.#opensUntil = this.#clock.now() + this.#options.resetMs
+    }
   }
 
   #counts(error: MillraceError): boolean {
@@ -56,10 +51,9 @@ export class CircuitBreaker {
     return !this.#options.ignore.some((type) => error instanceof type)
   }
 
-  #open(): void {
-    this.#state = 'open'
+  #become(state: 'closed' | 'open'): void {
+    this.#state = state
     this.#count = 0
     this.#trying = false
-    this.#opensUntil = this.#clock.now() + this.#options.resetMs
   }
 }

@@ -19,7 +19,7 @@ const maxHeldBytes = 256 << 20
 /** Lets concurrent calls travel together: one lane for each group and timeout, for as long as there are calls for it. */
 export class Coalescer<Item, Result, Value> {
   readonly #options: CoalescerOptions<Item, Result, Value>
-  readonly #lanes = new Map<number, Map<string, Lane<Item, Result, Value>>>()
+  readonly #lanes = new Map<string, Lane<Item, Result, Value>>()
   #closed: MillraceError | undefined
 
   constructor(options: CoalescerOptions<Item, Result, Value>) {
@@ -34,7 +34,7 @@ export class Coalescer<Item, Result, Value> {
    */
   add(group: string, item: Item, bytes: number, timeoutMs: number, signal: AbortSignal | undefined): Promise<Value> {
     if (this.#closed) return Promise.reject(this.#closed)
-    const lane = this.#lanes.get(timeoutMs)?.get(group) ?? this.#open(group, timeoutMs)
+    const lane = this.#lanes.get(`${timeoutMs} ${group}`) ?? this.#open(group, timeoutMs)
     if (lane.bytes + bytes > maxHeldBytes) return Promise.reject(tooMuchHeld(lane.bytes))
     return lane.add(item, bytes, signal)
   }
@@ -42,21 +42,18 @@ export class Coalescer<Item, Result, Value> {
   /** Fails every call, and those to come. */
   close(error: MillraceError): void {
     this.#closed = error
-    for (const lanes of this.#lanes.values()) for (const lane of lanes.values()) lane.close(error)
+    for (const lane of this.#lanes.values()) lane.close(error)
   }
 
   #open(group: string, timeoutMs: number): Lane<Item, Result, Value> {
     const { send, maxInFlight = defaultInFlight, ...options } = this.#options
-    const lanes = this.#lanes.get(timeoutMs) ?? new Map<string, Lane<Item, Result, Value>>()
+    const key = `${timeoutMs} ${group}`
     const lane = new Lane<Item, Result, Value>(
       timeoutMs,
       { ...options, send: (items, remainingMs) => send(group, items, remainingMs), maxItems, maxBytes, maxInFlight },
-      () => {
-        lanes.delete(group)
-        if (lanes.size === 0) this.#lanes.delete(timeoutMs)
-      },
+      () => this.#lanes.delete(key),
     )
-    this.#lanes.set(timeoutMs, lanes.set(group, lane))
+    this.#lanes.set(key, lane)
     return lane
   }
 }
@@ -64,7 +61,7 @@ export class Coalescer<Item, Result, Value> {
 function tooMuchHeld(current: number): QuotaExceededError {
   return new QuotaExceededError({
     reason: 'QUOTA_EXCEEDED',
-    message: `This client holds ${current} bytes of calls that have not been answered. Await some of them before making more.`,
+    message: `This client holds ${current} bytes of unanswered calls. Await some before making more.`,
     quota: { type: 'client.buffer', current, limit: maxHeldBytes },
   })
 }

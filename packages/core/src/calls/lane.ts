@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import { AbortError, InternalError, type MillraceError, TimeoutError } from '../errors/errors.ts'
+import { AbortError, InternalError, type MillraceError, noAnswer } from '../errors/errors.ts'
 import { errorFrom } from '../errors/to-error.ts'
 import { missingField } from '../wire.ts'
 import { isLackOfRoom } from './caller.ts'
@@ -22,7 +22,6 @@ export interface LaneOptions<Item, Result, Value> {
 
 /** A caller's item on its way. */
 interface Pending<Item, Value> {
-  readonly order: number
   readonly item: Item
   readonly bytes: number
   readonly deadline: number
@@ -32,7 +31,6 @@ interface Pending<Item, Value> {
   onAbort: (() => void) | undefined
   /** Why it waits again, when it was refused for lack of room. */
   refusal: MillraceError | undefined
-  done: boolean
 }
 
 /** Fewest items worth a further request while others are under way. */
@@ -47,10 +45,11 @@ export class Lane<Item, Result, Value> {
   readonly #options: LaneOptions<Item, Result, Value>
   readonly #timeoutMs: number
   readonly #onIdle: () => void
-  #waiting: Pending<Item, Value>[] = []
-  #head = 0
-  #order = 0
-  readonly #inFlight = new Set<readonly Pending<Item, Value>[]>()
+  /** Everything that waits or is under way, in the order of the calls, which is that of their deadlines. */
+  readonly #open = new Set<Pending<Item, Value>>()
+  /** What waits, in the same order. */
+  #waiting = new Set<Pending<Item, Value>>()
+  #inFlight = 0
   #scheduled = false
   /** Items a batch may have: less than the bound after the server had no room. */
   #limit: number
@@ -71,7 +70,6 @@ export class Lane<Item, Result, Value> {
     return new Promise((resolve, reject) => {
       const deadline = this.#options.clock.now() + this.#timeoutMs
       const pending: Pending<Item, Value> = {
-        order: this.#order++,
         item,
         bytes,
         deadline,
@@ -80,7 +78,6 @@ export class Lane<Item, Result, Value> {
         signal,
         onAbort: undefined,
         refusal: undefined,
-        done: false,
       }
       if (signal) {
         if (signal.aborted) return reject(new AbortError(signal.reason))
@@ -88,7 +85,8 @@ export class Lane<Item, Result, Value> {
         signal.addEventListener('abort', pending.onAbort)
       }
       this.bytes += bytes
-      this.#waiting.push(pending)
+      this.#open.add(pending)
+      this.#waiting.add(pending)
       this.#watchDeadline(deadline)
       this.#schedule()
     })
@@ -96,23 +94,16 @@ export class Lane<Item, Result, Value> {
 
   /** Fails everything that waits or is under way. */
   close(error: MillraceError): void {
-    const pending = [...this.#inFlight].flat().concat(this.#waiting.slice(this.#head))
-    this.#waiting = []
-    this.#head = 0
-    for (const each of pending) this.#fail(each, error)
+    for (const pending of this.#open) this.#fail(pending, error)
     this.#checkIdle()
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#stopPause || this.#inFlight.size >= this.#maxInFlight) return
+    if (this.#scheduled || this.#stopPause || this.#inFlight >= this.#maxInFlight) return
     this.#scheduled = true
     queueMicrotask(() => {
       this.#scheduled = false
-      while (!this.#stopPause && this.#inFlight.size < this.#maxInFlight) {
-        const batch = this.#take()
-        if (batch.length === 0) break
-        void this.#send(batch)
-      }
+      while (!this.#stopPause && this.#waiting.size > 0 && this.#inFlight < this.#maxInFlight) void this.#send(this.#take())
       this.#checkIdle()
     })
   }
@@ -123,29 +114,21 @@ export class Lane<Item, Result, Value> {
 
   /** The next batch: what waits, spread over the requests that may be made now. */
   #take(): Pending<Item, Value>[] {
-    const waiting = this.#waiting
-    const share = Math.ceil((waiting.length - this.#head) / (this.#maxInFlight - this.#inFlight.size))
+    const share = Math.ceil(this.#waiting.size / (this.#maxInFlight - this.#inFlight))
     const limit = Math.min(this.#limit, Math.max(share, worthwhile))
     const batch: Pending<Item, Value>[] = []
     let bytes = 0
-    while (this.#head < waiting.length && batch.length < limit) {
-      const next = waiting[this.#head]!
-      if (!next.done) {
-        bytes += next.bytes
-        if (batch.length > 0 && bytes > this.#options.maxBytes) break
-        batch.push(next)
-      }
-      this.#head++
-    }
-    if (this.#head === waiting.length) {
-      this.#waiting = []
-      this.#head = 0
+    for (const next of this.#waiting) {
+      bytes += next.bytes
+      if (batch.length === limit || (batch.length > 0 && bytes > this.#options.maxBytes)) break
+      batch.push(next)
+      this.#waiting.delete(next)
     }
     return batch
   }
 
   async #send(batch: readonly Pending<Item, Value>[]): Promise<void> {
-    this.#inFlight.add(batch)
+    this.#inFlight++
     try {
       const { send, clock } = this.#options
       const timeoutMs = Math.max(batch.at(-1)!.deadline - clock.now(), 1)
@@ -154,23 +137,21 @@ export class Lane<Item, Result, Value> {
         timeoutMs,
       )
       if (results.length !== batch.length) throw new InternalError(missingField('a result for each item'))
-      this.#inFlight.delete(batch)
       this.#deliver(batch, results)
     } catch (thrown) {
-      this.#inFlight.delete(batch)
       const error = errorFrom(thrown)
       for (const pending of batch) this.#fail(pending, error)
     }
-    if (this.#head < this.#waiting.length) this.#schedule()
+    this.#inFlight--
+    if (this.#waiting.size > 0) this.#schedule()
     else this.#checkIdle()
   }
 
   #deliver(batch: readonly Pending<Item, Value>[], results: readonly Result[]): void {
-    const refused: Pending<Item, Value>[] = []
+    const refused = new Set<Pending<Item, Value>>()
     let wait = 0
-    for (let i = 0; i < batch.length; i++) {
-      const pending = batch[i]!
-      if (pending.done) continue
+    for (const [i, pending] of batch.entries()) {
+      if (!this.#open.has(pending)) continue
       const result = results[i] as Result
       const error = this.#options.refusal(result)
       if (!error) {
@@ -178,18 +159,17 @@ export class Lane<Item, Result, Value> {
         pending.resolve(this.#options.value(result))
       } else if (isLackOfRoom(error)) {
         pending.refusal = error
-        refused.push(pending)
+        refused.add(pending)
         wait = Math.max(wait, error.details.retryAfterMs ?? 0)
       } else this.#fail(pending, error)
     }
-    if (refused.length > 0) this.#waitForRoom(refused, batch.length - refused.length, wait)
+    if (refused.size > 0) this.#waitForRoom(refused, batch.length - refused.size, wait)
     else this.#limit = Math.min(this.#limit * 2, this.#options.maxItems)
   }
 
   /** Puts refused items back where they were and pauses. Later batches are about as large as what there was room for. */
-  #waitForRoom(refused: readonly Pending<Item, Value>[], accepted: number, wait: number): void {
-    this.#waiting = [...refused, ...this.#waiting.slice(this.#head)].sort((a, b) => a.order - b.order)
-    this.#head = 0
+  #waitForRoom(refused: ReadonlySet<Pending<Item, Value>>, accepted: number, wait: number): void {
+    this.#waiting = new Set([...this.#open].filter((pending) => refused.has(pending) || this.#waiting.has(pending)))
     this.#limit = Math.max(1, Math.min(this.#limit - 1, accepted))
     this.#stopPause?.()
     // Spread, so that clients that were refused together do not come back together.
@@ -210,45 +190,36 @@ export class Lane<Item, Result, Value> {
 
   #expire(): void {
     const now = this.#options.clock.now()
-    let next = Number.POSITIVE_INFINITY
-    for (const batch of [...this.#inFlight, this.#waiting.slice(this.#head)]) {
-      for (const pending of batch) {
-        if (pending.done) continue
-        if (pending.deadline > now) {
-          next = Math.min(next, pending.deadline)
-          break
-        }
-        this.#fail(pending, pending.refusal ?? timeoutError(this.#timeoutMs))
+    for (const pending of this.#open) {
+      if (pending.deadline > now) {
+        this.#watchDeadline(pending.deadline)
+        return
       }
+      this.#fail(pending, pending.refusal ?? noAnswer(this.#timeoutMs))
     }
-    if (next < Number.POSITIVE_INFINITY) this.#watchDeadline(next)
-    else this.#checkIdle()
+    this.#checkIdle()
   }
 
   #fail(pending: Pending<Item, Value>, error: MillraceError): void {
-    if (pending.done) return
-    this.#finish(pending)
-    pending.reject(error)
+    if (this.#finish(pending)) pending.reject(error)
   }
 
-  #finish(pending: Pending<Item, Value>): void {
-    pending.done = true
+  /** Lets go of an item; false when that has happened before. */
+  #finish(pending: Pending<Item, Value>): boolean {
+    if (!this.#open.delete(pending)) return false
+    this.#waiting.delete(pending)
     this.bytes -= pending.bytes
     if (pending.onAbort) pending.signal?.removeEventListener('abort', pending.onAbort)
+    return true
   }
 
   /** Lets go of the timers when nothing is left. */
   #checkIdle(): void {
-    while (this.#head < this.#waiting.length && this.#waiting[this.#head]!.done) this.#head++
-    if (this.#head < this.#waiting.length || this.#inFlight.size > 0) return
+    if (this.#waiting.size > 0 || this.#inFlight > 0) return
     this.#stopTimer?.()
     this.#stopTimer = undefined
     this.#stopPause?.()
     this.#stopPause = undefined
     this.#onIdle()
   }
-}
-
-function timeoutError(timeoutMs: number): TimeoutError {
-  return new TimeoutError({ reason: 'DEADLINE_EXCEEDED', message: `There was no answer within ${timeoutMs} ms.` })
 }

@@ -1,4 +1,4 @@
-import { type ErrorReason, errorCatalogue } from '@millrace/protocol/errors'
+import { type ErrorReason, httpStatuses } from '@millrace/protocol/errors'
 import { type Duration, toMs } from '../durations.ts'
 import { invalid } from '../errors/errors.ts'
 import type { Backoff } from './backoff.ts'
@@ -33,7 +33,7 @@ export function compileRetry(options: RetryOptions | false): CompiledRetry | und
   if (!(multiplier >= 1 && multiplier <= 100)) throw invalid('retry.multiplier', `${multiplier} is not between 1 and 100.`)
   if (!(jitter >= 0 && jitter <= 1)) throw invalid('retry.jitter', `${jitter} is not between 0 and 1.`)
   for (const code of retryOn) {
-    if (!(code in errorCatalogue)) throw invalid('retry.retryOn', `'${code}' is not one of ${Object.keys(errorCatalogue).join(', ')}.`)
+    if (!(code in httpStatuses)) throw invalid('retry.retryOn', `'${code}' is not one of ${Object.keys(httpStatuses).join(', ')}.`)
   }
   return {
     maxRetries,

@@ -1,4 +1,4 @@
-import { type ErrorDetails, type ErrorReason, errorCatalogue } from '@millrace/protocol/errors'
+import { type ErrorDetails, type ErrorReason, httpStatuses } from '@millrace/protocol/errors'
 
 /** What an error is, for programs: a reason of the server's, or one that only a client knows. */
 export type ErrorCode = ErrorReason | 'ABORTED' | 'CIRCUIT_OPEN' | 'TASK_TIMEOUT' | 'TASK_FAILED'
@@ -18,7 +18,7 @@ export class MillraceError extends Error {
   constructor(details: ErrorDetails, options?: ErrorOptions & { readonly code?: ErrorCode; readonly statusCode?: number }) {
     super(details.message, options)
     this.code = options?.code ?? details.reason
-    this.statusCode = options?.statusCode ?? errorCatalogue[details.reason].http
+    this.statusCode = options?.statusCode ?? httpStatuses[details.reason]
     this.requestId = details.requestId
     this.details = details
   }
@@ -134,7 +134,7 @@ export class CircuitOpenError extends MillraceError {
 
   /** @param retryAfterMs - when the next call will be let through. */
   constructor(retryAfterMs: number) {
-    const message = `The circuit is open after too many failed calls; the next call is let through in ${Math.ceil(retryAfterMs)} ms.`
+    const message = `The circuit is open after failed calls; try again in ${Math.ceil(retryAfterMs)} ms.`
     super({ reason: 'UNAVAILABLE', message, retryAfterMs }, { code: 'CIRCUIT_OPEN' })
   }
 }
@@ -188,4 +188,14 @@ export class TaskFailedError extends MillraceError {
  */
 export function invalid(path: string, message: string): ValidationError {
   return new ValidationError({ reason: 'VALIDATION', message: `${path}: ${message}`, fields: [{ path, message }] })
+}
+
+/** The server cannot be reached, or cannot do it now. */
+export function unavailable(message: string, options?: ErrorOptions & { readonly retryAfterMs?: number }): UnavailableError {
+  return new UnavailableError({ reason: 'UNAVAILABLE', message, retryAfterMs: options?.retryAfterMs }, options)
+}
+
+/** A call's time is over. */
+export function noAnswer(timeoutMs: number): TimeoutError {
+  return new TimeoutError({ reason: 'DEADLINE_EXCEEDED', message: `There was no answer within ${timeoutMs} ms.` })
 }

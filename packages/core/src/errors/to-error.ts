@@ -1,5 +1,5 @@
 import type { ItemError } from '@millrace/protocol'
-import { type ErrorDetails, type ErrorReason, errorCatalogue } from '@millrace/protocol/errors'
+import { type ErrorDetails, type ErrorReason, httpStatuses } from '@millrace/protocol/errors'
 import {
   AbortError,
   AuthenticationError,
@@ -50,7 +50,7 @@ export function errorFromDetails(details: ErrorDetails, options?: ErrorOptions):
 /** The error of one item of a batch. Its caller knows of no batch: places such as `jobs[3].priority` become `priority`. */
 export function errorFromItem({ reason, message, fields, retryAfterMs, quota }: ItemError): MillraceError {
   return errorFromDetails({
-    reason: reason in errorCatalogue ? (reason as ErrorReason) : 'INTERNAL',
+    reason: reason in httpStatuses ? (reason as ErrorReason) : 'INTERNAL',
     message: message.replace(placeInBatch, ''),
     fields: fields.map((field) => ({ path: field.path.replace(placeInBatch, ''), message: field.message })),
     ...(retryAfterMs > 0 && { retryAfterMs }),

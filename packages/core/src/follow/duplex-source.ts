@@ -1,6 +1,6 @@
 import type * as wire from '@millrace/protocol'
 import type { Clock } from '../clock.ts'
-import { UnavailableError } from '../errors/errors.ts'
+import { type UnavailableError, unavailable } from '../errors/errors.ts'
 import { errorFrom } from '../errors/to-error.ts'
 import type { DuplexCall, Transport } from '../transport.ts'
 import type { FollowEvents, FollowedTask, FollowSource } from './follow-source.ts'
@@ -125,5 +125,5 @@ function isEmpty(items: Iterable<unknown>): boolean {
 }
 
 function streamEnded(): UnavailableError {
-  return new UnavailableError({ reason: 'UNAVAILABLE', message: 'The server ended the stream of updates.' })
+  return unavailable('The server ended the stream of updates.')
 }

@@ -1,7 +1,7 @@
 import { Outage } from '../calls/outage.ts'
 import { sleep } from '../calls/sleep.ts'
 import type { ClientContext } from '../context.ts'
-import { AbortError, UnavailableError } from '../errors/errors.ts'
+import { AbortError, unavailable } from '../errors/errors.ts'
 import { errorFrom } from '../errors/to-error.ts'
 import type { RequestOf, ResponseOf, ServerStreamMethod } from '../transport.ts'
 
@@ -76,7 +76,7 @@ export class ResumedStream<P extends ServerStreamMethod, T> implements AsyncIter
       this.#messages = transport.serverStream(method, request(), { signal: this.#stop.signal })[Symbol.asyncIterator]()
     }
     const message = await this.#messages.next()
-    if (message.done) throw new UnavailableError({ reason: 'UNAVAILABLE', message: `The server ended the stream of ${method}.` })
+    if (message.done) throw unavailable(`The server ended the stream of ${method}.`)
     this.#outage.over()
     this.#items = take(message.value)
     this.#next = 0

@@ -1,6 +1,6 @@
 import { sleep } from '../calls/sleep.ts'
 import type { Clock } from '../clock.ts'
-import { UnavailableError } from '../errors/errors.ts'
+import { unavailable } from '../errors/errors.ts'
 import { errorFrom } from '../errors/to-error.ts'
 import type { Transport } from '../transport.ts'
 import type { FollowEvents, FollowedTask, FollowSource } from './follow-source.ts'
@@ -90,7 +90,7 @@ export class SetSource implements FollowSource {
           for (const taskId of missing) this.#events.missing(taskId)
         }
         if (signal.aborted || isEmpty(this.#events.followed())) break
-        throw new UnavailableError({ reason: 'UNAVAILABLE', message: 'The server ended the stream of updates.' })
+        throw unavailable('The server ended the stream of updates.')
       } catch (thrown) {
         if (signal.aborted) return
         const delay = this.#events.broken(errorFrom(thrown), opened)

@@ -7,7 +7,7 @@ import { notFound } from '../errors/to-error.ts'
 import type { CompiledOptions } from '../options.ts'
 import type { Transport } from '../transport.ts'
 import { isTerminalState } from '../wire.ts'
-import type { FollowedTask, FollowSource } from './follow-source.ts'
+import type { FollowEvents, FollowedTask, FollowSource } from './follow-source.ts'
 
 /** Somebody who follows a task. Must not throw. */
 export interface FollowListener {
@@ -39,31 +39,19 @@ export function createFollower({ transport, options, clock }: ClientContext): Ta
 }
 
 /** Follows tasks for everybody in this client over as few streams as the transport allows. */
-export class TaskFollower {
+export class TaskFollower implements FollowEvents {
   readonly #entries = new Map<string, Entry>()
   readonly #source: FollowSource
   readonly #options: CompiledOptions
   readonly #outage: Outage
-  #lastError: MillraceError | undefined
+  /** Why the server cannot be asked at the moment. */
+  lastError: MillraceError | undefined
   #closed: MillraceError | undefined
 
   constructor(transport: Transport, options: CompiledOptions, clock: Clock) {
     this.#options = options
     this.#outage = new Outage(clock, options.credentials)
-    const events = {
-      update: (update: wire.TaskUpdate) => this.#update(update),
-      missing: (taskId: string) => this.#missing(taskId),
-      connected: () => this.#connected(),
-      opening: () => options.credentials.version,
-      broken: (error: MillraceError, opened: number) => this.#broken(error, opened),
-      followed: () => this.#entries.values(),
-    }
-    this.#source = transport.follow(events, clock)
-  }
-
-  /** Why the server cannot be asked at the moment. */
-  get lastError(): MillraceError | undefined {
-    return this.#lastError
+    this.#source = transport.follow(this, clock)
   }
 
   /** Follows a task. Returns what ends it. */
@@ -72,16 +60,12 @@ export class TaskFollower {
       listener.fail(this.#closed)
       return () => undefined
     }
-    const entry = this.#entries.get(taskId)
-    if (!entry) {
-      const fresh: Entry = { taskId, terminalOnly: listener.terminalOnly, revision: -1, last: undefined, listeners: new Set([listener]) }
-      this.#entries.set(taskId, fresh)
-      this.#source.add(fresh)
-      return () => this.#leave(fresh, listener)
-    }
+    const known = this.#entries.get(taskId)
+    const entry: Entry = known ?? { taskId, terminalOnly: true, revision: -1, last: undefined, listeners: new Set() }
     entry.listeners.add(listener)
-    if (entry.terminalOnly && !listener.terminalOnly) {
-      entry.terminalOnly = false
+    if (!known || (entry.terminalOnly && !listener.terminalOnly)) {
+      entry.terminalOnly = listener.terminalOnly
+      this.#entries.set(taskId, entry)
       this.#source.add(entry)
     } else if (entry.last && !listener.terminalOnly) queueMicrotask(() => this.#repeat(entry, listener))
     return () => this.#leave(entry, listener)
@@ -90,7 +74,7 @@ export class TaskFollower {
   /** Fails everybody, and those to come. */
   close(error: MillraceError): void {
     this.#closed = error
-    for (const entry of [...this.#entries.values()]) this.#failEntry(entry, error)
+    this.#failAll(error)
     this.#source.close()
   }
 
@@ -106,7 +90,15 @@ export class TaskFollower {
     this.#source.remove(entry.taskId)
   }
 
-  #update(update: wire.TaskUpdate): void {
+  followed(): Iterable<FollowedTask> {
+    return this.#entries.values()
+  }
+
+  opening(): number {
+    return this.#options.credentials.version
+  }
+
+  update(update: wire.TaskUpdate): void {
     const entry = this.#entries.get(update.taskId)
     if (!entry || update.revision <= entry.revision) return
     const terminal = isTerminalState(update.state)
@@ -116,7 +108,7 @@ export class TaskFollower {
     for (const listener of [...entry.listeners]) if (terminal || !listener.terminalOnly) listener.update(update)
   }
 
-  #missing(taskId: string): void {
+  missing(taskId: string): void {
     const entry = this.#entries.get(taskId)
     if (entry) this.#failEntry(entry, notFound('task', taskId))
   }
@@ -126,22 +118,26 @@ export class TaskFollower {
     for (const listener of [...entry.listeners]) listener.fail(error)
   }
 
-  #connected(): void {
-    if (this.#lastError) {
-      this.#lastError = undefined
+  #failAll(error: MillraceError): void {
+    for (const entry of [...this.#entries.values()]) this.#failEntry(entry, error)
+  }
+
+  connected(): void {
+    if (this.lastError) {
+      this.lastError = undefined
       for (const { listeners } of this.#entries.values()) for (const listener of listeners) listener.resumed?.()
     }
     this.#outage.over()
   }
 
   /** Decides whether the stream is opened again: not for what will not mend by itself, nor for nobody. */
-  #broken(error: MillraceError, opened: number): number | undefined {
+  broken(error: MillraceError, opened: number): number | undefined {
     const { logger, timeoutMs } = this.#options
-    this.#lastError = error
-    if (!this.#outage.mends(error, opened)) for (const entry of [...this.#entries.values()]) this.#failEntry(entry, error)
+    this.lastError = error
+    if (!this.#outage.mends(error, opened)) this.#failAll(error)
     else if (this.#outage.lastsMs > timeoutMs) this.#failImpatient(error)
     if (this.#entries.size === 0) {
-      this.#lastError = undefined
+      this.lastError = undefined
       this.#outage.over()
       return undefined
     }

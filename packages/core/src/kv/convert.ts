@@ -12,7 +12,7 @@ export function toSet(key: string, value: unknown, options: SetOptions): wire.En
   const set = {
     value: payload,
     contentType,
-    ttlMs: options.ttl === undefined ? 0 : toMs('ttl', options.ttl),
+    ttlMs: toMs('ttl', options.ttl),
     ifRevision: toWhole('ifRevision', options.ifRevision),
     ifAbsent: options.ifAbsent === true,
   }
@@ -24,7 +24,7 @@ export function toDelete(key: string, options: DeleteOptions): wire.EntryWrite {
 }
 
 export function toIncrement(key: string, by: number, options: IncrementOptions): wire.EntryWrite {
-  const value = { by: toWhole('by', by) ?? 1, ttlMs: options.ttl === undefined ? 0 : toMs('ttl', options.ttl) }
+  const value = { by: toWhole('by', by) ?? 1, ttlMs: toMs('ttl', options.ttl) }
   return { key: toText('key', key), action: { $case: 'increment', value } }
 }
 

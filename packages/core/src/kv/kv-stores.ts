@@ -1,4 +1,4 @@
-import { type ClientContext, compileCall } from '../context.ts'
+import type { ClientContext } from '../context.ts'
 import { createList, type List } from '../page.ts'
 import type { ListOptions } from '../queues/types.ts'
 import { toInt } from '../wire.ts'
@@ -18,8 +18,7 @@ export class KvStores {
   list(options: ListOptions = {}): List<KvStoreInfo> {
     return createList(async (cursor) => {
       const request = { limit: toInt('limit', options.limit), cursor }
-      const call = { ...compileCall(this.#context.options, options), safe: true }
-      const { stores, nextCursor } = await this.#context.caller.unary('KvService/ListKvStores', request, call)
+      const { stores, nextCursor } = await this.#context.safe('KvService/ListKvStores', request, options)
       return { items: stores.map(fromStore), nextCursor }
     }, options.cursor)
   }

@@ -1,5 +1,5 @@
 import type * as wire from '@millrace/protocol'
-import { type ClientContext, compileCall } from '../context.ts'
+import type { ClientContext } from '../context.ts'
 import { invalid } from '../errors/errors.ts'
 import { errorFromItem } from '../errors/to-error.ts'
 import { ResumedStream } from '../follow/resumed-stream.ts'
@@ -61,7 +61,7 @@ export class Kv<T = unknown> {
 
   /** A key with its value and revision; undefined when it is not there. */
   async entry(key: string, call?: CallOptions): Promise<KvEntry<T> | undefined> {
-    const { timeoutMs, signal } = compileCall(this.#context.options, call)
+    const { timeoutMs, signal } = this.#context.bounds(call)
     const text = toText('key', key)
     const entry = await this.#context.shared(createKvReader).add(this.name, text, text.length + itemOverhead, timeoutMs, signal)
     return entry && fromEntry<T>(entry)
@@ -70,7 +70,7 @@ export class Kv<T = unknown> {
   /** True when the key is there. */
   async exists(key: string, call?: CallOptions): Promise<boolean> {
     const request = { store: this.name, keys: [toText('key', key)], withoutValues: true }
-    const { results } = await this.#context.caller.unary('KvService/ReadEntries', request, this.#read(call))
+    const { results } = await this.#context.safe('KvService/ReadEntries', request, call)
     const [result] = results
     if (result?.error) throw errorFromItem(result.error)
     return result?.entry !== undefined
@@ -97,7 +97,7 @@ export class Kv<T = unknown> {
     if (!Array.isArray(keys)) throw invalid('keys', 'is not an array.')
     for (let rest: readonly string[] = keys.map((key, i) => toText(`keys[${i}]`, key)); rest.length > 0; ) {
       const request = { store: this.name, keys: rest as string[], withoutValues: false }
-      const { results } = await this.#context.caller.unary('KvService/ReadEntries', request, this.#read(call))
+      const { results } = await this.#context.safe('KvService/ReadEntries', request, call)
       for (const { entry, error } of results) {
         if (error) throw errorFromItem(error)
         if (entry) found.set(entry.key, fromEntry<T>(entry).value)
@@ -118,7 +118,7 @@ export class Kv<T = unknown> {
     if (entries.length === 0) return []
     const writes = entries.map((entry: KvSet<T>) => toSet(entry.key, entry.value, entry))
     const request = { store: this.name, writes, requestId: createRequestId(this.#context.clock.now()), allowPartial: false }
-    const { results } = await this.#context.caller.unary('KvService/WriteEntries', request, this.#read(call))
+    const { results } = await this.#context.safe('KvService/WriteEntries', request, call)
     return results.map(({ revision, error }) => {
       if (error) throw errorFromItem(error)
       return { revision }
@@ -138,7 +138,7 @@ export class Kv<T = unknown> {
   /** The kept versions of a key, newest first. Set how many are kept with `update`. */
   async history(key: string, call?: CallOptions): Promise<KvChange<T>[]> {
     const request = { store: this.name, key: toText('key', key) }
-    const { versions } = await this.#context.caller.unary('KvService/ListEntryHistory', request, this.#read(call))
+    const { versions } = await this.#context.safe('KvService/ListEntryHistory', request, call)
     return versions.map(fromChange<T>)
   }
 
@@ -163,17 +163,17 @@ export class Kv<T = unknown> {
 
   /** Reads its settings. */
   async info(call?: CallOptions): Promise<KvStoreInfo> {
-    return fromStore((await this.#context.caller.unary('KvService/GetKvStore', { store: this.name }, this.#read(call))).store)
+    return fromStore((await this.#context.safe('KvService/GetKvStore', { store: this.name }, call)).store)
   }
 
   /** Changes its settings; what is left out stays. */
   async update(options: UpdateKvStoreOptions, call?: CallOptions): Promise<KvStoreInfo> {
     const request = { store: this.name, history: options.history === undefined ? undefined : toInt('history', options.history) }
-    return fromStore((await this.#context.caller.unary('KvService/UpdateKvStore', request, this.#read(call))).store)
+    return fromStore((await this.#context.safe('KvService/UpdateKvStore', request, call)).store)
   }
 
   #write(write: wire.EntryWrite, call: CallOptions | undefined): Promise<wire.EntryWriteResult> {
-    const { timeoutMs, signal } = compileCall(this.#context.options, call)
+    const { timeoutMs, signal } = this.#context.bounds(call)
     const bytes = write.action?.$case === 'set' ? write.action.value.value.length : 0
     return this.#context.shared(createKvWriter).add(this.name, write, bytes + write.key.length + itemOverhead, timeoutMs, signal)
   }
@@ -187,13 +187,8 @@ export class Kv<T = unknown> {
         cursor,
         withValues,
       }
-      const { entries, nextCursor } = await this.#context.caller.unary('KvService/ListEntries', request, this.#read(options))
+      const { entries, nextCursor } = await this.#context.safe('KvService/ListEntries', request, options)
       return { items: entries.map(convert), nextCursor }
     }, options.cursor)
-  }
-
-  /** Calls that do no harm when they are made twice. */
-  #read(call: CallOptions | undefined) {
-    return { ...compileCall(this.#context.options, call), safe: true }
   }
 }

@@ -2,7 +2,7 @@ import type * as wire from '@millrace/protocol'
 import { Outage } from '../calls/outage.ts'
 import { sleep } from '../calls/sleep.ts'
 import type { ClientContext } from '../context.ts'
-import { UnavailableError } from '../errors/errors.ts'
+import { unavailable } from '../errors/errors.ts'
 import { errorFrom } from '../errors/to-error.ts'
 import { createFollower } from '../follow/task-follower.ts'
 import type { RequestOf, ResponseOf, ServerStreamMethod } from '../transport.ts'
@@ -56,7 +56,7 @@ async function follow<P extends ServerStreamMethod, T>(
         if (isLast?.(value)) return sink.end(value)
         sink.value(value)
       }
-      throw new UnavailableError({ reason: 'UNAVAILABLE', message: 'The server ended the stream of changes.' })
+      throw unavailable('The server ended the stream of changes.')
     } catch (thrown) {
       if (signal.aborted) return
       const error = errorFrom(thrown)

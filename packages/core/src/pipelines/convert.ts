@@ -3,7 +3,7 @@ import { toMs } from '../durations.ts'
 import { invalid } from '../errors/errors.ts'
 import { decodePayload, encodePayload } from '../payload.ts'
 import { functionOf } from '../tasks/convert.ts'
-import { fromJobError, fromState, toRetryPolicy, toText, toTexts } from '../wire.ts'
+import { fromJobError, fromState, known, toRetryPolicy, toText, toTexts } from '../wire.ts'
 import type { PipelineInfo, PipelineStage, PipelineStatus, PipelineSummary, StageInfo, StageOptions, StageUpdate } from './types.ts'
 
 const noBytes = new Uint8Array(0)
@@ -22,7 +22,7 @@ export function toNewStage(path: string, options: StageOptions): wire.NewStage {
     payload,
     contentType,
     queue: toText(`${path}.queue`, options.queue),
-    timeoutMs: options.timeout === undefined ? 0 : toMs(`${path}.timeout`, options.timeout),
+    timeoutMs: toMs(`${path}.timeout`, options.timeout),
     retry: options.retry && toRetryPolicy(`${path}.retry`, options.retry),
     labels: toTexts(`${path}.labels`, options.labels),
     dependsOn: (options.dependsOn ?? []).map((stage, i) => nameOf(`${path}.dependsOn[${i}]`, stage)),
@@ -50,9 +50,7 @@ export function fromSummary(pipeline: wire.Pipeline): PipelineSummary {
     stageCount: pipeline.stageCount,
     stagesLeft: pipeline.stagesLeft,
     createdAt: pipeline.createdAt ?? new Date(0),
-    ...(finishedAt && { finishedAt }),
-    ...(deadline && { deadline }),
-    ...(reason && { reason }),
+    ...known({ finishedAt, deadline, reason }),
   }
 }
 

@@ -1,5 +1,5 @@
 import type * as wire from '@millrace/protocol'
-import { type ClientContext, compileCall } from '../context.ts'
+import type { ClientContext } from '../context.ts'
 import { toMs } from '../durations.ts'
 import { AbortError, InternalError, invalid, TimeoutError } from '../errors/errors.ts'
 import { createRequestId } from '../ids.ts'
@@ -57,7 +57,7 @@ export class Pipelines {
   /** All that is known of a pipeline. @throws NotFoundError */
   async get(pipelineId: string, call?: CallOptions): Promise<PipelineInfo> {
     const request = { pipelineId: toText('pipelineId', pipelineId) }
-    return required(await this.#context.caller.unary('PipelineService/GetPipeline', request, this.#read(call)))
+    return required(await this.#context.safe('PipelineService/GetPipeline', request, call))
   }
 
   /** Lists pipelines without their stages, newest first. */
@@ -70,7 +70,7 @@ export class Pipelines {
         limit: toInt('limit', limit),
         cursor: from,
       }
-      const { pipelines, nextCursor } = await this.#context.caller.unary('PipelineService/ListPipelines', request, this.#read(options))
+      const { pipelines, nextCursor } = await this.#context.safe('PipelineService/ListPipelines', request, options)
       return { items: pipelines.map(fromSummary), nextCursor }
     }, cursor)
   }
@@ -78,7 +78,7 @@ export class Pipelines {
   /** The result of a completed stage: of one that runs once for each item, the list of their results. @throws NotFoundError */
   async result<R = unknown>(pipelineId: string, stage: string, call?: CallOptions): Promise<R> {
     const request = { pipelineId: toText('pipelineId', pipelineId), stage: toText('stage', stage) }
-    const { result, contentType } = await this.#context.caller.unary('PipelineService/GetStageResult', request, this.#read(call))
+    const { result, contentType } = await this.#context.safe('PipelineService/GetStageResult', request, call)
     return decodePayload('result', result, contentType) as R
   }
 
@@ -129,7 +129,7 @@ export class Pipelines {
   /** Cancels a pipeline with its running stages. @throws ConflictError when it has ended, NotFoundError. */
   async cancel(pipelineId: string, options: CancelOptions = {}): Promise<PipelineInfo> {
     const request = { pipelineId: toText('pipelineId', pipelineId), reason: toText('reason', options.reason) }
-    return required(await this.#context.caller.unary('PipelineService/CancelPipeline', request, this.#write(options)))
+    return required(await this.#context.unsafe('PipelineService/CancelPipeline', request, options))
   }
 
   /**
@@ -139,7 +139,7 @@ export class Pipelines {
    */
   async retry(pipelineId: string, call?: CallOptions): Promise<PipelineInfo> {
     const request = { pipelineId: toText('pipelineId', pipelineId) }
-    return required(await this.#context.caller.unary('PipelineService/RetryPipeline', request, this.#write(call)))
+    return required(await this.#context.unsafe('PipelineService/RetryPipeline', request, call))
   }
 
   async #execute(name: string, stages: wire.NewStage[], options: ExecuteOptions): Promise<PipelineRun> {
@@ -150,21 +150,13 @@ export class Pipelines {
       name,
       stages,
       priority: toPriority(priority),
-      timeoutMs: timeout === undefined ? 0 : toMs('timeout', timeout),
+      timeoutMs: toMs('timeout', timeout),
       onFailure: policy,
       requestId: createRequestId(this.#context.clock.now()),
     }
-    const bounds = { ...compileCall(this.#context.options, signal && { signal }), safe: true, waitForRoom: true }
+    const bounds = { ...this.#context.bounds(signal && { signal }), safe: true, waitForRoom: true }
     const { pipelineId } = await this.#context.caller.unary('PipelineService/CreatePipeline', request, bounds)
     return new PipelineRun(this, pipelineId)
-  }
-
-  #read(call: CallOptions | undefined) {
-    return { ...compileCall(this.#context.options, call), safe: true }
-  }
-
-  #write(call: CallOptions | undefined) {
-    return { ...compileCall(this.#context.options, call), safe: false }
   }
 }
 

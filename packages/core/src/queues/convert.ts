@@ -2,7 +2,7 @@ import type * as wire from '@millrace/protocol'
 import { toMs } from '../durations.ts'
 import { InternalError } from '../errors/errors.ts'
 import { decodePayload, encodePayload } from '../payload.ts'
-import { fromJobError, fromRetryPolicy, fromState, missingField, toConcurrency, toDate, toInt, toText, toTexts } from '../wire.ts'
+import { fromJobError, fromRetryPolicy, fromState, known, missingField, toConcurrency, toDate, toInt, toText, toTexts } from '../wire.ts'
 import type { EnqueueOptions, JobInfo, QueueInfo } from './types.ts'
 
 /** A job as it is enqueued. Complete by hand: this is the hot path. */
@@ -13,10 +13,10 @@ export function toNewJob(value: unknown, options: EnqueueOptions): wire.NewJob {
     contentType,
     priority: toInt('priority', options.priority),
     maxAttempts: toInt('maxAttempts', options.maxAttempts),
-    timeoutMs: options.timeout === undefined ? 0 : toMs('timeout', options.timeout),
+    timeoutMs: toMs('timeout', options.timeout),
     idempotencyKey: toText('idempotencyKey', options.idempotencyKey),
     headers: toTexts('headers', options.headers),
-    delayMs: options.delay === undefined ? 0 : toMs('delay', options.delay),
+    delayMs: toMs('delay', options.delay),
     runAt: toDate('runAt', options.runAt),
     concurrency: options.concurrency && toConcurrency(options.concurrency),
   }
@@ -38,10 +38,7 @@ export function fromJobInfo<T>(job: wire.JobInfo | undefined): JobInfo<T> {
     ...(status === 'completed' && { result: decodePayload('result', job.result, job.resultContentType) }),
     ...(error && { error }),
     createdAt: job.createdAt ?? new Date(0),
-    ...(job.startedAt && { startedAt: job.startedAt }),
-    ...(job.finishedAt && { finishedAt: job.finishedAt }),
-    ...(job.runAt && { runAt: job.runAt }),
-    ...(job.workerId && { workerId: job.workerId }),
+    ...known({ startedAt: job.startedAt, finishedAt: job.finishedAt, runAt: job.runAt, workerId: job.workerId }),
     seq: job.seq,
   }
 }

@@ -1,4 +1,4 @@
-import { type ClientContext, compileCall } from '../context.ts'
+import type { ClientContext } from '../context.ts'
 import { invalid } from '../errors/errors.ts'
 import type { CallOptions } from '../options.ts'
 import { createList, type List } from '../page.ts'
@@ -21,8 +21,7 @@ export class DeadLetters<T = unknown> {
   list(options: ListOptions = {}): List<JobInfo<T>> {
     return createList(async (cursor) => {
       const request = { queue: this.#queue, limit: toInt('limit', options.limit), cursor }
-      const call = { ...compileCall(this.#context.options, options), safe: true }
-      const { jobs, nextCursor } = await this.#context.caller.unary('QueueService/ListDeadLetters', request, call)
+      const { jobs, nextCursor } = await this.#context.safe('QueueService/ListDeadLetters', request, options)
       return { items: jobs.map((job) => fromJobInfo<T>(job)), nextCursor }
     }, options.cursor)
   }
@@ -36,8 +35,7 @@ export class DeadLetters<T = unknown> {
   async replay(which: string | { readonly all: true }, call?: CallOptions): Promise<number> {
     if (typeof which !== 'string' && which?.all !== true) throw invalid('which', "give a job's id, or { all: true }.")
     const request = { queue: this.#queue, jobId: typeof which === 'string' ? which : '', all: typeof which !== 'string' }
-    const bounds = { ...compileCall(this.#context.options, call), safe: false }
-    return (await this.#context.caller.unary('QueueService/ReplayDeadLetters', request, bounds)).replayed
+    return (await this.#context.unsafe('QueueService/ReplayDeadLetters', request, call)).replayed
   }
 
   /**
@@ -47,7 +45,6 @@ export class DeadLetters<T = unknown> {
    */
   async purge(options: CallOptions & { readonly confirm: true }): Promise<number> {
     const request = { queue: toText('queue', this.#queue), confirm: options?.confirm === true }
-    const call = { ...compileCall(this.#context.options, options), safe: false }
-    return (await this.#context.caller.unary('QueueService/PurgeDeadLetters', request, call)).purged
+    return (await this.#context.unsafe('QueueService/PurgeDeadLetters', request, options)).purged
   }
 }

@@ -2,7 +2,7 @@ import type * as wire from '@millrace/protocol'
 import { Outage } from '../calls/outage.ts'
 import { sleep } from '../calls/sleep.ts'
 import type { ClientContext } from '../context.ts'
-import { AbortError, UnavailableError } from '../errors/errors.ts'
+import { AbortError, unavailable } from '../errors/errors.ts'
 import { errorFrom } from '../errors/to-error.ts'
 import { itemOverhead } from '../wire.ts'
 import { createSettler } from './coalescers.ts'
@@ -117,7 +117,7 @@ export class Deliveries<T> implements AsyncIterableIterator<ReceivedJob<T>, unde
     }
     const message = await this.#awaitMessage(this.#messages)
     if (!message) return
-    if (message.done) throw new UnavailableError({ reason: 'UNAVAILABLE', message: 'The server ended the stream of jobs.' })
+    if (message.done) throw unavailable('The server ended the stream of jobs.')
     this.#outage.over()
     this.#jobs = message.value.jobs
     this.#next = 0

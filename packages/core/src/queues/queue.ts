@@ -1,4 +1,4 @@
-import { type ClientContext, compileCall } from '../context.ts'
+import type { ClientContext } from '../context.ts'
 import { toMs } from '../durations.ts'
 import { invalid } from '../errors/errors.ts'
 import { errorFromItem } from '../errors/to-error.ts'
@@ -51,7 +51,7 @@ export class Queue<T = unknown> {
    * @throws ValidationError, ConflictError, QuotaExceededError, and what any call may throw.
    */
   async enqueue(payload: T, options: EnqueueOptions = noOptions, call?: CallOptions): Promise<EnqueueResult> {
-    const { timeoutMs, signal } = compileCall(this.#context.options, call)
+    const { timeoutMs, signal } = this.#context.bounds(call)
     const job = toNewJob(payload, options)
     return this.#context.shared(createEnqueuer).add(this.name, job, job.payload.length + itemOverhead, timeoutMs, signal)
   }
@@ -72,7 +72,7 @@ export class Queue<T = unknown> {
       requestId: createRequestId(this.#context.clock.now()),
       allowPartial: false,
     }
-    const bounds = compileCall(this.#context.options, call)
+    const bounds = this.#context.bounds(call)
     const { results } = await this.#context.caller.unary('QueueService/EnqueueJobs', request, { ...bounds, safe: true, waitForRoom: true })
     return results.map(({ jobId, seq, created, error }) => {
       if (error) throw errorFromItem(error)
@@ -82,12 +82,12 @@ export class Queue<T = unknown> {
 
   /** Takes jobs under a lease; with `wait`, waits for the first one. */
   async receive(options: ReceiveOptions = {}): Promise<ReceivedJob<T>[]> {
-    const { timeoutMs, signal } = compileCall(this.#context.options, options)
-    const waitMs = options.wait === undefined ? 0 : toMs('wait', options.wait)
+    const { timeoutMs, signal } = this.#context.bounds(options)
+    const waitMs = toMs('wait', options.wait)
     const request = {
       queue: this.name,
       maxJobs: toInt('max', options.max ?? 1),
-      leaseMs: options.lease === undefined ? 0 : toMs('lease', options.lease),
+      leaseMs: toMs('lease', options.lease),
       waitMs,
       workerId: toText('workerId', options.workerId),
     }
@@ -107,7 +107,7 @@ export class Queue<T = unknown> {
   deliveries(options: DeliveriesOptions = {}): AsyncIterableIterator<ReceivedJob<T>, undefined> {
     const request = {
       queue: this.name,
-      leaseMs: options.lease === undefined ? 0 : toMs('lease', options.lease),
+      leaseMs: toMs('lease', options.lease),
       maxInFlight: toInt('concurrency', options.concurrency ?? 1),
       workerId: toText('workerId', options.workerId),
     }
@@ -117,28 +117,24 @@ export class Queue<T = unknown> {
   /** Reads one job. @throws JobNotFoundError */
   async get(jobId: string, call?: CallOptions): Promise<JobInfo<T>> {
     const request = { queue: this.name, jobId: toText('jobId', jobId) }
-    return fromJobInfo<T>((await this.#context.caller.unary('QueueService/GetJob', request, this.#read(call))).job)
+    return fromJobInfo<T>((await this.#context.safe('QueueService/GetJob', request, call)).job)
   }
 
   /** Cancels a job; a running handler's signal fires. @throws ConflictError when it has ended, JobNotFoundError. */
   async cancel(jobId: string, options: CallOptions & { readonly reason?: string } = {}): Promise<JobInfo<T>> {
     const request = { queue: this.name, jobId: toText('jobId', jobId), reason: toText('reason', options.reason) }
-    return fromJobInfo<T>((await this.#context.caller.unary('QueueService/CancelJob', request, this.#write(options))).job)
+    return fromJobInfo<T>((await this.#context.unsafe('QueueService/CancelJob', request, options)).job)
   }
 
   /** Counts its jobs. */
   async stats(call?: CallOptions): Promise<QueueStats> {
-    const { queue: _name, ...stats } = await this.#context.caller.unary(
-      'QueueService/GetQueueStats',
-      { queue: this.name },
-      this.#read(call),
-    )
+    const { queue: _name, ...stats } = await this.#context.safe('QueueService/GetQueueStats', { queue: this.name }, call)
     return stats
   }
 
   /** Reads its settings. */
   async info(call?: CallOptions): Promise<QueueInfo> {
-    return fromQueue((await this.#context.caller.unary('QueueService/GetQueue', { queue: this.name }, this.#read(call))).queue)
+    return fromQueue((await this.#context.safe('QueueService/GetQueue', { queue: this.name }, call)).queue)
   }
 
   /** Changes its settings. */
@@ -148,7 +144,7 @@ export class Queue<T = unknown> {
       retryPolicy: options.retryPolicy && toRetryPolicy('retryPolicy', options.retryPolicy),
       maxDepth: options.maxDepth === undefined ? undefined : toInt('maxDepth', options.maxDepth),
     }
-    return fromQueue((await this.#context.caller.unary('QueueService/UpdateQueue', request, this.#write(options))).queue)
+    return fromQueue((await this.#context.unsafe('QueueService/UpdateQueue', request, options)).queue)
   }
 
   /** Sets how its jobs are tried again; what is left out takes its default. */
@@ -163,19 +159,11 @@ export class Queue<T = unknown> {
 
   /** Stops handing out jobs; jobs in flight go on. */
   async pause(call?: CallOptions): Promise<void> {
-    await this.#context.caller.unary('QueueService/PauseQueue', { queue: this.name }, this.#read(call))
+    await this.#context.safe('QueueService/PauseQueue', { queue: this.name }, call)
   }
 
   /** Hands out jobs again. */
   async resume(call?: CallOptions): Promise<void> {
-    await this.#context.caller.unary('QueueService/ResumeQueue', { queue: this.name }, this.#read(call))
-  }
-
-  #read(call: CallOptions | undefined) {
-    return { ...compileCall(this.#context.options, call), safe: true }
-  }
-
-  #write(call: CallOptions | undefined) {
-    return { ...compileCall(this.#context.options, call), safe: false }
+    await this.#context.safe('QueueService/ResumeQueue', { queue: this.name }, call)
   }
 }

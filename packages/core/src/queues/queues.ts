@@ -1,4 +1,4 @@
-import { type ClientContext, compileCall } from '../context.ts'
+import type { ClientContext } from '../context.ts'
 import { createList, type List } from '../page.ts'
 import { toInt } from '../wire.ts'
 import { fromQueue } from './convert.ts'
@@ -17,8 +17,7 @@ export class Queues {
   list(options: ListOptions = {}): List<QueueInfo> {
     return createList(async (cursor) => {
       const request = { limit: toInt('limit', options.limit), cursor }
-      const call = { ...compileCall(this.#context.options, options), safe: true }
-      const { queues, nextCursor } = await this.#context.caller.unary('QueueService/ListQueues', request, call)
+      const { queues, nextCursor } = await this.#context.safe('QueueService/ListQueues', request, options)
       return { items: queues.map(fromQueue), nextCursor }
     }, options.cursor)
   }

@@ -1,5 +1,5 @@
 import type * as wire from '@millrace/protocol'
-import { type ClientContext, compileCall } from '../context.ts'
+import type { ClientContext } from '../context.ts'
 import { type Duration, toMs } from '../durations.ts'
 import type { CallOptions } from '../options.ts'
 import { decodePayload, encodePayload } from '../payload.ts'
@@ -106,7 +106,7 @@ export class ReceivedJob<T = unknown> {
    * @throws ConflictError when the lease is not current.
    */
   async renew(lease?: Duration, call?: CallOptions): Promise<Date> {
-    const leaseMs = lease === undefined ? 0 : toMs('lease', lease)
+    const leaseMs = toMs('lease', lease)
     const leaseExpiresAt = await this.#settle({ $case: 'renew', value: { leaseMs } }, 0, call)
     if (leaseExpiresAt) this.#leaseExpiresAt = leaseExpiresAt
     return this.#leaseExpiresAt
@@ -119,7 +119,7 @@ export class ReceivedJob<T = unknown> {
   }
 
   #settle(action: wire.Settlement['action'], bytes: number, call: CallOptions | undefined): Promise<Date | undefined> {
-    const { timeoutMs, signal } = compileCall(this.#context.options, call)
+    const { timeoutMs, signal } = this.#context.bounds(call)
     const settlement = { jobId: this.#job.jobId, leaseToken: this.#job.leaseToken, action }
     return this.#context.shared(createSettler).add('', settlement, bytes + itemOverhead, timeoutMs, signal)
   }

@@ -14,11 +14,11 @@ export function toNewSchedule(options: CreateScheduleOptions): wire.NewSchedule 
   return {
     name: toText('name', name),
     cron: toText('cron', cron),
-    everyMs: every === undefined ? 0 : toMs('every', every),
+    everyMs: toMs('every', every),
     at: toDate('at', at),
     timezone: toText('timezone', timezone),
     ...toRules(options),
-    jitterMs: options.jitter === undefined ? 0 : toMs('jitter', options.jitter),
+    jitterMs: toMs('jitter', options.jitter),
     overlap: toOverlap(options) ?? 0,
     function: toText('function', fn),
     queue: toText('queue', queue),
@@ -27,7 +27,7 @@ export function toNewSchedule(options: CreateScheduleOptions): wire.NewSchedule 
     labels: toTexts('labels', labels),
     priority: toPriority(priority),
     maxAttempts: toInt('maxAttempts', maxAttempts),
-    timeoutMs: timeout === undefined ? 0 : toMs('timeout', timeout),
+    timeoutMs: toMs('timeout', timeout),
     paused: options.paused === true,
   }
 }

@@ -1,4 +1,4 @@
-import { type ClientContext, compileCall } from '../context.ts'
+import type { ClientContext } from '../context.ts'
 import { createRequestId } from '../ids.ts'
 import type { CallOptions } from '../options.ts'
 import { createList, type List } from '../page.ts'
@@ -42,7 +42,7 @@ export class Schedules {
     const { limit, cursor } = options
     return createList(async (from) => {
       const request = { limit: toInt('limit', limit), cursor: from }
-      const answer = await this.#context.caller.unary('ScheduleService/ListSchedules', request, this.#call(options, true))
+      const answer = await this.#context.safe('ScheduleService/ListSchedules', request, options)
       return { items: answer.schedules.map((schedule) => fromSchedule(schedule, false)), nextCursor: answer.nextCursor }
     }, cursor)
   }
@@ -69,20 +69,20 @@ export class Schedules {
    */
   async trigger(name: string, call?: CallOptions): Promise<{ readonly jobId: string }> {
     const request = { name: toText('name', name), requestId: createRequestId(this.#context.clock.now()) }
-    const { jobId } = await this.#context.caller.unary('ScheduleService/TriggerSchedule', request, this.#call(call, true))
+    const { jobId } = await this.#context.safe('ScheduleService/TriggerSchedule', request, call)
     return { jobId }
   }
 
   /** Deletes a schedule with its history; what it submitted goes on. @returns false when there was none. */
   async delete(name: string, call?: CallOptions): Promise<boolean> {
     const request = { name: toText('name', name) }
-    return (await this.#context.caller.unary('ScheduleService/DeleteSchedule', request, this.#call(call, false))).deleted
+    return (await this.#context.unsafe('ScheduleService/DeleteSchedule', request, call)).deleted
   }
 
   /** What became of a schedule's latest ticks, latest first; 100 are kept. */
   async history(name: string, options: ScheduleHistoryOptions = {}): Promise<readonly ScheduleRun[]> {
     const request = { name: toText('name', name), limit: toInt('limit', options.limit) }
-    const { runs } = await this.#context.caller.unary('ScheduleService/ListScheduleRuns', request, this.#call(options, true))
+    const { runs } = await this.#context.safe('ScheduleService/ListScheduleRuns', request, options)
     return runs.map(fromRun)
   }
 
@@ -92,11 +92,7 @@ export class Schedules {
     call: CallOptions | undefined,
     safe = true,
   ): Promise<Schedule> {
-    const answer = await this.#context.caller.unary(method, request, this.#call(call, safe))
+    const answer = await this.#context.safe(method, request, call, safe)
     return fromSchedule(answer.schedule)
-  }
-
-  #call(call: CallOptions | undefined, safe: boolean) {
-    return { ...compileCall(this.#context.options, call), safe }
   }
 }

@@ -1,6 +1,6 @@
 import type * as wire from '@millrace/protocol'
 import { Coalescer } from '../calls/coalescer.ts'
-import { type ClientContext, compileCall } from '../context.ts'
+import type { ClientContext } from '../context.ts'
 import { invalid } from '../errors/errors.ts'
 import { refusalOf } from '../errors/to-error.ts'
 import { createRequestId } from '../ids.ts'
@@ -38,7 +38,7 @@ function createStreamCommitter({ caller, clock }: ClientContext): Coalescer<wire
 
 /** Commits an offset. */
 export async function commitOffset(context: ClientContext, stream: string, commit: wire.OffsetCommit, call?: CallOptions): Promise<number> {
-  const { timeoutMs, signal } = compileCall(context.options, call)
+  const { timeoutMs, signal } = context.bounds(call)
   if (!Number.isSafeInteger(commit.offset)) throw invalid('offset', `${commit.offset} is not an offset.`)
   return context.shared(createStreamCommitter).add(stream, commit, itemOverhead, timeoutMs, signal)
 }

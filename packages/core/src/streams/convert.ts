@@ -90,7 +90,7 @@ export function toSettings({ partitions, retention }: CreateStreamOptions) {
   return {
     partitions: toInt('partitions', partitions),
     retention: retention && {
-      maxAgeMs: retention.maxAge === undefined ? 0 : toMs('retention.maxAge', retention.maxAge),
+      maxAgeMs: toMs('retention.maxAge', retention.maxAge),
       maxBytes: retention.maxBytes ?? 0,
     },
   }

@@ -1,4 +1,4 @@
-import { type ClientContext, compileCall } from '../context.ts'
+import type { ClientContext } from '../context.ts'
 import { invalid } from '../errors/errors.ts'
 import type { CallOptions } from '../options.ts'
 import { toText } from '../wire.ts'
@@ -29,8 +29,7 @@ export class StreamGroup {
   /** How far it is in each partition, by their numbers. @throws NotFoundError when there is no such stream. */
   async states(call?: CallOptions): Promise<GroupState[]> {
     const request = { stream: this.#stream, group: this.name }
-    const bounds = { ...compileCall(this.#context.options, call), safe: true }
-    const { offsets } = await this.#context.caller.unary('StreamService/GetGroup', request, bounds)
+    const { offsets } = await this.#context.safe('StreamService/GetGroup', request, call)
     return offsets.map(({ committedOffset, latestOffset, lag }) => ({ committedOffset, latestOffset, lag }))
   }
 }

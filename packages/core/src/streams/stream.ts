@@ -1,4 +1,4 @@
-import { type ClientContext, compileCall } from '../context.ts'
+import type { ClientContext } from '../context.ts'
 import { invalid } from '../errors/errors.ts'
 import type { CallOptions } from '../options.ts'
 import { toInt, toText } from '../wire.ts'
@@ -43,13 +43,13 @@ export class Stream<T = unknown> {
    * @throws ValidationError, and what any call may throw.
    */
   async write(messages: readonly NewStreamMessage<T>[], options?: WriteOptions): Promise<number[]> {
-    const { timeoutMs, signal } = compileCall(this.#context.options, options)
+    const { timeoutMs, signal } = this.#context.bounds(options)
     const batch = toBatch(messages)
     if (batch.messages.length === 0) return []
     if (options?.idempotencyKey !== undefined) {
       // A name of its own makes it a request of its own.
       const request = { stream: this.name, ...batch, requestId: toText('idempotencyKey', options.idempotencyKey) }
-      return (await this.#context.caller.unary('StreamService/WriteMessages', request, this.#call(options))).offsets
+      return (await this.#context.safe('StreamService/WriteMessages', request, options)).offsets
     }
     return this.#context.shared(createStreamWriter).add(this.name, batch, bytesOf(batch), timeoutMs, signal)
   }
@@ -64,7 +64,7 @@ export class Stream<T = unknown> {
       filter: toText('filter', options.filter),
       ...toStart(options.from ?? options.offset ?? 0, options.group),
     }
-    const { messages } = await this.#context.caller.unary('StreamService/ReadMessages', request, this.#call(options))
+    const { messages } = await this.#context.safe('StreamService/ReadMessages', request, options)
     return messages.map((message) => fromMessage<T>(message, partition))
   }
 
@@ -123,21 +123,16 @@ export class Stream<T = unknown> {
    */
   async create(options: CreateStreamOptions = {}, call?: CallOptions): Promise<StreamInfo> {
     const request = { stream: this.name, ...toSettings(options) }
-    return fromStream((await this.#context.caller.unary('StreamService/PutStream', request, this.#call(call))).stream)
+    return fromStream((await this.#context.safe('StreamService/PutStream', request, call)).stream)
   }
 
   /** Describes it with its partitions. @throws NotFoundError */
   async info(call?: CallOptions): Promise<StreamInfo> {
-    return fromStream((await this.#context.caller.unary('StreamService/GetStream', { stream: this.name }, this.#call(call))).stream)
+    return fromStream((await this.#context.safe('StreamService/GetStream', { stream: this.name }, call)).stream)
   }
 
   /** Deletes it with its messages and groups. @throws NotFoundError */
   async delete(call?: CallOptions): Promise<void> {
-    await this.#context.caller.unary('StreamService/DeleteStream', { stream: this.name }, { ...this.#call(call), safe: false })
-  }
-
-  /** Calls that do no harm when they are made twice. */
-  #call(call: CallOptions | undefined) {
-    return { ...compileCall(this.#context.options, call), safe: true }
+    await this.#context.unsafe('StreamService/DeleteStream', { stream: this.name }, call)
   }
 }

@@ -1,4 +1,4 @@
-import { type ClientContext, compileCall } from '../context.ts'
+import type { ClientContext } from '../context.ts'
 import { createList, type List } from '../page.ts'
 import type { ListOptions } from '../queues/types.ts'
 import { toInt } from '../wire.ts'
@@ -18,8 +18,7 @@ export class Streams {
   list(options: ListOptions = {}): List<StreamInfo> {
     return createList(async (cursor) => {
       const request = { limit: toInt('limit', options.limit), cursor }
-      const call = { ...compileCall(this.#context.options, options), safe: true }
-      const { streams, nextCursor } = await this.#context.caller.unary('StreamService/ListStreams', request, call)
+      const { streams, nextCursor } = await this.#context.safe('StreamService/ListStreams', request, options)
       return { items: streams.map(fromStream), nextCursor }
     }, options.cursor)
   }

@@ -2,7 +2,7 @@ import type * as wire from '@millrace/protocol'
 import { toMs } from '../durations.ts'
 import { invalid } from '../errors/errors.ts'
 import { decodePayload, encodePayload } from '../payload.ts'
-import { fromJobError, fromState, toConcurrency, toDate, toInt, toRetryPolicy, toState, toText, toTexts } from '../wire.ts'
+import { fromJobError, fromState, known, toConcurrency, toDate, toInt, toRetryPolicy, toState, toText, toTexts } from '../wire.ts'
 import type { ListTasksOptions, SubmitTaskOptions, TaskInfo, TaskLogEntry, TaskPriority, TaskStatus, TaskUpdate } from './types.ts'
 
 const priorities: Readonly<Record<string, number>> = { low: -10, normal: 0, high: 10, critical: 100 }
@@ -17,17 +17,17 @@ export function toNewTask(options: SubmitTaskOptions): wire.NewTask {
     contentType,
     queue: toText('queue', options.queue),
     priority: toPriority(options.priority),
-    timeoutMs: options.timeout === undefined ? 0 : toMs('timeout', options.timeout),
+    timeoutMs: toMs('timeout', options.timeout),
     idempotencyKey: toText('idempotencyKey', options.idempotencyKey),
     labels: toTexts('labels', options.labels),
     headers: toTexts('headers', options.headers),
-    delayMs: options.delay === undefined ? 0 : toMs('delay', options.delay),
+    delayMs: toMs('delay', options.delay),
     runAt: toDate('runAt', options.runAt),
     retry: options.retry && toRetryPolicy('retry', options.retry),
     concurrency: options.concurrency && toConcurrency(options.concurrency),
     stateKey: toStateKey(options),
     initialState: options.initialState === undefined ? undefined : toStateValue('initialState', options.initialState),
-    stateTtlMs: options.stateTtl === undefined ? 0 : toMs('stateTtl', options.stateTtl),
+    stateTtlMs: toMs('stateTtl', options.stateTtl),
     teeRequired: options.teeRequired ?? false,
   }
 }
@@ -99,23 +99,25 @@ export function fromTask<R>(task: wire.Task): TaskInfo<R> {
     ...fromTaskState<R>(task),
     function: task.function,
     type: task.stateKey === '' ? 'stateless' : 'stateful',
-    ...(task.stateKey !== '' && { stateKey: task.stateKey }),
     teeRequired: task.teeRequired,
-    ...(task.waitsFor && { waitsFor: task.waitsFor }),
     queue: task.queue,
     priority: task.priority,
     ...(task.payload.length > 0 && { payload: decodePayload('payload', task.payload, task.contentType) }),
     labels: task.labels,
-    ...(task.batchId && { batchId: task.batchId }),
-    ...(task.pipelineId && { pipelineId: task.pipelineId }),
     attempts: task.attempts,
     maxAttempts: task.maxAttempts,
     createdAt: task.createdAt ?? new Date(0),
-    ...(startedAt && { startedAt }),
-    ...(finishedAt && { finishedAt }),
-    ...(task.runAt && { runAt: task.runAt }),
-    ...(task.workerId && { executedOn: task.workerId }),
-    ...(startedAt && finishedAt && { durationMs: finishedAt.getTime() - startedAt.getTime() }),
+    ...known({
+      stateKey: task.stateKey,
+      waitsFor: task.waitsFor,
+      batchId: task.batchId,
+      pipelineId: task.pipelineId,
+      startedAt,
+      finishedAt,
+      runAt: task.runAt,
+      executedOn: task.workerId,
+      durationMs: startedAt && finishedAt && finishedAt.getTime() - startedAt.getTime(),
+    }),
   }
 }
 

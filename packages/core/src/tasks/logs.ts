@@ -1,6 +1,6 @@
 import { Outage } from '../calls/outage.ts'
 import { sleep } from '../calls/sleep.ts'
-import { type ClientContext, compileCall } from '../context.ts'
+import type { ClientContext } from '../context.ts'
 import { invalid } from '../errors/errors.ts'
 import { errorFrom } from '../errors/to-error.ts'
 import { createList, type List } from '../page.ts'
@@ -19,8 +19,7 @@ function toSequence(cursor: string): number {
 export function createLogList(context: ClientContext, taskId: string, options: TaskLogsOptions): List<TaskLogEntry> {
   return createList(async (from) => {
     const request = { taskId, afterSequence: toSequence(from), limit: toInt('limit', options.limit) }
-    const call = { ...compileCall(context.options, options), safe: true }
-    const { entries, more } = await context.caller.unary('TaskService/ListTaskLogs', request, call)
+    const { entries, more } = await context.safe('TaskService/ListTaskLogs', request, options)
     const last = entries.at(-1)
     return { items: entries.map(fromLogEntry), nextCursor: more && last ? String(last.sequence) : '' }
   }, options.cursor)

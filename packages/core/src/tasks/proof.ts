@@ -107,7 +107,8 @@ export interface TaskProof {
   verifyLocally(options?: VerifyOptions): Promise<VerifyResult>
 }
 
-const platforms: readonly TeePlatform[] = ['simulated', 'sgx', 'tdx', 'sev-snp', 'simulated']
+/** In the order of the protocol's `TeePlatform`, which begins with "unspecified". */
+const platforms: readonly TeePlatform[] = ['sgx', 'tdx', 'sev-snp']
 
 /** The proof that the server keeps. */
 export function fromProof(
@@ -117,7 +118,7 @@ export function fromProof(
   const { attestation, verdict, signature, workerId, payloadSha256, resultSha256 } = proof!
   const { quote, endorsements, publicKey } = attestation!
   const { measurement, signer, tcbStatus, advisories, verifiedAt } = verdict!
-  const platform = platforms[attestation!.platform] ?? 'simulated'
+  const platform = platforms[attestation!.platform - 1] ?? 'simulated'
   const signed = {
     evidence: { platform, quote, endorsements },
     publicKey: Uint8Array.from(publicKey),
@@ -144,8 +145,8 @@ export function fromProof(
           at,
           measurement: expectedMrenclave,
           signer: trustedSigningKey,
-          payload: payload === undefined ? undefined : encodePayload('payload', payload).payload,
-          result: result === undefined ? undefined : encodePayload('result', result).payload,
+          payload: toBytes('payload', payload),
+          result: toBytes('result', result),
         })
         return { valid: true }
       } catch (error) {
@@ -153,4 +154,8 @@ export function fromProof(
       }
     },
   }
+}
+
+function toBytes(path: string, value: unknown): Uint8Array | undefined {
+  return value === undefined ? undefined : encodePayload(path, value).payload
 }

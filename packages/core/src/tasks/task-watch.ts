@@ -124,7 +124,7 @@ export class TaskWatch<R = unknown> implements AsyncIterable<TaskUpdate<R>> {
 class Reader<R> implements AsyncIterator<TaskUpdate<R>, undefined> {
   readonly #buffer: TaskUpdate<R>[] = []
   readonly #onReturn: () => void
-  #waiting: { resolve(result: IteratorResult<TaskUpdate<R>, undefined>): void; reject(error: unknown): void } | undefined
+  #wake: (() => void) | undefined
   #ended: { readonly error?: MillraceError } | undefined
 
   constructor(onReturn: () => void) {
@@ -132,40 +132,33 @@ class Reader<R> implements AsyncIterator<TaskUpdate<R>, undefined> {
   }
 
   push(update: TaskUpdate<R>): void {
-    if (this.#waiting) {
-      this.#waiting.resolve({ value: update, done: false })
-      this.#waiting = undefined
-    } else if (this.#buffer.push(update) > maxBehind) this.#buffer.shift()
+    if (this.#buffer.push(update) > maxBehind) this.#buffer.shift()
+    this.#wake?.()
   }
 
   end(error: MillraceError | undefined): void {
     this.#ended = { error }
-    const waiting = this.#waiting
-    this.#waiting = undefined
-    if (waiting) this.#next().then(waiting.resolve, waiting.reject)
+    this.#wake?.()
   }
 
-  next(): Promise<IteratorResult<TaskUpdate<R>, undefined>> {
-    return this.#next()
+  async next(): Promise<IteratorResult<TaskUpdate<R>, undefined>> {
+    while (this.#buffer.length === 0 && !this.#ended) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+    const value = this.#buffer.shift()
+    if (value) return { value, done: false }
+    const error = this.#ended?.error
+    this.#ended = {} // An error is told once.
+    if (error) throw error
+    return { value: undefined, done: true }
   }
 
   async return(): Promise<IteratorResult<TaskUpdate<R>, undefined>> {
     this.#buffer.length = 0
-    this.#ended = {}
+    this.end(undefined)
     this.#onReturn()
     return { value: undefined, done: true }
-  }
-
-  #next(): Promise<IteratorResult<TaskUpdate<R>, undefined>> {
-    const value = this.#buffer.shift()
-    if (value) return Promise.resolve({ value, done: false })
-    if (this.#ended) {
-      const { error } = this.#ended
-      this.#ended = {} // An error is told once.
-      return error ? Promise.reject(error) : Promise.resolve({ value: undefined, done: true })
-    }
-    return new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject }
-    })
   }
 }

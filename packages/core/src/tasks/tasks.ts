@@ -1,5 +1,5 @@
 import type * as wire from '@millrace/protocol'
-import { type ClientContext, compileCall } from '../context.ts'
+import type { ClientContext } from '../context.ts'
 import { InternalError, invalid } from '../errors/errors.ts'
 import { errorFromItem, notFound } from '../errors/to-error.ts'
 import { createFollower } from '../follow/task-follower.ts'
@@ -49,7 +49,7 @@ export class Tasks {
    * @throws ValidationError, ConflictError, QuotaExceededError, and what any call may throw.
    */
   async submit<R = unknown>(task: SubmitTaskOptions, call?: CallOptions): Promise<TaskHandle<R>> {
-    const { timeoutMs, signal } = compileCall(this.#context.options, call)
+    const { timeoutMs, signal } = this.#context.bounds(call)
     const message = toNewTask(task)
     const bytes = message.payload.length + itemOverhead
     return new SubmittedTask<R>(this, await this.#context.shared(createSubmitter).add(message.queue, message, bytes, timeoutMs, signal))
@@ -69,7 +69,7 @@ export class Tasks {
       allowPartial: false,
       batch: true,
     }
-    const bounds = compileCall(this.#context.options, call)
+    const bounds = this.#context.bounds(call)
     const response = await this.#context.caller.unary('TaskService/SubmitTasks', request, { ...bounds, safe: true, waitForRoom: true })
     const refused = response.results.find((result) => result.error)
     if (refused?.error) throw errorFromItem(refused.error)
@@ -86,7 +86,7 @@ export class Tasks {
   /** All that is known of a task. @throws TaskNotFoundError */
   async get<R = unknown>(taskId: string, call?: CallOptions): Promise<TaskInfo<R>> {
     const request = { taskId: toText('taskId', taskId) }
-    const { task } = await this.#context.caller.unary('TaskService/GetTask', request, this.#read(call))
+    const { task } = await this.#context.safe('TaskService/GetTask', request, call)
     return fromTask<R>(required(task))
   }
 
@@ -123,7 +123,7 @@ export class Tasks {
   list(options: ListTasksOptions = {}): List<TaskInfo> {
     return createList(async (from) => {
       const request: wire.ListTasksRequest = { ...toTaskFilter(options), limit: toInt('limit', options.limit), cursor: from }
-      const { tasks, nextCursor } = await this.#context.caller.unary('TaskService/ListTasks', request, this.#read(options))
+      const { tasks, nextCursor } = await this.#context.safe('TaskService/ListTasks', request, options)
       return { items: tasks.map((task) => fromTask(task)), nextCursor }
     }, options.cursor)
   }
@@ -131,13 +131,13 @@ export class Tasks {
   /** Cancels a task; a running handler's signal fires. @throws ConflictError when it has ended, TaskNotFoundError. */
   async cancel<R = unknown>(taskId: string, options: CancelOptions = {}): Promise<TaskInfo<R>> {
     const request = { taskId: toText('taskId', taskId), reason: toText('reason', options.reason) }
-    const { task } = await this.#context.caller.unary('TaskService/CancelTask', request, this.#write(options))
+    const { task } = await this.#context.unsafe('TaskService/CancelTask', request, options)
     return fromTask<R>(required(task))
   }
 
   /** Runs a failed or cancelled task again, with fresh attempts. @throws ConflictError in any other status, TaskNotFoundError. */
   async retry<R = unknown>(taskId: string, call?: CallOptions): Promise<TaskInfo<R>> {
-    const { task } = await this.#context.caller.unary('TaskService/RetryTask', { taskId: toText('taskId', taskId) }, this.#write(call))
+    const { task } = await this.#context.unsafe('TaskService/RetryTask', { taskId: toText('taskId', taskId) }, call)
     return fromTask<R>(required(task))
   }
 
@@ -156,26 +156,17 @@ export class Tasks {
    */
   async proof(taskId: string, call?: CallOptions): Promise<TaskProof> {
     const request = { taskId: toText('taskId', taskId) }
-    const { caller, options } = this.#context
-    return fromProof(await caller.unary('TaskService/GetTaskProof', request, this.#read(call)), options.loadVerifier)
+    return fromProof(await this.#context.safe('TaskService/GetTaskProof', request, call), this.#context.options.loadVerifier)
   }
 
   async #getMany(taskIds: readonly string[], call: CallOptions | undefined): Promise<wire.Task[]> {
     const found: wire.Task[] = []
     for (let i = 0; i < taskIds.length; i += maxIds) {
       const request = { taskIds: taskIds.slice(i, i + maxIds).map((taskId) => toText('taskId', taskId)) }
-      const { tasks } = await this.#context.caller.unary('TaskService/GetTasks', request, this.#read(call))
+      const { tasks } = await this.#context.safe('TaskService/GetTasks', request, call)
       found.push(...tasks)
     }
     return found
-  }
-
-  #read(call: CallOptions | undefined) {
-    return { ...compileCall(this.#context.options, call), safe: true }
-  }
-
-  #write(call: CallOptions | undefined) {
-    return { ...compileCall(this.#context.options, call), safe: false }
   }
 }
 

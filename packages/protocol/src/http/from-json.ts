@@ -34,38 +34,18 @@ export function fromJson<T>(shape: Shape<T>, json: unknown): T {
 }
 
 function defaultOf(kind: string): unknown {
-  switch (kind) {
-    case 's':
-      return ''
-    case 'z':
-      return false
-    case 'b':
-      return new Uint8Array(0)
-    case 'm':
-    case 't':
-      return undefined
-    default:
-      return 0
-  }
+  if (kind === 's') return ''
+  if (kind === 'z') return false
+  if (kind === 'b') return new Uint8Array(0)
+  return kind === 'm' || kind === 't' ? undefined : 0
 }
 
 function fromValue({ kind, message, names }: Field, value: unknown): unknown {
-  switch (kind) {
-    case 'm':
-      return fromJson(message!, value)
-    case 'e':
-      // A name that a newer server may have is the value that stands for those.
-      return typeof value === 'string' ? (enumNumber(names, value) ?? -1) : value
-    case 't':
-      return new Date(value as string)
-    case 'b':
-      return fromBase64(value as string)
-    case 'd':
-    case 'i':
-    case 'u':
-    case 'l':
-      return Number(value)
-    default:
-      return value
-  }
+  if (kind === 'm') return fromJson(message!, value)
+  // A name that a newer server may have is the value that stands for those.
+  if (kind === 'e') return typeof value === 'string' ? (enumNumber(names, value) ?? -1) : value
+  if (kind === 't') return new Date(value as string)
+  if (kind === 'b') return fromBase64(value as string)
+  // A number may come as text, as those of 64 bits do elsewhere.
+  return kind === 's' || kind === 'z' ? value : Number(value)
 }

@@ -1,4 +1,4 @@
-import { type ErrorDetails, type ErrorReason, errorCatalogue } from '../errors.ts'
+import { type ErrorDetails, type ErrorReason, httpStatuses } from '../errors.ts'
 
 /** An error as HTTP carries it, `application/problem+json`. Source: https://www.rfc-editor.org/rfc/rfc9457 */
 export interface Problem {
@@ -34,7 +34,7 @@ export interface Problem {
  * @param details - the error.
  * @param status - HTTP status, where it is not the error table's.
  */
-export function toProblem(details: ErrorDetails, status: number = errorCatalogue[details.reason].http): Problem {
+export function toProblem(details: ErrorDetails, status: number = httpStatuses[details.reason]): Problem {
   const { reason, message, retryAfterMs, ...rest } = details
   const words = reason.toLowerCase().replaceAll('_', ' ')
   const title = words.charAt(0).toUpperCase() + words.slice(1)
@@ -50,21 +50,19 @@ export function toProblem(details: ErrorDetails, status: number = errorCatalogue
  */
 export function fromProblem(status: number, body: unknown): ErrorDetails {
   const { code, detail, title, retryAfter, requestId, fields, requiredScope, resource, id, quota } = (body ?? {}) as Partial<Problem>
-  const reason = code && Object.hasOwn(errorCatalogue, code) ? code : (reasonOfHttp[status] ?? (status < 500 ? 'VALIDATION' : 'INTERNAL'))
+  const reason = code && Object.hasOwn(httpStatuses, code) ? code : reasonOfHttp(status)
   const message = detail ?? title ?? `The answer has the status ${status}.`
   const retryAfterMs = typeof retryAfter === 'number' ? retryAfter * 1000 : undefined
   return { reason, message, requestId, fields, requiredScope, resource, id, retryAfterMs, quota }
 }
 
-/** What an answer without a code means, a proxy's most likely, where it is not the request's or the server's fault. */
-const reasonOfHttp: Readonly<Record<number, ErrorReason>> = {
-  401: 'UNAUTHENTICATED',
-  403: 'PERMISSION_DENIED',
-  404: 'NOT_FOUND',
-  408: 'DEADLINE_EXCEEDED',
-  409: 'CONFLICT',
-  429: 'RATE_LIMITED',
-  502: 'UNAVAILABLE',
-  503: 'UNAVAILABLE',
-  504: 'DEADLINE_EXCEEDED',
+/**
+ * What an answer without a code means, a proxy's most likely: the first row of the error table with its status, or what is
+ * the request's or the server's fault.
+ */
+function reasonOfHttp(status: number): ErrorReason {
+  if (status === 408) return 'DEADLINE_EXCEEDED'
+  if (status === 502) return 'UNAVAILABLE'
+  const reasons = Object.keys(httpStatuses) as ErrorReason[]
+  return reasons.find((reason) => httpStatuses[reason] === status) ?? (status < 500 ? 'VALIDATION' : 'INTERNAL')
 }

@@ -13,7 +13,8 @@ declare const described: unique symbol
  *
  * Generated, and written this way because it is the smallest in a browser's bundle.
  */
-export type Shape<T = unknown> = readonly [fields: string, references?: () => readonly (Shape | EnumShape)[]] & {
+export interface Shape<T = unknown> extends ReadonlyArray<Shape | EnumShape> {
+  readonly 0: string
   readonly [described]?: T
 }
 
@@ -68,9 +69,9 @@ const parsed = new WeakMap<Shape, readonly Field[]>()
 export function fieldsOf(shape: Shape): readonly Field[] {
   let fields = parsed.get(shape)
   if (!fields) {
-    const references = shape[1]?.() ?? []
-    fields = shape[0].split(' ').flatMap((text) => {
-      const [, name, code = 's', many, companion, oneof] = /^(\w+)(?::(\w+)([*%?])?(?:>(\w+))?(?:@(\w+))?)?$/.exec(text) ?? []
+    const references = shape.slice(1)
+    fields = shape[0].split(' ').flatMap((field) => {
+      const [, name, code = 's', many, companion, oneof] = /^(\w+)(?::(\w+)([*%?])?(?:>(\w+))?(?:@(\w+))?)?$/.exec(field) ?? []
       if (!name) return []
       const reference = references[Number(code)]
       const [kind, message, names] = typeof reference === 'string' ? ['e', undefined, reference] : [reference ? 'm' : code, reference, '']

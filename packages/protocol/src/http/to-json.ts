@@ -70,18 +70,9 @@ function parsePayload(bytes: Uint8Array, { parse = JSON.parse }: ToJsonOptions):
 }
 
 function toValue({ kind, message, names }: Field, value: unknown, options: ToJsonOptions): unknown {
-  switch (kind) {
-    case 'm':
-      return toJson(message!, value, options)
-    case 'e':
-      return valuesOf(names).get(value as number) ?? value
-    case 't':
-      return (value as Date).toISOString()
-    case 'b':
-      return toBase64(value as Uint8Array)
-    case 'd':
-      return Number.isFinite(value) ? value : String(value)
-    default:
-      return value
-  }
+  if (kind === 'm') return toJson(message!, value, options)
+  if (kind === 'e') return valuesOf(names).get(value as number) ?? value
+  if (kind === 't') return (value as Date).toISOString()
+  if (kind === 'b') return toBase64(value as Uint8Array)
+  return kind === 'd' && !Number.isFinite(value) ? String(value) : value
 }

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest'
 import { ManualClock } from '../testing/manual-clock.ts'
-import { Heartbeat } from './heartbeat.ts'
+import { watchHeartbeat } from './heartbeat.ts'
 
 const keepalive = { intervalMs: 15_000, timeoutMs: 10_000 }
 
 function setUp(options?: false) {
   const clock = new ManualClock()
   const silences: number[] = []
-  return { clock, silences, heartbeat: new Heartbeat(clock, options === false ? undefined : keepalive, (ms) => silences.push(ms)) }
+  return { clock, silences, heartbeat: watchHeartbeat(clock, options === false ? undefined : keepalive, (ms) => silences.push(ms)) }
 }
 
 test('a stream that is heard of in time lives', () => {

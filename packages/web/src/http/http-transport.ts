@@ -1,4 +1,4 @@
-import { AbortError, MillraceError, TimeoutError, UnavailableError } from '@millrace/core'
+import { AbortError, MillraceError } from '@millrace/core'
 import {
   type Clock,
   type CompiledOptions,
@@ -7,6 +7,7 @@ import {
   type FollowEvents,
   type FollowSource,
   invalid,
+  noAnswer,
   type RequestOf,
   type ResponseOf,
   type ServerStreamMethod,
@@ -14,10 +15,11 @@ import {
   type Transport,
   type TransportCall,
   type UnaryMethod,
+  unavailable,
 } from '@millrace/core/adapter'
 import { fromJson, fromProblem, type HttpRoute, toHttpRequest } from '@millrace/protocol/http'
 import { readEvents } from './event-stream.ts'
-import { Heartbeat } from './heartbeat.ts'
+import { watchHeartbeat } from './heartbeat.ts'
 
 /** A call under way. */
 interface OpenCall<P extends UnaryMethod | ServerStreamMethod> {
@@ -68,8 +70,8 @@ export class HttpTransport implements Transport {
   ): AsyncGenerator<ResponseOf<P>, void, undefined> {
     const call = this.#call<P>(method, request, options, 'text/event-stream')
     let retryAfterMs: number | undefined
-    const broken = (message: string): MillraceError => new UnavailableError({ reason: 'UNAVAILABLE', message, retryAfterMs })
-    const heartbeat = new Heartbeat(this.#clock, this.#options.keepalive, (silentMs) =>
+    const broken = (message: string): MillraceError => unavailable(message, { retryAfterMs })
+    const heartbeat = watchHeartbeat(this.#clock, this.#options.keepalive, (silentMs) =>
       call.controller.abort(broken(`The server was silent for ${silentMs} ms.`)),
     )
     try {
@@ -155,8 +157,8 @@ export class HttpTransport implements Transport {
       const details = fromProblem(response.status, json)
       throw errorFromDetails({ ...details, requestId: details.requestId ?? response.headers.get('request-id') ?? undefined })
     }
-    const message = `The answer of ${url} is not ${accept}: is this a Millrace server, and nothing in between that changes answers?`
-    throw new UnavailableError({ reason: 'UNAVAILABLE', message })
+    const message = `The answer of ${url} is not ${accept}: is a Millrace server there?`
+    throw unavailable(message)
   }
 }
 
@@ -181,15 +183,11 @@ function untilAborted<T>(value: T | Promise<T>, signal: AbortSignal): Promise<T>
 }
 
 /** The network, the server or something in between broke the call. */
-function noConnection(cause: unknown): UnavailableError {
+function noConnection(cause: unknown): MillraceError {
   const message = `The call broke: ${cause instanceof Error ? cause.message : String(cause)}. Does the server run there, and may this page call it?`
-  return new UnavailableError({ reason: 'UNAVAILABLE', message }, { cause })
+  return unavailable(message, { cause })
 }
 
-function noAnswer(timeoutMs: number): TimeoutError {
-  return new TimeoutError({ reason: 'DEADLINE_EXCEEDED', message: `There was no answer within ${timeoutMs} ms.` })
-}
-
-function closedError(): UnavailableError {
-  return new UnavailableError({ reason: 'UNAVAILABLE', message: 'This client is closed.' })
+function closedError(): MillraceError {
+  return unavailable('This client is closed.')
 }
