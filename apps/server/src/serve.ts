@@ -13,6 +13,7 @@ import {
   StreamServiceDefinition,
   TaskServiceDefinition,
   TokenServiceDefinition,
+  WebhookServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
 import type { Logger } from 'pino'
@@ -32,6 +33,8 @@ import { RateLimits } from './domain/keys/rate-limits.ts'
 import { createKvEngine } from './domain/kv/engine.ts'
 import { createScheduleEngine } from './domain/schedules/engine.ts'
 import { createStreamEngine } from './domain/streams/engine.ts'
+import { WebhookEngine } from './domain/webhooks/engine.ts'
+import { Sender } from './domain/webhooks/sender.ts'
 import { MillraceError } from './errors.ts'
 import { createLogger } from './logger.ts'
 import { Metrics } from './metrics.ts'
@@ -47,9 +50,10 @@ import { createStateService } from './services/state-service.ts'
 import { createStreamService } from './services/stream-service.ts'
 import { createTaskService } from './services/task-service.ts'
 import { createTokenService } from './services/token-service.ts'
+import { createWebhookService } from './services/webhook-service.ts'
 import { createWorkerService } from './services/worker-service.ts'
 import { StartError } from './start-error.ts'
-import type { Store } from './store/ports.ts'
+import type { Store, StoreListener } from './store/ports.ts'
 import { openSqliteStore } from './store/sqlite/open.ts'
 import { sqlitePath } from './stores.ts'
 import { CallLifetimes } from './transport/call-lifetimes.ts'
@@ -134,8 +138,11 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
   // All servers of one system go by one time.
   const clock: Clock = { now: () => store.now(), timer: (ms, fn) => machine.timer(ms, fn) }
   const onError = (err: unknown) => logger.error({ err }, 'background work failed')
+  const { webhookAllowPrivate: allowPrivate } = config
+  const sender = new Sender({ clock, allowPrivate })
+  const webhooks = new WebhookEngine({ store: store.webhooks, clock, sender, onError })
   const engine = createJobEngine({
-    store,
+    store: { ...store, listen: (listener) => store.listen(alsoTell(listener, webhooks)) },
     clock,
     retention: {
       completedMs: config.retentionCompleted,
@@ -160,6 +167,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
 
   const closeAll = async () => {
     await backups.close()
+    await webhooks.close()
     kv.close()
     streams.close()
     await schedules.close()
@@ -185,6 +193,10 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
         implementation: createClusterService({ engine, health, version, nodes: () => store.nodes() }),
       },
       { definition: AccountServiceDefinition, implementation: createAccountService({ rateLimits, quotas: store.quotas, clock }) },
+      {
+        definition: WebhookServiceDefinition,
+        implementation: createWebhookService({ webhooks: store.webhooks, engine: webhooks, clock, allowPrivate }),
+      },
       { definition: KeyServiceDefinition, implementation: createKeyService({ keyring, clock }) },
       { definition: TokenServiceDefinition, implementation: createTokenService({ keyring, clock }) },
     ],
@@ -230,6 +242,22 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
     return stopped
   }
   return { grpc: address, http: httpAddress, key: first.secret, notice: first.notice, stop, [Symbol.asyncDispose]: stop }
+}
+
+/** A listener that hears what the job engine's does, and tells the webhooks of changes. */
+function alsoTell(listener: StoreListener, webhooks: WebhookEngine): StoreListener {
+  return {
+    ready: (lane) => listener.ready(lane),
+    changed(changes) {
+      listener.changed(changes)
+      webhooks.changed(changes)
+    },
+    missed() {
+      listener.missed?.()
+      webhooks.wake()
+    },
+    due: (at) => listener.due?.(at),
+  }
 }
 
 async function openStore(config: ServerConfig, clock: Clock): Promise<Store> {

@@ -15,6 +15,7 @@ import {
   StreamServiceDefinition,
   TaskServiceDefinition,
   TokenServiceDefinition,
+  WebhookServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
 import type { ErrorDetails } from '@millrace/protocol/errors'
@@ -91,6 +92,7 @@ export function connectTo(server: Pick<RunningServer, 'grpc'>, key: string | und
     kv: factory.create(grpcDefinition(KvServiceDefinition), channel, options),
     account: factory.create(grpcDefinition(AccountServiceDefinition), channel, options),
     keys: factory.create(grpcDefinition(KeyServiceDefinition), channel, options),
+    webhooks: factory.create(grpcDefinition(WebhookServiceDefinition), channel, options),
     tokens: factory.create(grpcDefinition(TokenServiceDefinition), channel, options),
   }
 }

@@ -42,4 +42,5 @@ export type {
   TransportCall,
   UnaryMethod,
 } from './transport.ts'
+export { Webhooks } from './webhooks.ts'
 export { toInt, toJobError, toText } from './wire.ts'

@@ -139,3 +139,12 @@ export type {
   WatchOptions,
 } from './tasks/types.ts'
 export type { CreatedToken, CreateTokenOptions, TokenResources, Tokens } from './tokens.ts'
+export type {
+  CreatedWebhook,
+  CreateWebhookOptions,
+  UpdateWebhookOptions,
+  WebhookDelivery,
+  WebhookEvent,
+  WebhookInfo,
+  Webhooks,
+} from './webhooks.ts'

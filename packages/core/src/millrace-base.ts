@@ -17,6 +17,7 @@ import { Streams } from './streams/streams.ts'
 import { Tasks } from './tasks/tasks.ts'
 import { Tokens } from './tokens.ts'
 import type { Transport } from './transport.ts'
+import { Webhooks } from './webhooks.ts'
 
 /** What every Millrace client has, whatever its transport. Makes no connection before the first call. */
 export class MillraceBase extends ClientBase {
@@ -35,6 +36,8 @@ export class MillraceBase extends ClientBase {
   readonly streams: Streams
   /** The stores of keys and values of the namespace. */
   readonly kvStores: KvStores
+  /** Where the ends of tasks, pipelines and queue jobs are told of over HTTP. */
+  readonly webhooks: Webhooks
   /** API keys. */
   readonly keys: Keys
   /** Short-lived tokens. */
@@ -54,6 +57,7 @@ export class MillraceBase extends ClientBase {
     this.queues = new Queues(this.#context)
     this.streams = new Streams(this.#context)
     this.kvStores = new KvStores(this.#context)
+    this.webhooks = new Webhooks(this.#context)
     this.keys = new Keys(this.#context)
     this.tokens = new Tokens(this.#context)
     this.account = new Account(this.#context)

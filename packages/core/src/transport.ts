@@ -10,6 +10,7 @@ import type {
   StreamServiceDefinition,
   TaskServiceDefinition,
   TokenServiceDefinition,
+  WebhookServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
 import type { Clock } from './clock.ts'
@@ -51,6 +52,7 @@ export interface MethodMap
     MethodsOf<StateServiceDefinition>,
     MethodsOf<TaskServiceDefinition>,
     MethodsOf<TokenServiceDefinition>,
+    MethodsOf<WebhookServiceDefinition>,
     MethodsOf<WorkerServiceDefinition> {}
 
 type Shaped<ReqStream extends boolean, ResStream extends boolean> = {

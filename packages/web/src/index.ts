@@ -16,5 +16,6 @@ export {
   streams,
   tasks,
   tokens,
+  webhooks,
 } from './resources/all.ts'
 export type { Resource } from './resources/resource.ts'

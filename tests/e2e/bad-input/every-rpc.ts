@@ -21,6 +21,8 @@ export interface Loot {
   readonly keyId: string
   /** A KV store with a key, and a stream with a message, of the same name. */
   readonly store: string
+  /** A delivery of a webhook of the store's name. */
+  readonly deliveryId: string
 }
 
 /** How to try one RPC on somebody else's things. */
@@ -37,6 +39,8 @@ export interface Attempt {
     | 'kv:write'
     | 'schedules:read'
     | 'schedules:write'
+    | 'webhooks:read'
+    | 'webhooks:write'
     | 'workers'
     | 'admin'
   /** The request; of a stream, the first message. */
@@ -63,6 +67,7 @@ const queueOf = ({ queue }: Loot) => ({ queue })
 const partitionOf = ({ store }: Loot) => ({ stream: store, partition: 0 })
 const streamOf = ({ store }: Loot) => ({ stream: store })
 const keyOf = ({ store }: Loot) => ({ store, key: store })
+const webhookOf = ({ store: name }: Loot) => ({ name })
 const taskOf = ({ taskId }: Loot) => ({ taskId })
 const pipelineOf = ({ pipelineId }: Loot) => ({ pipelineId })
 const scheduleOf = ({ schedule: name }: Loot) => ({ name })
@@ -223,6 +228,27 @@ export const attempts: Readonly<Record<string, Attempt>> = {
   'KvService/GetKvStore': { scope: 'kv:read', request: keyOf, stranger: { store: { history: 1, revision: '0' } } },
   'KvService/UpdateKvStore': { scope: 'kv:write', request: keyOf, stranger: { store: { history: 1 } } },
   'KvService/ListKvStores': { scope: 'kv:read', request: () => ({}), stranger: { stores: [], nextCursor: '' } },
+  'WebhookService/CreateWebhook': {
+    scope: 'webhooks:write',
+    request: ({ store: name }) => ({ name, url: 'https://example.com/' }),
+    stranger: { webhook: { url: 'https://example.com/' } },
+  },
+  'WebhookService/GetWebhook': { scope: 'webhooks:read', request: webhookOf, stranger: 'NOT_FOUND' },
+  'WebhookService/ListWebhooks': { scope: 'webhooks:read', request: () => ({}), stranger: { webhooks: [], nextCursor: '' } },
+  'WebhookService/UpdateWebhook': {
+    scope: 'webhooks:write',
+    request: ({ store: name }) => ({ name, enabled: true }),
+    stranger: 'NOT_FOUND',
+  },
+  'WebhookService/DeleteWebhook': { scope: 'webhooks:write', request: webhookOf, stranger: { deleted: false } },
+  'WebhookService/RotateWebhookSecret': { scope: 'webhooks:write', request: webhookOf, stranger: 'NOT_FOUND' },
+  'WebhookService/TestWebhook': { scope: 'webhooks:write', request: webhookOf, stranger: 'NOT_FOUND' },
+  'WebhookService/ListWebhookDeliveries': { scope: 'webhooks:read', request: webhookOf, stranger: 'NOT_FOUND' },
+  'WebhookService/RedeliverWebhook': {
+    scope: 'webhooks:write',
+    request: ({ store: name, deliveryId }) => ({ name, deliveryId }),
+    stranger: 'NOT_FOUND',
+  },
   'ClusterService/GetHealth': { request: () => ({}), stranger: { healthy: true } },
   'ClusterService/WatchHealth': { request: () => ({}), stranger: { health: { healthy: true, queue: { depth: '0' } } } },
   'ClusterService/ListWorkers': { scope: 'queues:read', request: () => ({}), stranger: { workers: [] } },

@@ -16,6 +16,8 @@ export const everything = [
   'kv:write',
   'schedules:read',
   'schedules:write',
+  'webhooks:read',
+  'webhooks:write',
 ]
 /** Stands in all that the owner keeps. */
 export const secretWord = 'owner-secret'
@@ -52,6 +54,10 @@ export async function plant(
   const schedule = 'nightly'
   const plan = { name: schedule, queue, payload, cron: '0 3 * * *', labels: {}, paused: true }
   await clientOf('ScheduleService').call('CreateSchedule', { schedule: plan })
+  await clientOf('WebhookService').call('CreateWebhook', { name: store, url: `https://${secretWord}.invalid/`, queues: ['nowhere'] })
+  // Not sent while the others look for it.
+  const { deliveryId } = await clientOf('WebhookService').call<{ deliveryId: string }>('TestWebhook', { name: store })
+  await clientOf('WebhookService').call('UpdateWebhook', { name: store, enabled: false })
   const loot = {
     schedule,
     queue,
@@ -64,6 +70,7 @@ export async function plant(
     stateKey: 'session',
     keyId: owner.keyId,
     store,
+    deliveryId,
   }
   await using mr = new Millrace({ endpoint: endpoint, apiKey: owner.secret, namespace: 'default', logger: silent })
   await mr.worker({ tasks: { keep: () => null }, signals: false }).start()

@@ -83,6 +83,7 @@ async function snapshot(): Promise<unknown> {
     stream: await clientOf('StreamService', owner.secret).call('GetStream', { stream: store }),
     messages: await clientOf('StreamService', owner.secret).call('ReadMessages', { stream: store }),
     group: await clientOf('StreamService', owner.secret).call('GetGroup', { stream: store, group: 'g' }),
+    webhook: await clientOf('WebhookService', owner.secret).call('GetWebhook', { name: store }),
     store: await clientOf('KvService', owner.secret).call('GetKvStore', { store }),
   }
 }

@@ -24,9 +24,10 @@ export type ServiceName =
   | 'TokenService'
   | 'AccountService'
   | 'ClusterService'
+  | 'WebhookService'
 
 const definition = protoLoader.loadSync(
-  ['pipeline', 'queue', 'schedule', 'state', 'task', 'worker', 'key', 'kv', 'stream', 'token', 'account', 'cluster'].map(
+  ['pipeline', 'queue', 'schedule', 'state', 'task', 'worker', 'key', 'kv', 'stream', 'token', 'account', 'cluster', 'webhook'].map(
     (name) => `millrace/v1/${name}_service.proto`,
   ),
   { ...loaderOptions, includeDirs: [protoFolder] },

@@ -10,6 +10,7 @@ import {
   StateServiceDefinition,
   StreamServiceDefinition,
   TaskServiceDefinition,
+  WebhookServiceDefinition,
 } from '@millrace/protocol'
 import { decodeErrorDetails, grpcDefinition, statusDetailsTrailer } from '@millrace/protocol/grpc'
 import { ChannelCredentials, ClientError, type ClientMiddleware, createChannel, createClientFactory, Metadata } from 'nice-grpc'
@@ -60,6 +61,7 @@ export function connectAnyway({ flags, env }: Pick<Invocation, 'flags' | 'env'>)
     kv: factory.create(grpcDefinition(KvServiceDefinition), channel),
     account: factory.create(grpcDefinition(AccountServiceDefinition), channel),
     keys: factory.create(grpcDefinition(KeyServiceDefinition), channel),
+    webhooks: factory.create(grpcDefinition(WebhookServiceDefinition), channel),
     probe: factory.create(grpcDefinition(HealthDefinition), channel),
     [Symbol.dispose]: () => channel.close(),
   }

@@ -15,6 +15,7 @@ import { states } from './commands/states.ts'
 import { streams } from './commands/streams.ts'
 import { tasks } from './commands/tasks.ts'
 import { version } from './commands/version.ts'
+import { webhooks } from './commands/webhooks.ts'
 import { printCommandHelp, printOverview } from './help.ts'
 import { Output } from './output.ts'
 import { parseCommandLine } from './parse.ts'
@@ -31,6 +32,7 @@ export const commands: readonly Command[] = [
   ...schedules,
   ...streams,
   ...kv,
+  ...webhooks,
   ...db,
   ...archive,
   health,

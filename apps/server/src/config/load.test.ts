@@ -38,6 +38,7 @@ describe('settings', () => {
       retentionCancelled: 24 * 3_600_000,
       retentionRequests: 24 * 3_600_000,
       shutdownGrace: 10_000,
+      webhookAllowPrivate: false,
       logLevel: 'info',
       logFormat: 'auto',
       backupEvery: 86_400_000,

@@ -151,6 +151,12 @@ export const settings = {
     default: false,
     help: 'For development: accepts simulated evidence of workers, which proves nothing and is always reported as simulated.',
   },
+  /** Send webhooks to addresses that are not public, too. */
+  webhookAllowPrivate: {
+    read: toggle,
+    default: false,
+    help: 'Webhooks may lead to private, loopback and link-local addresses, too: whoever may make webhooks reaches what this machine reaches.',
+  },
   /** Least serious log lines written. */
   logLevel: {
     read: choice(['debug', 'info', 'warn', 'error', 'silent']),

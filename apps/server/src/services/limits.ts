@@ -52,6 +52,10 @@ export const limits = {
   headers: { count: 64, value: 4096 },
   /** Characters of an idempotency key, a content type, a key's name. */
   text: 255,
+  /** Characters of a webhook's URL. */
+  url: 2048,
+  /** Functions, and queues, that a webhook is for. */
+  webhookFilter: 100,
   /** Characters of a request's id. */
   requestId: 64,
   /** Characters of the reason of a cancellation. */

@@ -10,6 +10,7 @@ import type {
   StreamServiceDefinition,
   TaskServiceDefinition,
   TokenServiceDefinition,
+  WebhookServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
 import type { ApiScope } from '../domain/keys/api-scopes.ts'
@@ -128,6 +129,18 @@ const streamService: Rows<typeof StreamServiceDefinition> = {
   deleteStream: 'streams:write',
 }
 
+const webhookService: Rows<typeof WebhookServiceDefinition> = {
+  createWebhook: 'webhooks:write',
+  getWebhook: 'webhooks:read',
+  listWebhooks: 'webhooks:read',
+  updateWebhook: 'webhooks:write',
+  deleteWebhook: 'webhooks:write',
+  rotateWebhookSecret: 'webhooks:write',
+  testWebhook: 'webhooks:write',
+  listWebhookDeliveries: 'webhooks:read',
+  redeliverWebhook: 'webhooks:write',
+}
+
 /** The one table of what each method of each service needs. A method without a row cannot be served. */
 export const methodScopes: Readonly<Record<string, Readonly<Record<string, RequiredScope>>>> = {
   'millrace.v1.TaskService': taskService,
@@ -142,4 +155,5 @@ export const methodScopes: Readonly<Record<string, Readonly<Record<string, Requi
   'millrace.v1.TokenService': tokenService,
   'millrace.v1.KvService': kvService,
   'millrace.v1.StreamService': streamService,
+  'millrace.v1.WebhookService': webhookService,
 }

@@ -9,6 +9,7 @@ import type { KvStorage } from './kv-port.ts'
 import type { QuotaUse } from './quotas.ts'
 import type { ScheduleStore } from './schedule-port.ts'
 import type { StreamStorage } from './stream-port.ts'
+import type { WebhookStorage } from './webhook-port.ts'
 
 /** A tenant's number. Every key of every table begins with it. */
 export type TenantId = number
@@ -360,6 +361,7 @@ export interface Store {
   readonly keys: KeyStore
   readonly kv: KvStorage
   readonly streams: StreamStorage
+  readonly webhooks: WebhookStorage
   /** Sets the one listener. */
   listen(listener: StoreListener): void
   /** The servers that share the storage, this one included. */

@@ -88,6 +88,18 @@ export const sections: readonly Section[] = [
     'tenant stream partition first_offset count written_at bytes data:bytes',
   ),
   section('stream_offsets', 'tenant stream member_group partition', 'tenant stream member_group:text partition committed updated_at'),
+  // After jobs and pipelines: adding those tells nobody.
+  section(
+    'webhooks',
+    'tenant namespace name',
+    `tenant namespace:text name:text url:text events functions:text queues:text secret:bytes old_secret:bytes old_until created_at
+     disabled_at disabled_why:text failing_since`,
+  ),
+  section(
+    'webhook_deliveries',
+    'tenant namespace webhook seq revision',
+    `tenant namespace:text webhook:text seq revision event at data:text state attempts next_at attempted_at code answer:text error:text`,
+  ),
   section('answers', 'tenant id', 'tenant id:text answer:text created_at'),
 ]
 

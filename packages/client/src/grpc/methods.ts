@@ -11,6 +11,7 @@ import {
   StreamServiceDefinition,
   TaskServiceDefinition,
   TokenServiceDefinition,
+  WebhookServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
 import { grpcDefinition } from '@millrace/protocol/grpc'
@@ -44,6 +45,7 @@ export const grpcMethods = Object.fromEntries(
     TokenServiceDefinition,
     KvServiceDefinition,
     StreamServiceDefinition,
+    WebhookServiceDefinition,
     WorkerServiceDefinition,
   ]
     .flatMap((service) => Object.values<DefinedMethod>(grpcDefinition(service)))

@@ -13,6 +13,8 @@ export const apiScopes = [
   'kv:write',
   'schedules:read',
   'schedules:write',
+  'webhooks:read',
+  'webhooks:write',
 ] as const
 
 /** One of {@link apiScopes}. */
@@ -31,6 +33,8 @@ export const defaultScopes: readonly ApiScope[] = [
   'kv:write',
   'schedules:read',
   'schedules:write',
+  'webhooks:read',
+  'webhooks:write',
 ]
 
 /** True for text that is a scope. */

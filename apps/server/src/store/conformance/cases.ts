@@ -16,6 +16,7 @@ import { settleCases } from './settle.ts'
 import { statefulCases } from './stateful.ts'
 import { statefulModelCases } from './stateful-model.ts'
 import { streamCases } from './streams.ts'
+import { webhookCases } from './webhooks.ts'
 
 /** Every behaviour of a store, by its part. */
 export const conformanceCases: Readonly<Record<string, readonly Case[]>> = {
@@ -29,6 +30,7 @@ export const conformanceCases: Readonly<Record<string, readonly Case[]>> = {
   proofs: proofCases,
   limited: limitedCases,
   schedules: scheduleCases,
+  webhooks: webhookCases,
   pipelines: pipelineCases,
   model: [...modelCases, ...statefulModelCases, ...pipelineModelCases],
   streams: streamCases,

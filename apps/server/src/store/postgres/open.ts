@@ -1,8 +1,10 @@
 import { MillraceError } from '../../errors.ts'
+import { webhookStorage } from '../flow/webhooks.ts'
 import type { Store, StoreListener, StoreOptions } from '../ports.ts'
 import { readConnectionUrl } from './connection.ts'
 import { Context } from './context.ts'
 import { Database } from './database.ts'
+import { runAlone } from './flow.ts'
 import { PostgresJobs } from './jobs.ts'
 import { PostgresKeys } from './keys.ts'
 import { PostgresKv } from './kv/kv.ts'
@@ -72,6 +74,10 @@ async function postgresStore(db: Database, options: PostgresStoreOptions): Promi
     keys: new PostgresKeys(context),
     kv,
     streams,
+    webhooks: webhookStorage(
+      (program) => runAlone(context, program),
+      (program) => runAlone(context, program),
+    ),
     listen(listener: StoreListener) {
       context.listener = listener
     },

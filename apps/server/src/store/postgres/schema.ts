@@ -3,6 +3,7 @@ import type { Database, Transaction } from './database.ts'
 import { codeOf } from './errors.ts'
 import { kvSchema } from './kv/schema.ts'
 import { groupSchema, streamSchema } from './streams/schema.ts'
+import { webhookSchema } from './webhook-schema.ts'
 
 /** A step from one version of the schema to the next. Never changed once released. */
 interface Migration {
@@ -218,6 +219,7 @@ export const migrations: readonly Migration[] = [
   );
   `,
   },
+  { worksWith: 9, sql: webhookSchema },
 ]
 
 /** The version of the schema that this code makes and works on. */

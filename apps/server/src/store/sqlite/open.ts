@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
 import { MillraceError } from '../../errors.ts'
+import { webhookStorage } from '../flow/webhooks.ts'
 import type { Store, StoreListener, StoreOptions } from '../ports.ts'
 import { Context } from './context.ts'
 import { storageError } from './errors.ts'
@@ -114,6 +115,10 @@ function sqliteStore(db: DatabaseSync, options: StoreOptions, log: Log | undefin
     keys: new SqliteKeys(context),
     kv: new SqliteKv(context),
     streams: new SqliteStreams(context),
+    webhooks: webhookStorage(
+      (program) => context.writer.mutate(() => context.flow.run(program)),
+      (program) => context.read(() => context.flow.run(program)),
+    ),
     listen(listener: StoreListener) {
       writer.listener = listener
     },

@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { MillraceError } from '../../errors.ts'
 import { kvSchema } from './kv/schema.ts'
 import { groupSchema, streamSchema } from './streams/schema.ts'
+import { webhookSchema } from './webhook-schema.ts'
 
 /**
  * The schema, one entry a version, applied in order and never changed once released.
@@ -157,6 +158,7 @@ export const migrations: readonly string[] = [
     PRIMARY KEY (tenant, namespace, name, run)
   ) WITHOUT ROWID;
   `,
+  webhookSchema,
 ]
 
 /** The database's version of the schema; 0 when it has none. */
