@@ -173,15 +173,10 @@ export class Webhooks {
 
 function fromWebhook(webhook: wire.Webhook | undefined): WebhookInfo {
   if (!webhook) throw new InternalError(missingField('the webhook'))
-  const { name, url, events, functions, queues, enabled, disabledReason, createdAt, failingSince } = webhook
+  const { createdAt, failingSince, ...rest } = webhook
   return {
-    name,
-    url,
-    events: events as WebhookEvent[],
-    functions,
-    queues,
-    enabled,
-    disabledReason,
+    ...rest,
+    events: rest.events as WebhookEvent[],
     createdAt: createdAt ?? new Date(0),
     ...(failingSince && { failingSince }),
   }
@@ -191,15 +186,11 @@ const deliveryStates: Readonly<Record<number, WebhookDelivery['state']>> = { 1: 
 
 function fromDelivery({ type, timestamp, state, nextAttemptAt, lastAttemptAt, ...rest }: wire.WebhookDelivery): WebhookDelivery {
   return {
-    deliveryId: rest.deliveryId,
+    ...rest,
     type: type as WebhookDelivery['type'],
     timestamp: timestamp ?? new Date(0),
     state: deliveryStates[state] ?? 'pending',
-    attempts: rest.attempts,
     ...(nextAttemptAt && { nextAttemptAt }),
     ...(lastAttemptAt && { lastAttemptAt }),
-    responseCode: rest.responseCode,
-    responseBody: rest.responseBody,
-    error: rest.error,
   }
 }
