@@ -25,13 +25,19 @@ function messages(shape: Shape): fc.Arbitrary<Record<string, unknown>> {
     parts[name] = fc.option(one, { nil: undefined })
   }
   return fc.record(parts).map((message) => {
-    for (const { name, companion } of plain) if (companion) Object.assign(message, payload(name, companion, message[name] as Uint8Array))
+    for (const { name, companion, many } of plain) {
+      if (!companion) continue
+      const bytes = message[name] as Uint8Array | undefined
+      // Nothing is no JSON: where a payload may be absent, an empty one is.
+      Object.assign(message, payload(name, companion, many === '?' && bytes?.length === 0 ? undefined : bytes))
+    }
     return message
   })
 }
 
 /** A payload field and its content type that fit each other. */
-function payload(name: string, companion: string, bytes: Uint8Array): Record<string, unknown> {
+function payload(name: string, companion: string, bytes: Uint8Array | undefined): Record<string, unknown> {
+  if (!bytes) return { [name]: undefined, [companion]: '' }
   const contentType = ['', 'application/json', 'application/octet-stream', 'text/plain'][bytes.length % 4]!
   const isJson = !/octet|text/.test(contentType) && bytes.length > 0
   return { [name]: isJson ? new TextEncoder().encode(JSON.stringify([...bytes])) : bytes, [companion]: contentType }
