@@ -17,6 +17,7 @@ import { SqliteSchedules } from './schedules.ts'
 import { migrate } from './schema.ts'
 import { SqliteStates } from './states.ts'
 import { SqliteStreams } from './streams/streams.ts'
+import { armWebhooks } from './webhook-schema.ts'
 
 /** How to open a SQLite store. */
 export interface SqliteStoreOptions extends StoreOptions {
@@ -52,6 +53,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   try {
     db = openDatabase(options.path)
     admitServer(db)
+    armWebhooks(db)
     return sqliteStore(db, options, options.path === ':memory:' ? undefined : new Log(`${options.path}/millrace.db-wal`))
   } catch (error) {
     db?.close()
@@ -116,7 +118,12 @@ function sqliteStore(db: DatabaseSync, options: StoreOptions, log: Log | undefin
     kv: new SqliteKv(context),
     streams: new SqliteStreams(context),
     webhooks: webhookStorage(
-      (program) => context.writer.mutate(() => context.flow.run(program)),
+      (program) =>
+        context.writer.mutate(() => {
+          const result = context.flow.run(program)
+          armWebhooks(db)
+          return result
+        }),
       (program) => context.read(() => context.flow.run(program)),
     ),
     listen(listener: StoreListener) {

@@ -1,8 +1,10 @@
+import type { DatabaseSync } from 'node:sqlite'
+
 const columns = 'tenant, namespace, webhook, seq, revision, event, at, data, state, attempts, next_at, code, answer, error'
 
 /**
  * Webhooks, and what they are to send: written by triggers, so by the very transaction that ends a job or a pipeline, whoever ends
- * it and why. Where a tenant has no webhooks a trigger costs one look into an empty table.
+ * it and why. They are there while there are webhooks: an update that could set one off costs half as much again.
  */
 export const webhookSchema = `
   CREATE TABLE webhooks (
@@ -20,7 +22,9 @@ export const webhookSchema = `
   CREATE INDEX webhook_deliveries_due ON webhook_deliveries (tenant, namespace, webhook, next_at) WHERE next_at IS NOT NULL;
   CREATE INDEX webhook_deliveries_age ON webhook_deliveries (tenant, namespace, webhook, at, seq, revision);
   CREATE INDEX webhook_deliveries_at ON webhook_deliveries (at);
+`
 
+const triggers = `
   CREATE TRIGGER webhook_jobs AFTER UPDATE OF state ON jobs
   WHEN NEW.state >= 5 AND OLD.state < 5 AND EXISTS (SELECT 1 FROM webhooks WHERE tenant = NEW.tenant)
   BEGIN
@@ -50,3 +54,12 @@ export const webhookSchema = `
     WHERE w.tenant = NEW.tenant AND w.namespace = NEW.namespace AND w.disabled_at IS NULL AND (w.events & (8 << (NEW.state - 5))) <> 0;
   END;
 `
+
+/** Has the triggers while there are webhooks, and no others. */
+export function armWebhooks(db: DatabaseSync): void {
+  const { wanted, armed } = db
+    .prepare("SELECT EXISTS (SELECT 1 FROM webhooks) AS wanted, EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'webhook_jobs') AS armed")
+    .get() as { wanted: number; armed: number }
+  if (wanted && !armed) db.exec(triggers)
+  else if (armed && !wanted) db.exec('DROP TRIGGER webhook_jobs; DROP TRIGGER webhook_pipelines')
+}
