@@ -92,6 +92,18 @@ module.exports = {
       { path: `${server}/store/`, pathNot: `${server}/store/(ports|[a-z]+-port|sections|schema-report)[.]ts$` },
     ),
     forbid(
+      'server-backends',
+      'Backends know the ports of the domain that they implement, and nothing else of the server but its errors.',
+      { path: `${server}/backends/`, pathNot: tests },
+      { path: `${server}/`, pathNot: [`${server}/backends/`, `${server}/domain/[a-z]+/backend[.]ts$`, `${server}/errors[.]ts$`] },
+    ),
+    forbid(
+      'server-backends-composition',
+      'Only main composes: everything else knows the ports, not a backend.',
+      { path: '^apps/server/', pathNot: [`${server}/backends/`, `${server}/open-backends[.]ts$`, tests] },
+      { path: `${server}/backends/` },
+    ),
+    forbid(
       'server-adapters',
       'No adapter knows another. What they share is in store/flow.',
       { path: `${server}/store/([^/]+)/`, pathNot: tests },
@@ -100,7 +112,7 @@ module.exports = {
     forbid(
       'server-sql',
       'SQL lives in the adapters.',
-      { path: '^apps/server/src/', pathNot: [`${server}/store/(sqlite|postgres)/`, tests] },
+      { path: '^apps/server/src/', pathNot: [`${server}/store/(sqlite|postgres)/`, `${server}/backends/`, tests] },
       { path: '^(node:)?sqlite$|(^|/)node_modules/(@types/)?pg/' },
     ),
   ],

@@ -10,5 +10,6 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     execArgv: ['--conditions=millrace-source'],
     testTimeout: 30_000, // some start processes, perhaps on a busy machine
+    expect: { poll: { timeout: 20_000 } },
   },
 })

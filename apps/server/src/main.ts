@@ -26,18 +26,18 @@ export async function serveUntilStopped(options: {
   readonly output: Terminal
 }): Promise<number> {
   const { output } = options
-  const signalled = nextSignal()
+  const signals = stopSignals()
+  void signals.again.then(() => process.exit(1))
   try {
     const { config, warnings } = await loadConfig(options)
     for (const warning of warnings) output.remark(warning)
     const stopped = new AbortController()
-    void signalled.then(() => stopped.abort())
+    void signals.first.then(() => stopped.abort())
     const server = await startServer(config, { signal: stopped.signal })
     if (config.json) output.json({ grpc: server.grpc, http: server.http, key: server.key })
     else printBanner(output, config, server)
-    const signal = await signalled
+    const signal = await signals.first
     if (!config.json) output.remark(`${signal}: stopping; once more to end at once`)
-    void nextSignal().then(() => process.exit(1))
     await server.stop()
     return 0
   } catch (error) {
@@ -47,10 +47,21 @@ export async function serveUntilStopped(options: {
   }
 }
 
-function nextSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal))
-  })
+/** What comes so soon after a signal is the same one: a terminal, npm and `timeout` each pass one Ctrl+C on. */
+const sameSignalMs = 300
+
+/** The first signal to stop, and the one that says it again. */
+function stopSignals(): { readonly first: Promise<string>; readonly again: Promise<string> } {
+  const first = Promise.withResolvers<string>()
+  const again = Promise.withResolvers<string>()
+  let firstAt: number | undefined
+  const onSignal = (signal: string) => {
+    firstAt ??= performance.now()
+    first.resolve(signal)
+    if (performance.now() - firstAt > sameSignalMs) again.resolve(signal)
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
+  return { first: first.promise, again: again.promise }
 }
 
 function printBanner(output: Terminal, config: ServerConfig, { grpc, http, key, notice }: RunningServer): void {

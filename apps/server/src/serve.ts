@@ -4,15 +4,21 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import {
   AccountServiceDefinition,
   ClusterServiceDefinition,
+  DatabaseServiceDefinition,
   KeyServiceDefinition,
   KvServiceDefinition,
+  ObjectServiceDefinition,
   PipelineServiceDefinition,
   QueueServiceDefinition,
   ScheduleServiceDefinition,
+  SchemaServiceDefinition,
   StateServiceDefinition,
   StreamServiceDefinition,
+  TableServiceDefinition,
   TaskServiceDefinition,
   TokenServiceDefinition,
+  TransactionServiceDefinition,
+  VectorServiceDefinition,
   WebhookServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
@@ -22,7 +28,8 @@ import { type Clock, systemClock } from './clock.ts'
 import { readAttestationPolicy } from './config/attestation.ts'
 import { resolveConfig } from './config/load.ts'
 import type { ServerConfig, ServerSettings } from './config/settings.ts'
-import { type Address, formatAddress } from './config/values.ts'
+import { formatAddress } from './config/values.ts'
+import { Analytics } from './domain/analytics/analytics.ts'
 import { Attestor } from './domain/attestation/attestor.ts'
 import { createJobEngine } from './domain/jobs/engine.ts'
 import { limitEngine } from './domain/jobs/limited-engine.ts'
@@ -31,25 +38,44 @@ import { bootstrapKeys } from './domain/keys/bootstrap.ts'
 import { Keyring } from './domain/keys/keyring.ts'
 import { RateLimits } from './domain/keys/rate-limits.ts'
 import { createKvEngine } from './domain/kv/engine.ts'
+import { ObjectEngine } from './domain/objects/engine.ts'
 import { createScheduleEngine } from './domain/schedules/engine.ts'
+import { SchemaRegistry } from './domain/schemas/registry.ts'
 import { createStreamEngine } from './domain/streams/engine.ts'
+import { Replays } from './domain/streams/replays.ts'
+import { TableEngine } from './domain/tables/engine.ts'
+import { LiveTables } from './domain/tables/live-tables.ts'
+import { RowChanges } from './domain/tables/row-changes.ts'
+import { createTransactionEngine } from './domain/transactions/engine.ts'
+import { VectorEngine } from './domain/vectors/engine.ts'
 import { WebhookEngine } from './domain/webhooks/engine.ts'
 import { Sender } from './domain/webhooks/sender.ts'
 import { MillraceError } from './errors.ts'
+import { startError } from './explain-start.ts'
 import { createLogger } from './logger.ts'
 import { Metrics } from './metrics.ts'
+import { openAnalyticsBackend, openObjectBackend, openTables } from './open-backends.ts'
+import { allServices } from './service-names.ts'
 import { createAccountService } from './services/account-service.ts'
 import { createClusterService } from './services/cluster-service.ts'
+import { createDatabaseService } from './services/database-service.ts'
 import { createHealth } from './services/health.ts'
 import { createKeyService } from './services/key-service.ts'
 import { createKvService } from './services/kv-service.ts'
+import { limits } from './services/limits.ts'
+import { createObjectService } from './services/object-service.ts'
+import { offer } from './services/offer.ts'
 import { createPipelineService } from './services/pipeline-service.ts'
 import { createQueueService } from './services/queue-service.ts'
 import { createScheduleService } from './services/schedule-service.ts'
+import { createSchemaService } from './services/schema-service.ts'
 import { createStateService } from './services/state-service.ts'
 import { createStreamService } from './services/stream-service.ts'
+import { createTableService } from './services/table-service.ts'
 import { createTaskService } from './services/task-service.ts'
 import { createTokenService } from './services/token-service.ts'
+import { createTransactionService } from './services/transaction-service.ts'
+import { createVectorService } from './services/vector-service.ts'
 import { createWebhookService } from './services/webhook-service.ts'
 import { createWorkerService } from './services/worker-service.ts'
 import { StartError } from './start-error.ts'
@@ -58,6 +84,8 @@ import { openSqliteStore } from './store/sqlite/open.ts'
 import { sqlitePath } from './stores.ts'
 import { CallLifetimes } from './transport/call-lifetimes.ts'
 import { type GrpcServer, startGrpcServer } from './transport/grpc/server.ts'
+import { DurableStreamsMount } from './transport/http/durable-streams/mount.ts'
+import { createObjectMount } from './transport/http/objects/object-mount.ts'
 import { type HttpServer, startHttpServer } from './transport/http/server.ts'
 import { version } from './version.ts'
 
@@ -152,30 +180,62 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
     },
     onError,
   })
-  const schedules = createScheduleEngine({ store, jobs: engine, clock, onError })
+  const schemas = new SchemaRegistry({ store: store.schemas, clock })
+  const schedules = createScheduleEngine({ store, jobs: engine, schemas, clock, onError })
   const streams = createStreamEngine({ streams: store.streams, clock, onError })
+  const replays = new Replays({ engine: streams, streams: store.streams, replays: store.replays, clock })
   const kv = createKvEngine({ kv: store.kv, clock, answersKeptMs: config.retentionRequests, onError })
-  const health = createHealth({ check: () => store.check(), clock })
+  const tables = new TableEngine({ database: openTables(config), bounds: { rows: limits.tableRows, bytes: config.payloadLimit } })
+  const liveTables = new LiveTables(tables, clock)
+  const rowChanges = new RowChanges(tables, clock)
+  const transactions = createTransactionEngine({ transactions: store.transactions, jobs: engine, kv, clock })
+  const analytics = new Analytics({
+    backend: await openAnalyticsBackend(config),
+    clock,
+    open: config.analyticsOpen,
+    idleMs: config.analyticsIdle,
+    timeoutMs: config.analyticsTimeout,
+    onError,
+  })
+  const backend = openObjectBackend(config)
+  const objects = new ObjectEngine({ objects: store.objects, backend, clock, objectLimit: config.objectLimit, onError })
+  const health = createHealth({ name: 'The store', check: () => store.check(), clock })
+  const tablesHealth = createHealth({ name: 'The Postgres of the tables', check: () => tables.check(), clock })
+  const backends = {
+    objects: createHealth({ name: 'What keeps the objects', check: () => backend.check(), clock }),
+    analytics: createHealth({ name: 'DuckDB', check: () => analytics.check(), clock }),
+    tables: tablesHealth,
+    vectors: tablesHealth,
+  }
   const keyring = new Keyring({ store: store.keys, clock })
   const lifetimes = new CallLifetimes(keyring)
   const rateLimits = new RateLimits(clock)
   const { payloadLimit } = config
   const attestor = new Attestor(await readAttestationPolicy(config), clock)
-  const context = { engine: limitEngine(engine), clock, payloadLimit, attestor, proofs: store.proofs }
+  const context = { engine: limitEngine(engine), clock, payloadLimit, attestor, proofs: store.proofs, schemas }
 
   const backups = new Backups({ store, clock, everyMs: config.backupEvery, keep: config.backupKeep, logger })
 
   const closeAll = async () => {
     await backups.close()
     await webhooks.close()
+    await analytics.close()
+    liveTables.close()
+    rowChanges.close()
+    await tables.close()
     kv.close()
+    await objects.close()
     streams.close()
     await schedules.close()
     await engine.close()
     await store.close()
   }
+  const objectService = createObjectService({ objects, keyring, clock, publicUrl: () => publicUrlOf(config, http?.port) })
+  let grpc: GrpcServer | undefined
+  let http: HttpServer | undefined
   const metrics = new Metrics()
   metrics.gauge('millrace_jobs', 'Jobs there are, by state, of all tenants together.', () => store.queues.totals())
+  const offered = config.services ?? allServices
   const shared = {
     tls: config.tlsCert && config.tlsKey ? { cert: config.tlsCert, key: config.tlsKey, clientCa: config.tlsClientCa } : undefined,
     payloadLimit,
@@ -185,18 +245,27 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
       { definition: PipelineServiceDefinition, implementation: createPipelineService(context, store.pipelines) },
       { definition: ScheduleServiceDefinition, implementation: createScheduleService(context, schedules) },
       { definition: StateServiceDefinition, implementation: createStateService({ states: store.states, clock }) },
-      { definition: StreamServiceDefinition, implementation: createStreamService({ streams, payloadLimit }) },
+      { definition: StreamServiceDefinition, implementation: createStreamService({ streams, schemas, replays, payloadLimit }) },
       { definition: KvServiceDefinition, implementation: createKvService({ kv, clock, payloadLimit }) },
+      {
+        definition: TransactionServiceDefinition,
+        implementation: createTransactionService({ transactions, schemas, clock, payloadLimit }),
+      },
+      { definition: SchemaServiceDefinition, implementation: createSchemaService(schemas) },
+      { definition: ObjectServiceDefinition, implementation: objectService },
       { definition: WorkerServiceDefinition, implementation: createWorkerService(context) },
       {
         definition: ClusterServiceDefinition,
-        implementation: createClusterService({ engine, health, version, nodes: () => store.nodes() }),
+        implementation: createClusterService({ engine, health, backends, version, nodes: () => store.nodes(), services: offered }),
       },
       { definition: AccountServiceDefinition, implementation: createAccountService({ rateLimits, quotas: store.quotas, clock }) },
       {
         definition: WebhookServiceDefinition,
         implementation: createWebhookService({ webhooks: store.webhooks, engine: webhooks, clock, allowPrivate }),
       },
+      { definition: DatabaseServiceDefinition, implementation: createDatabaseService({ analytics, objects, payloadLimit }) },
+      { definition: TableServiceDefinition, implementation: createTableService({ tables, live: liveTables, changes: rowChanges, clock }) },
+      { definition: VectorServiceDefinition, implementation: createVectorService({ vectors: new VectorEngine(tables), clock }) },
       { definition: KeyServiceDefinition, implementation: createKeyService({ keyring, clock }) },
       { definition: TokenServiceDefinition, implementation: createTokenService({ keyring, clock }) },
     ],
@@ -208,14 +277,17 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
     health,
     clock,
   }
-  let grpc: GrpcServer | undefined
-  let http: HttpServer | undefined
+  const services = offer(shared.services, offered)
   let first: Awaited<ReturnType<typeof bootstrapKeys>>
   try {
     if (config.backupTo) await backups.start(resolve(config.backupTo))
     first = await bootstrapKeys({ keyring, clock, rootKey: config.rootKey, dev: config.dev })
-    grpc = await startGrpcServer({ ...shared, address: config.grpc })
-    if (config.http !== 'off') http = await startHttpServer({ ...shared, address: config.http, origins: config.httpOrigins })
+    grpc = await startGrpcServer({ ...shared, services, address: config.grpc })
+    const durable = new DurableStreamsMount({ streams: store.streams, engine: streams, schemas, clock, payloadLimit })
+    const bytes = createObjectMount({ service: objectService, objects, keyring, clock })
+    const mounts = [...(offered.includes('streams') ? [durable] : []), ...(offered.includes('objects') ? [bytes] : [])]
+    if (config.http !== 'off')
+      http = await startHttpServer({ ...shared, services, mounts, address: config.http, origins: config.httpOrigins })
   } catch (error) {
     await grpc?.stop(0)
     await closeAll()
@@ -242,6 +314,14 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
     return stopped
   }
   return { grpc: address, http: httpAddress, key: first.secret, notice: first.notice, stop, [Symbol.asyncDispose]: stop }
+}
+
+/** Where HTTP is reached from outside: as the settings say, else where it is served. */
+function publicUrlOf({ publicUrl, http, tlsCert }: ServerConfig, port: number | undefined): string {
+  if (publicUrl !== undefined || http === 'off' || port === undefined) return publicUrl ?? ''
+  // An address of every network is none that can be called.
+  const host = http.host === '0.0.0.0' || http.host === '::' ? 'localhost' : http.host
+  return `${tlsCert ? 'https' : 'http'}://${formatAddress({ host, port })}`
 }
 
 /** A listener that hears what the job engine's does, and tells the webhooks of changes. */
@@ -282,48 +362,4 @@ async function openStore(config: ServerConfig, clock: Clock): Promise<Store> {
 
 function isPretty({ logFormat, dev }: ServerConfig): boolean {
   return logFormat === 'pretty' || (logFormat === 'auto' && dev && process.stderr.isTTY === true)
-}
-
-/** Says what an operator can do about a failed start; faults pass unchanged. */
-function startError(error: unknown, config: ServerConfig, [flag, at]: [flag: string, at: Address] = ['--grpc', config.grpc]): unknown {
-  if (error instanceof MillraceError) return new StartError(error.message, { cause: error })
-  if (!(error instanceof Error)) return error
-  const { code, path } = error as NodeJS.ErrnoException
-  const address = formatAddress(at)
-  if (/EADDRINUSE/.test(error.message)) {
-    return new StartError(
-      `The address ${address} is in use. Stop the other program, or give another with ${flag} HOST:PORT (port 0 picks a free one).`,
-    )
-  }
-  if (/EADDRNOTAVAIL|EACCES.*listen|listen EACCES|ENOTFOUND|Name resolution failed/i.test(error.message)) {
-    return new StartError(`The address ${address} cannot be listened on (${error.message}). Give another with ${flag} HOST:PORT.`)
-  }
-  if (
-    code === 'ENOENT' ||
-    code === 'EACCES' ||
-    code === 'EPERM' ||
-    code === 'EROFS' ||
-    code === 'ENOTDIR' ||
-    code === 'EEXIST' ||
-    code === 'EISDIR'
-  ) {
-    return new StartError(`${path ?? config.data} cannot be used (${code}): check the path and its permissions, or give another.`, {
-      cause: error,
-    })
-  }
-  if (code === 'ERR_SQLITE_ERROR') {
-    return new StartError(
-      `The store in '${sqlitePath(config)}' cannot be used (${error.message}). Restore the directory from a backup, or give another.`,
-      {
-        cause: error,
-      },
-    )
-  }
-  if (/PEM|asn1|ERR_OSSL|key values mismatch/i.test(`${code} ${error.message}`)) {
-    return new StartError(
-      `The TLS certificate or key cannot be used (${error.message}). Check --tls-cert, --tls-key and --tls-client-ca.`,
-      { cause: error },
-    )
-  }
-  return error
 }

@@ -1,45 +1,13 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { stripVTControlCharacters } from 'node:util'
 import type { ProcessJobsRequest, Settlement } from '@millrace/protocol'
 import { describe, expect, it } from 'vitest'
-import { commands, runCli } from '../src/cli/run.ts'
+import { commands } from '../src/cli/run.ts'
 import { version } from '../src/version.ts'
+import { run, withServer } from './cli-runner.ts'
 import { type Clients, newJob, Outgoing, startTestServer, temporaryFolder } from './harness.ts'
 import { spawnMillrace } from './process.ts'
-
-class Sink extends Writable {
-  text = ''
-  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    this.text += chunk
-    done()
-  }
-}
-
-async function run(line: readonly string[], env: Record<string, string> = {}, stdin = '') {
-  const stdout = new Sink()
-  const stderr = new Sink()
-  const code = await runCli(line, { env, stdin: Readable.from([Buffer.from(stdin)]), stdout, stderr })
-  return {
-    code,
-    stdout: stdout.text,
-    stderr: stripVTControlCharacters(stderr.text),
-    json: () =>
-      stdout.text
-        .trim()
-        .split('\n')
-        .map((row) => JSON.parse(row)),
-  }
-}
-
-/** A server, and the CLI in an environment that knows it. */
-async function withServer() {
-  const { server, admin } = await startTestServer()
-  const env = { MILLRACE_ENDPOINT: server.grpc, MILLRACE_API_KEY: server.key! }
-  return { server, admin, env, cli: (...line: string[]) => run(line, env) }
-}
 
 /** Works off tasks: writes a log line, tells progress, then does what its function is called. */
 async function work(client: Clients, count: number): Promise<void> {
@@ -222,7 +190,9 @@ describe('keys', () => {
     expect((await cli('keys', 'list')).stdout).toMatch(/slow +mr_.* 20\/s /)
     const account = await run(['account', '--key', slow], env)
     expect(account.stdout).toMatch(/calls per second +20\n(?:.*\n)*queues +0 of 10000/)
-    expect((await cli('account', '--json')).json()).toMatchObject([{ rateLimit: { limit: 0 }, quotas: [{ type: 'queues' }, {}, {}] }])
+    expect((await cli('account', '--json')).json()).toMatchObject([
+      { rateLimit: { limit: 0 }, quotas: [{ type: 'queues' }, {}, {}, { type: 'buckets' }] },
+    ])
   })
 })
 
@@ -303,7 +273,9 @@ describe('help', () => {
         const words = [...line.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map((match) => match[1] ?? match[2] ?? match[3]!)
         const begin = words.indexOf('millrace')
         const rest = words.slice(begin + 1 + command.name.split(' ').length)
-        expect(() => parseCommandLine(command, rest.includes('<') ? rest.slice(0, rest.indexOf('<')) : rest)).not.toThrow()
+        // The shell's: where input comes from, and where output goes.
+        const redirection = rest.findIndex((word) => word === '<' || word === '>')
+        expect(() => parseCommandLine(command, redirection < 0 ? rest : rest.slice(0, redirection))).not.toThrow()
       }
     }
   })
@@ -367,7 +339,35 @@ describe('millrace kv', () => {
     expect(await cli('kv', 'delete', 'settings', 'theme')).toMatchObject({ code: 0, stdout: 'deleted\n' })
     expect(await cli('kv', 'delete', 'settings', 'theme')).toMatchObject({ code: 1 })
     expect(await cli('kv', 'get', 'settings', 'theme')).toMatchObject({ code: 1, stderr: expect.stringContaining("no key 'theme'") })
+    expect(await cli('kv', 'clear', 'settings')).toMatchObject({ code: 2, stderr: expect.stringContaining('--confirm') })
+    expect((await cli('kv', 'clear', 'settings', 'si', '--confirm', '--json')).json()).toEqual([{ deleted: 1 }])
     expect(await cli('kv', 'set', 'settings', 'theme', 'dark')).toMatchObject({ code: 2, stderr: expect.stringContaining('not JSON') })
+  })
+})
+
+describe('millrace buckets and objects', () => {
+  it('writes, lists, reads, copies, presigns and deletes', async () => {
+    const { cli } = await withServer()
+    expect(await cli('buckets', 'create', 'raw', '--tag', 'team=data')).toMatchObject({ code: 0, stdout: 'raw\n' })
+    expect(await cli('buckets', 'create', 'my_bucket')).toMatchObject({ code: 1, stderr: expect.stringContaining('underscore') })
+    const file = import.meta.filename
+    expect(await cli('objects', 'put', 'raw', 'src/cli.ts', file, '--meta', 'a=b')).toMatchObject({ code: 0 })
+    expect((await cli('objects', 'get', 'raw', 'src/cli.ts')).stdout).toBe(readFileSync(file, 'utf8'))
+    expect((await cli('objects', 'get', 'raw', 'src/cli.ts', '--length', '6')).stdout).toBe('import')
+    expect((await cli('objects', 'ls', 'raw')).stdout.trim()).toBe('src/')
+    expect((await cli('objects', 'ls', 'raw', '--recursive', '--json')).json()).toMatchObject([{ key: 'src/cli.ts' }])
+    expect((await cli('objects', 'stat', 'raw', 'src/cli.ts', '--json')).json()).toMatchObject([{ metadata: { a: 'b' } }])
+    expect((await cli('objects', 'cp', 'raw', 'src/cli.ts', 'new', '--move')).stdout).toBe('raw/new\n')
+    expect((await cli('objects', 'presign', 'raw', 'new', '--expires', '5m')).stdout).toMatch(/^http.*\/v1\/buckets\/raw\/objects\/new\?/)
+    expect(await cli('buckets', 'delete', 'raw')).toMatchObject({ code: 1, stderr: expect.stringContaining('not empty') })
+    expect(await cli('objects', 'rm', 'raw', 'new')).toMatchObject({ code: 0, stdout: 'deleted\n' })
+    expect(await cli('objects', 'rm', 'raw', 'new')).toMatchObject({ code: 1 })
+    expect(await cli('objects', 'put', 'raw', 'k', '/nowhere')).toMatchObject({ code: 2, stderr: expect.stringContaining('/nowhere') })
+    expect((await cli('buckets', 'info', 'raw', '--json')).json()).toMatchObject([
+      { objects: 0, tags: { team: 'data' }, policy: 'private' },
+    ])
+    expect((await cli('buckets', 'list')).stdout).toContain('raw')
+    expect(await cli('buckets', 'delete', 'raw')).toMatchObject({ code: 0 })
   })
 })
 

@@ -35,7 +35,12 @@ async function serverThat(getHealth: (request: GetHealthRequest, call: Call) => 
     services: [
       {
         definition: ClusterServiceDefinition,
-        implementation: { getHealth, listWorkers: () => ({ workers: [] }), async *watchHealth() {} },
+        implementation: {
+          getHealth,
+          listWorkers: () => ({ workers: [] }),
+          listServices: () => ({ services: [] }),
+          async *watchHealth() {},
+        },
       },
     ],
     health: { problem: async () => '', stop: () => {} },

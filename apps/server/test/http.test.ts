@@ -171,6 +171,8 @@ describe('refusals', () => {
     ['POST', '/v1/tasks', 415, 'VALIDATION', '{}', { 'content-encoding': 'zstd' }],
     ['POST', '/v1/tasks', 400, 'VALIDATION', '{}', { 'content-encoding': 'gzip' }],
     ['POST', '/v1/tasks?limit=5', 400, 'VALIDATION', '{}'],
+    ['POST', '/v1/tasks?task.stateKey=1', 400, 'VALIDATION', '7'],
+    ['POST', '/v1/tasks?task.labels.a=1', 400, 'VALIDATION', 'null'],
     ['GET', '/v1/tasks?nothing=1', 400, 'VALIDATION'],
     ['GET', '/v1/tasks?limit=1&limit=2', 400, 'VALIDATION'],
     ['GET', '/v1/tasks?limit=many', 400, 'VALIDATION'],

@@ -22,7 +22,7 @@ it('holds over gRPC and HTTP together, and for the tokens of the key', async () 
   const { key, secret } = await admin.keys.createKey({ ...create, rateLimit: 4 })
   expect(key).toMatchObject({ rateLimit: 4 })
   const client = connectTo(server, secret)
-  const { token } = await client.tokens.createToken({ scopes: ['tasks:read'], ttlMs: 0, namespaces: [], resources: undefined })
+  const { token } = await client.tokens.createToken({ scopes: ['tasks:read'], ttlMs: 0, namespaces: [], user: '', resources: undefined })
   await health(client)
   await health(connectTo(server, token))
   expect(await ask(token)).toMatchObject({ status: 200, limits: ['4', '0', '1'] })
@@ -105,11 +105,11 @@ it('of what a tenant may have is told with what it has, but not to tokens for si
   const client = connectTo(server, secret)
   for (const queue of ['a', 'b']) await client.queues.enqueueJobs({ queue, jobs: [newJob()], requestId: '', allowPartial: false })
   await client.kv.updateKvStore({ store: 's', history: 2 })
-  const expected = { queues: [2, 10_000], streams: [0, 10_000], kv_stores: [1, 10_000] }
+  const expected = { queues: [2, 10_000], streams: [0, 10_000], kv_stores: [1, 10_000], buckets: [0, 10_000] }
   const { quotas } = await client.account.getQuotas({})
   expect(Object.fromEntries(quotas.map(({ type, current, limit }) => [type, [current, limit]]))).toEqual(expected)
   expect((await ask(secret, '/v1/account/quotas')).body).toEqual({ quotas })
   const resources = { taskIds: [], queues: ['a'], functions: [] }
-  const { token } = await client.tokens.createToken({ scopes: ['queues:write'], ttlMs: 0, namespaces: [], resources })
+  const { token } = await client.tokens.createToken({ scopes: ['queues:write'], ttlMs: 0, namespaces: [], user: '', resources })
   expect(await ask(token, '/v1/account/quotas')).toMatchObject({ status: 403, body: { code: 'PERMISSION_DENIED' } })
 })

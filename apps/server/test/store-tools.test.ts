@@ -49,6 +49,14 @@ describe('db', () => {
     expect(await json('db', 'check', '--store', database.url)).toMatchObject({ code: 1, same: false, unexpected: ['jobs.extra integer'] })
     const differs = await json('db', 'check', '--store', sqlite)
     expect(differs).toMatchObject({ code: 1, unexpected: ['jobs.extra INTEGER'], missing: [expect.stringContaining('INDEX jobs_ready')] })
+
+    // What writes webhooks' deliveries is there while there are webhooks.
+    using again = new DatabaseSync(join(folder, 'millrace.db'))
+    again.exec(`INSERT INTO webhooks (tenant, namespace, name, url, events, functions, queues, secret, created_at, disabled_why)
+      VALUES (1, 'default', 'w', 'https://example.com', 127, '', '', x'00', 0, '')`)
+    again.close()
+    const unarmed = await json('db', 'check', '--store', sqlite)
+    expect(unarmed).toMatchObject({ missing: expect.arrayContaining([expect.stringContaining('CREATE TRIGGER webhook_jobs')]) })
   })
 
   it('of another version, or not there, is told with what to do', async () => {
@@ -93,7 +101,7 @@ describe('export and import', () => {
     const back = ['import', second, '--store', `sqlite:${join(folder, 'back')}`]
     const loaded = async () =>
       (await sql(database.url, "SELECT FROM millrace.meta WHERE key = 'loaded' AND value > 2000").catch(() => [])).length > 0
-    const inLog = async () => (await sizeOf(join(folder, 'back', 'millrace.db-wal'))) > 1_000_000
+    const inLog = async () => (await sizeOf(join(folder, 'back', 'millrace.db-wal'))) > 2_500_000
 
     expect(await killedWhen(from, async () => (await sizeOf(first)) > 100_000)).toMatchObject({ code: null })
     const whole = await json(...from)

@@ -3,7 +3,7 @@ import { startServer } from '../src/serve.ts'
 import { ManualClock } from '../src/testing/manual-clock.ts'
 import { type Clients, connectTo, failureOf, newJob, newTask, startTestServer, temporaryFolder } from './harness.ts'
 
-const none = { ttlMs: 0, namespaces: [], resources: undefined }
+const none = { ttlMs: 0, namespaces: [], user: '', resources: undefined }
 const enqueue = (client: Clients, queue: string, allowPartial = false) =>
   client.queues.enqueueJobs({ queue, jobs: [newJob()], requestId: '', allowPartial })
 const submit = async (client: Clients, task = newTask()) => (await client.tasks.submitTask({ task, requestId: '' })).taskId

@@ -166,6 +166,34 @@ describe('webhooks', () => {
     expect(await admin.webhooks.deleteWebhook({ name: 'hook' })).toEqual({ deleted: true })
   })
 
+  it('are switched off when no attempt succeeded for five days, and not before', async () => {
+    const started = await start()
+    const { admin, clock } = started
+    const { received, url } = await receiver(() => 500)
+    await admin.webhooks.createWebhook({ ...plain, url })
+    const read = async () => (await admin.webhooks.getWebhook({ name: 'hook' })).webhook!
+    const day = 24 * 3_600_000
+    /** One attempt more, of what is due then. */
+    const attempt = async (inMs: number) => {
+      const before = received.length
+      await admin.webhooks.testWebhook({ name: 'hook' })
+      await clock.advance(inMs)
+      await until(clock, async () => received.length > before && (await deliveries(started)).every(({ responseCode }) => responseCode > 0))
+    }
+    await attempt(50)
+    const since = (await read()).failingSince!
+    await attempt(4.9 * day)
+    expect(await read()).toMatchObject({ enabled: true, failingSince: since })
+    await admin.webhooks.testWebhook({ name: 'hook' })
+    await clock.advance(0.2 * day)
+    await until(clock, async () => !(await read()).enabled)
+    expect((await read()).disabledReason).toBe('No attempt succeeded for 5 days.')
+    const [tries, kept] = [received.length, (await deliveries(started)).length]
+    await cancelTask(started)
+    await clock.advance(0.5 * day)
+    expect([received.length, (await deliveries(started)).length]).toEqual([tries, kept])
+  })
+
   it('may not lead inside unless the server allows it', async () => {
     const { admin, server } = await startTestServer()
     for (const url of [

@@ -48,8 +48,10 @@ export interface Policy {
   readonly at: Date
   /** Intel collateral that the verifier knows, for evidence that brings none. */
   readonly collateral?: readonly Uint8Array[]
-  /** Root keys of AMD (ARK) to trust beside Milan's, as PEM. */
+  /** Root keys of AMD (ARK) to trust beside those of Milan, Genoa and Turin, as PEM. */
   readonly amdRoots?: string
+  /** Revocation lists of AMD in DER. When there are any, evidence needs one of its root that is valid at the time. */
+  readonly amdRevocationLists?: readonly Uint8Array[]
   /** Statuses that are good enough. Default: all but the `OutOfDate…`. */
   readonly acceptTcb?: readonly TcbStatus[]
   /** Accept code whose owner lets the machine look inside. Default false. */

@@ -2,7 +2,8 @@ import type { Certificate } from 'pkijs'
 import { sameBytes, toHex } from './bytes.ts'
 import { checkChain, readPem } from './certificates.ts'
 import { AttestationError, type Evidence, type Policy, type Verdict } from './evidence.ts'
-import { fingerprint, milanRoot } from './roots.ts'
+import { checkRevocation } from './revocation.ts'
+import { amdRoots, fingerprint } from './roots.ts'
 
 /** Layout of a report. Source: AMD SEV-SNP ABI specification (publication 56860), table "ATTESTATION_REPORT". */
 const layout = {
@@ -24,17 +25,35 @@ const ecdsaP384 = 1
 /** Bit of the policy: the host may read the memory. */
 const debugAllowed = 1n << 19n
 
-/** Extensions of a VCEK. Source: AMD VCEK certificate and KDS interface specification (publication 57230), table 8. */
+/** Extensions of a VCEK. Source: AMD VCEK certificate and KDS interface specification (publication 57230), tables 8 to 11. */
 const extensions = {
+  structVersion: '1.3.6.1.4.1.3704.1.1',
   chipId: '1.3.6.1.4.1.3704.1.4',
-  /** Versions of the firmware, and their bytes in the reported TCB (Milan, Genoa). */
-  firmware: [
-    ['1.3.6.1.4.1.3704.1.3.1', 0],
-    ['1.3.6.1.4.1.3704.1.3.2', 1],
-    ['1.3.6.1.4.1.3704.1.3.3', 6],
-    ['1.3.6.1.4.1.3704.1.3.8', 7],
-  ],
 } as const
+/** By the version of their structure: bytes of the chip's id, and versions of the firmware with their bytes in the reported TCB. */
+const structures = [
+  // Milan and Genoa: boot loader, TEE, SNP, microcode.
+  {
+    chipIdBytes: 64,
+    firmware: [
+      ['1.3.6.1.4.1.3704.1.3.1', 0],
+      ['1.3.6.1.4.1.3704.1.3.2', 1],
+      ['1.3.6.1.4.1.3704.1.3.3', 6],
+      ['1.3.6.1.4.1.3704.1.3.8', 7],
+    ],
+  },
+  // Turin: FMC, boot loader, TEE, SNP, microcode.
+  {
+    chipIdBytes: 8,
+    firmware: [
+      ['1.3.6.1.4.1.3704.1.3.9', 0],
+      ['1.3.6.1.4.1.3704.1.3.1', 1],
+      ['1.3.6.1.4.1.3704.1.3.2', 2],
+      ['1.3.6.1.4.1.3704.1.3.3', 3],
+      ['1.3.6.1.4.1.3704.1.3.8', 7],
+    ],
+  },
+] as const
 
 const what = 'The certificates of the report'
 
@@ -44,10 +63,12 @@ export async function verifySevSnp(evidence: Evidence, policy: Policy): Promise<
   if (report.length !== layout.bytes) throw new AttestationError(`A SEV-SNP report has ${layout.bytes} bytes; this has ${report.length}.`)
   const view = new DataView(report.buffer)
   if (evidence.endorsements.length === 0) throw new AttestationError('The VCEK is missing: bring it with the ASK and ARK as endorsements.')
-  const trusted = new Set([milanRoot])
+  const trusted = new Set<string>(Object.values(amdRoots))
   for (const der of policy.amdRoots ? readPem(policy.amdRoots, 'The roots of AMD') : []) trusted.add(await fingerprint(der))
   const chain = readPem(new TextDecoder().decode(evidence.endorsements), what)
-  const [vcek] = await checkChain(chain, async (der) => trusted.has(await fingerprint(der)), policy.at, what)
+  const certificates = await checkChain(chain, async (der) => trusted.has(await fingerprint(der)), policy.at, what)
+  await checkRevocation(certificates, policy.amdRevocationLists ?? [], policy.at, what)
+  const [vcek] = certificates
   checkChip(vcek!, report)
   if (view.getUint32(layout.signatureAlgorithm, true) !== ecdsaP384 || !(await isSigned(vcek!, report))) {
     throw new AttestationError("The report's signature is wrong.")
@@ -65,9 +86,15 @@ export async function verifySevSnp(evidence: Evidence, policy: Policy): Promise<
 
 /** The VCEK is of the chip that made the report, and of the firmware it ran. */
 function checkChip(vcek: Certificate, report: Uint8Array): void {
-  const chip = extension(vcek, extensions.chipId)
-  if (!sameBytes(chip, report.slice(...layout.chipId))) throw new AttestationError('The VCEK is of another chip.')
-  for (const [id, byte] of extensions.firmware) {
+  const structure = structures[extension(vcek, extensions.structVersion).at(-1)!]
+  if (!structure) throw new AttestationError(`${what}: the structure of the VCEK is not known.`)
+  const { chipIdBytes, firmware } = structure
+  const id = report.slice(...layout.chipId)
+  // What an id does not need is zero.
+  const isOther =
+    !sameBytes(extension(vcek, extensions.chipId), id.slice(0, chipIdBytes)) || id.slice(chipIdBytes).some((byte) => byte !== 0)
+  if (isOther) throw new AttestationError('The VCEK is of another chip.')
+  for (const [id, byte] of firmware) {
     // An INTEGER of one byte, or of two when its first bit is set.
     if (extension(vcek, id).at(-1) !== report[layout.reportedTcb + byte]) throw new AttestationError('The VCEK is of another firmware.')
   }

@@ -4,8 +4,8 @@ import { readSimulated } from './simulated.ts'
 const goodEnough: readonly TcbStatus[] = ['UpToDate', 'SWHardeningNeeded', 'ConfigurationNeeded', 'ConfigurationAndSWHardeningNeeded']
 
 /**
- * Verifies evidence offline: signatures up to the maker's root key, validity at the policy's time, revocation lists (Intel),
- * state of the platform.
+ * Verifies evidence offline: signatures up to the maker's root key, validity at the policy's time, revocation lists, state of
+ * the platform.
  *
  * @throws AttestationError that says what is wrong.
  */

@@ -35,7 +35,7 @@ export class Account {
   }
 
   /**
-   * What the tenant may have, and has, by type: `queues`, and of a server that stores in SQLite `streams` and `kv_stores`. The types
+   * What the tenant may have, and has, by type: `queues`, `buckets`, and of a server that stores in SQLite `streams` and `kv_stores`. The types
    * are those of `QuotaExceededError.quotaType`.
    *
    * @throws PermissionDeniedError for a token that is limited to resources.

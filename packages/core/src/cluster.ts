@@ -16,6 +16,16 @@ export interface ClusterHealth {
   readonly queue: { readonly depth: number }
 }
 
+/** A service that the server offers. */
+export interface ServiceInfo {
+  /** What it is called: `tasks`, `streams`, `objects`. */
+  readonly name: string
+  /** True when it can do its work. */
+  readonly healthy: boolean
+  /** What is wrong when it is not. */
+  readonly detail?: string
+}
+
 /** A connected worker. */
 export interface WorkerInfo {
   /** Its name. */
@@ -56,6 +66,12 @@ export class Cluster {
   /** Health of the servers and depth of the queues. */
   async health(call?: CallOptions): Promise<ClusterHealth> {
     return fromHealth(await this.#context.safe('ClusterService/GetHealth', {}, call))
+  }
+
+  /** The services that the server offers, in the order of their names, and how each is. */
+  async services(call?: CallOptions): Promise<ServiceInfo[]> {
+    const { services } = await this.#context.safe('ClusterService/ListServices', {}, call)
+    return services.map(({ name, healthy, detail }) => ({ name, healthy, ...(detail && { detail }) }))
   }
 
   /** The workers connected for the tenant, oldest connection first. */

@@ -3,7 +3,37 @@
 export type { Account, QuotaUsage, RateLimit } from './account.ts'
 export type { CircuitBreakerOptions, ErrorType } from './calls/breaker-options.ts'
 export type { RetryOptions } from './calls/retry-options.ts'
-export type { Cluster, ClusterHealth, WorkerInfo } from './cluster.ts'
+export type { Cluster, ClusterHealth, ServiceInfo, WorkerInfo } from './cluster.ts'
+export type { Database } from './databases/database.ts'
+export type { Databases } from './databases/databases.ts'
+export type {
+  BackupOptions,
+  BatchStatement,
+  ColumnStatistics,
+  CreateDatabaseOptions,
+  CreateTableOptions,
+  CreateViewOptions,
+  DatabaseBackup,
+  DatabaseColumn,
+  DatabaseInfo,
+  DatabaseTable,
+  ExplainOptions,
+  ExportedObject,
+  ExportObjectOptions,
+  ImportObjectOptions,
+  ImportOptions,
+  ListTablesOptions,
+  NewColumn,
+  ObjectSource,
+  QueryOptions,
+  QueryResult,
+  RestoreOptions,
+  ResultColumn,
+  SqlParameter,
+  SqlParameters,
+  SqlRow,
+  TableStatistics,
+} from './databases/types.ts'
 export type { Duration } from './durations.ts'
 export {
   AbortError,
@@ -25,11 +55,22 @@ export {
   UnavailableError,
   ValidationError,
 } from './errors/errors.ts'
-export type { ConcurrencyLimit, JobError, JobStatus, QueueRetryPolicy, RetryPolicy } from './job-types.ts'
+export type {
+  ConcurrencyLimit,
+  DebounceOptions,
+  DeduplicateOptions,
+  FlowOptions,
+  JobError,
+  JobRateLimit,
+  JobStatus,
+  QueueRetryPolicy,
+  RetryPolicy,
+} from './job-types.ts'
 export type { ApiKey, CreatedKey, CreateKeyOptions, Keys } from './keys.ts'
 export type { Kv } from './kv/kv.ts'
 export type { KvStores } from './kv/kv-stores.ts'
 export type {
+  ClearOptions,
   DeleteOptions,
   IncrementOptions,
   KvChange,
@@ -43,6 +84,32 @@ export type {
   WatchKeysOptions,
 } from './kv/types.ts'
 export type { Logger } from './logger.ts'
+export type { Bucket } from './objects/bucket.ts'
+export type { Buckets } from './objects/buckets.ts'
+export type { ObjectContent } from './objects/content.ts'
+export type {
+  BucketDetails,
+  BucketInfo,
+  BucketOptions,
+  BucketPolicy,
+  CommonPrefix,
+  CompleteOptions,
+  CopyOptions,
+  DeleteObjectOptions,
+  GetOptions,
+  LifecycleRule,
+  ListObjectsOptions,
+  ObjectBody,
+  ObjectHead,
+  ObjectInfo,
+  PartInfo,
+  PresignOptions,
+  PutOptions,
+  SendOptions,
+  UploadInfo,
+  WriteCondition,
+} from './objects/types.ts'
+export type { ObjectUpload } from './objects/upload.ts'
 export type { CallOptions, KeepaliveOptions, MillraceOptions, TlsOptions } from './options.ts'
 export type { List, Page } from './page.ts'
 export type { Pipeline } from './pipelines/pipeline.ts'
@@ -90,7 +157,22 @@ export type {
   ScheduleTimes,
   UpdateScheduleOptions,
 } from './schedules/types.ts'
+export type {
+  AttachSchemaOptions,
+  GetSchemaOptions,
+  JsonSchema,
+  RegisteredSchema,
+  RegisterSchemaOptions,
+  Schema,
+  SchemaAttachment,
+  SchemaCompatibility,
+  SchemaInfo,
+  Schemas,
+  SchemaTarget,
+  SchemaVersion,
+} from './schemas.ts'
 export type { ListStatesOptions, State, StateInfo, States } from './states.ts'
+export type { CreateReplayOptions, ReplayInfo, ReplayState, StreamReplays } from './streams/replays.ts'
 export type { Stream } from './streams/stream.ts'
 export type { StreamGroup } from './streams/stream-group.ts'
 export type { Streams } from './streams/streams.ts'
@@ -99,6 +181,7 @@ export type {
   GroupState,
   NewStreamMessage,
   PartitionInfo,
+  ProducerWrite,
   ReadOptions,
   ReceivedMessage,
   StartFrom,
@@ -108,6 +191,26 @@ export type {
   SubscribeOptions,
   WriteOptions,
 } from './streams/types.ts'
+export type { Select } from './tables/select.ts'
+export type { AnyRow, Table } from './tables/table.ts'
+export type { Tables } from './tables/tables.ts'
+export type {
+  ChangeOptions,
+  Comparisons,
+  FilterValue,
+  InsertRowsOptions,
+  MigrateResult,
+  Migration,
+  RowChange,
+  RowFilter,
+  SqlResult,
+  TableColumnInfo,
+  TableInfo,
+  TableOptions,
+  UpsertOptions,
+  WatchChangesOptions,
+  Where,
+} from './tables/types.ts'
 export type {
   ProofExpectation,
   ProofVerifier,
@@ -139,6 +242,33 @@ export type {
   WatchOptions,
 } from './tasks/types.ts'
 export type { CreatedToken, CreateTokenOptions, TokenResources, Tokens } from './tokens.ts'
+export type {
+  TransactionCommit,
+  TransactionDelete,
+  TransactionIncrement,
+  TransactionJob,
+  TransactionKvResult,
+  TransactionMessages,
+  TransactionOptions,
+  TransactionParts,
+  TransactionResult,
+  TransactionSet,
+} from './transactions/types.ts'
+export type {
+  CreateVectorsOptions,
+  HybridSearch,
+  NewVector,
+  StoredVector,
+  VectorCollectionInfo,
+  VectorIndex,
+  VectorMatch,
+  VectorMetric,
+  VectorSearch,
+  VectorSearchOptions,
+  VectorValue,
+} from './vectors/types.ts'
+export type { VectorCollections } from './vectors/vector-collections.ts'
+export type { Vectors } from './vectors/vectors.ts'
 export type {
   CreatedWebhook,
   CreateWebhookOptions,

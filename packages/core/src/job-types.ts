@@ -24,6 +24,59 @@ export interface ConcurrencyLimit {
   readonly limit: number
 }
 
+/** How many jobs may start within a time. */
+export interface JobRateLimit {
+  /** What the limit is for, such as a customer, within the queue. At most 255 characters. Default: the whole queue. */
+  readonly key?: string
+  /**
+   * So many jobs of this key may start within any window of this length, this one included; it waits, `blocked`, until one more
+   * may: higher priorities first, then older jobs. Each attempt is a start. 1 to 10,000.
+   */
+  readonly limit: number
+  /** The length of the window. 1 ms to 31 days. */
+  readonly per: Duration
+}
+
+/** Makes one job of many requests: one that has not begun is replaced by the next with the same key. */
+export interface DebounceOptions {
+  /** What the requests have in common, within the queue and the function. At most 255 characters. Default: all of them. */
+  readonly key?: string
+  /** The job starts so long after the last request. 1 ms to 366 days. */
+  readonly delay: Duration
+  /** The job starts at most so long after the first request that it stands for. Default: as late as it is put off. */
+  readonly maxDelay?: Duration
+}
+
+/** Makes one job of the requests within a time. */
+export interface DeduplicateOptions {
+  /** What the requests have in common, within the queue and the function. 1 to 255 characters. */
+  readonly key: string
+  /** For so long after the first request the others are answered with its job. 1 ms to 366 days. */
+  readonly window: Duration
+}
+
+/** What is to become of a job beside others, and in time. */
+export interface FlowOptions {
+  /** Limits how many are at work at a time, all of the queue or those of a key. Not of a stateful task. */
+  readonly concurrency?: ConcurrencyLimit
+  /** Limits how many start within a time, all of the queue or those of a key. Not of a stateful task. */
+  readonly rateLimit?: JobRateLimit
+  /**
+   * Whose it is, such as a customer's: keys take turns however many jobs each has waiting, within the queue and the function, and
+   * priority orders the jobs of one key alone. At most 255 characters. Not together with `concurrency`, `rateLimit` and a state.
+   */
+  readonly fairKey?: string
+  /**
+   * Puts it off until no more requests with the same key come, and runs it once for all of them, with the payload and the headers
+   * of the last. If it runs already, it runs once more. Not together with `delay`, `runAt` and `idempotencyKey`.
+   */
+  readonly debounce?: DebounceOptions
+  /** A request with the same key within a time is answered with the first one's job. Not together with `idempotencyKey`. */
+  readonly deduplicate?: DeduplicateOptions
+  /** It is cancelled unless a worker has begun it so long after its submission. At most 366 days. Default: never. */
+  readonly expiresIn?: Duration
+}
+
 /** When and how often a failed job runs again. */
 export interface RetryPolicy {
   /** Attempts in all, the first included. 1 to 1000, default 3. */

@@ -33,7 +33,7 @@ export interface ApiKey {
 export interface CreateKeyOptions extends CallOptions {
   /** Its name, for people. */
   readonly name: string
-  /** What it may do: `tasks:read`, `tasks:write`, `queues:read`, `queues:write`, `webhooks:read`, `webhooks:write`, `workers`, `admin`. Default: all but `admin`. */
+  /** What it may do: `tasks:read`, `tasks:write`, `queues:read`, `queues:write`, `webhooks:read`, `webhooks:write`, `schemas:read`, `schemas:write`, `objects:read`, `objects:write`, `databases:read`, `databases:write`, `workers`, `admin`. Default: all but `admin`. */
   readonly scopes?: readonly string[]
   /** Namespaces it may use. Default: all. */
   readonly namespaces?: readonly string[]

@@ -21,6 +21,11 @@ export interface CreateTokenOptions extends CallOptions {
   readonly ttl?: Duration
   /** What it may touch; only with the scopes `tasks:…` and `queues:…`. Default: everything that its scopes allow. */
   readonly resources?: TokenResources
+  /**
+   * The user that tables are used as with it, whatever its calls say: row-level security holds, and policies find the user in
+   * `current_setting('millrace.user')`. At most 255 characters. Default: none.
+   */
+  readonly user?: string
   /** Namespaces it may use. Default: the client's. */
   readonly namespaces?: readonly string[]
 }
@@ -48,12 +53,13 @@ export class Tokens {
    * @throws ValidationError, and PermissionDeniedError when the key may not do what the token shall.
    */
   async create(options: CreateTokenOptions): Promise<CreatedToken> {
-    const { scopes, ttl, namespaces, resources: given } = options
+    const { scopes, ttl, namespaces, user, resources: given } = options
     const list = (path: string, names: readonly string[] | undefined) => (names ?? []).map((name) => toText(path, name))
     const request = {
       scopes: list('scopes', scopes),
       ttlMs: toMs('ttl', ttl),
       namespaces: list('namespaces', namespaces),
+      user: toText('user', user),
       resources: given && {
         taskIds: list('resources.tasks', given.tasks),
         queues: list('resources.queues', given.queues),

@@ -1,20 +1,28 @@
 import type {
   AccountServiceDefinition,
   ClusterServiceDefinition,
+  DatabaseServiceDefinition,
   KeyServiceDefinition,
   KvServiceDefinition,
+  ObjectServiceDefinition,
   PipelineServiceDefinition,
   QueueServiceDefinition,
   ScheduleServiceDefinition,
+  SchemaServiceDefinition,
   StateServiceDefinition,
   StreamServiceDefinition,
+  TableServiceDefinition,
   TaskServiceDefinition,
   TokenServiceDefinition,
+  TransactionServiceDefinition,
+  VectorServiceDefinition,
   WebhookServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
 import type { Clock } from './clock.ts'
+import type { ClientContext } from './context.ts'
 import type { FollowEvents, FollowSource } from './follow/follow-source.ts'
+import type { RowCalls } from './tables/row-calls.ts'
 
 type MessageOf<C> = C extends { decode(input: never, length?: number): infer T } ? T : never
 
@@ -43,15 +51,21 @@ type MethodsOf<S extends { readonly name: string; readonly methods: object }> = 
 export interface MethodMap
   extends MethodsOf<AccountServiceDefinition>,
     MethodsOf<ClusterServiceDefinition>,
+    MethodsOf<DatabaseServiceDefinition>,
     MethodsOf<KeyServiceDefinition>,
     MethodsOf<PipelineServiceDefinition>,
     MethodsOf<KvServiceDefinition>,
+    MethodsOf<ObjectServiceDefinition>,
     MethodsOf<StreamServiceDefinition>,
     MethodsOf<QueueServiceDefinition>,
     MethodsOf<ScheduleServiceDefinition>,
+    MethodsOf<SchemaServiceDefinition>,
     MethodsOf<StateServiceDefinition>,
+    MethodsOf<TableServiceDefinition>,
     MethodsOf<TaskServiceDefinition>,
     MethodsOf<TokenServiceDefinition>,
+    MethodsOf<TransactionServiceDefinition>,
+    MethodsOf<VectorServiceDefinition>,
     MethodsOf<WebhookServiceDefinition>,
     MethodsOf<WorkerServiceDefinition> {}
 
@@ -63,6 +77,8 @@ type Shaped<ReqStream extends boolean, ResStream extends boolean> = {
 export type UnaryMethod = Shaped<false, false>
 /** Paths of methods with one request and many responses. */
 export type ServerStreamMethod = Shaped<false, true>
+/** Paths of methods with many requests and one response. */
+export type ClientStreamMethod = Shaped<true, false>
 /** Paths of methods with many of both. */
 export type DuplexMethod = Shaped<true, true>
 /** What a method is asked. */
@@ -99,6 +115,36 @@ export interface DuplexCall<Req> {
   cancel(): void
 }
 
+/** A request over HTTP whose body is no message. */
+export interface RawRequest {
+  /** `GET`, `PUT`. */
+  readonly verb: string
+  /** Path and query. */
+  readonly path: string
+  /** Headers beside those that every call has. */
+  readonly headers: Readonly<Record<string, string>>
+  /** The body. */
+  readonly body?: Uint8Array<ArrayBuffer> | Blob | string
+}
+
+/** A call over HTTP under way. */
+export interface RawCall {
+  /** Makes a request of it; resolves with a good answer, or 304, whose body is not read yet. */
+  fetch(request: RawRequest): Promise<Response>
+  /** Whatever was thrown by it, or while a body was read, as an error. */
+  failure(thrown: unknown): Error
+  /** Ends it, when the body is read or not wanted. */
+  close(): void
+}
+
+/** Computes a SHA-256 bit by bit. */
+export interface Hasher {
+  /** Adds bytes. */
+  update(bytes: Uint8Array): void
+  /** The digest in hex; after it nothing is added. */
+  digest(): string
+}
+
 /**
  * Carries calls to a server. Messages are complete objects of `@millrace/protocol`: every field is there. Whatever goes
  * wrong becomes a `MillraceError`. Connects by itself when first used and again after a break. Calls are made once: who
@@ -113,6 +159,14 @@ export interface Transport {
   follow(events: FollowEvents, clock: Clock): FollowSource
   /** Opens a call with many messages both ways. Absent when the transport has none. */
   duplex?<P extends DuplexMethod>(method: P, handlers: DuplexHandlers<ResponseOf<P>>): DuplexCall<RequestOf<P>>
+  /** Makes a call with many requests and one answer; asks for the next one when the network has taken the one before. Absent when the transport has none. */
+  clientStream?<P extends ClientStreamMethod>(method: P, requests: AsyncIterable<RequestOf<P>>, call: TransportCall): Promise<ResponseOf<P>>
+  /** Begins a call whose body, or whose answer's, is no message. Absent when the transport is not HTTP. */
+  begin?(call: TransportCall): RawCall
+  /** @internal Lets calls on rows that are made at the same time share requests. Absent: each is a request of its own. */
+  readonly shareRowCalls?: (context: ClientContext) => RowCalls
+  /** Begins a SHA-256. Absent where the platform has none that is fed bit by bit. */
+  readonly createHasher?: () => Hasher
   /** Resolves when a connection stands; rejects with `UnavailableError` when none does in time. */
   ready(call: TransportCall): Promise<void>
   /** Ends every call and connection. */

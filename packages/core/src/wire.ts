@@ -2,7 +2,7 @@ import type * as wire from '@millrace/protocol'
 import type { ErrorDetails } from '@millrace/protocol/errors'
 import { toMs } from './durations.ts'
 import { invalid } from './errors/errors.ts'
-import type { ConcurrencyLimit, JobError, JobStatus, QueueRetryPolicy, RetryPolicy } from './job-types.ts'
+import type { ConcurrencyLimit, FlowOptions, JobError, JobStatus, QueueRetryPolicy, RetryPolicy } from './job-types.ts'
 
 /** Statuses in the order of the protocol's `JobState`, which begins with "unspecified". */
 const statuses = ['scheduled', 'pending', 'blocked', 'running', 'completed', 'failed', 'cancelled'] as const
@@ -74,9 +74,34 @@ export function toDate(path: string, value: Date | undefined): Date | undefined 
   return value
 }
 
-/** A limit as it travels. */
-export function toConcurrency({ key, limit }: ConcurrencyLimit): wire.Concurrency {
-  return { key: toText('concurrency.key', key), limit: toInt('concurrency.limit', limit) }
+/** What is to become of a job beside others, as it travels. */
+export function toFlow({
+  concurrency,
+  rateLimit,
+  fairKey,
+  debounce,
+  deduplicate,
+  expiresIn,
+}: FlowOptions): Pick<wire.NewJob, 'concurrency' | 'rateLimit' | 'fairKey' | 'debounce' | 'deduplicate' | 'expiresInMs'> {
+  return {
+    concurrency: concurrency && toLimit('concurrency', concurrency),
+    rateLimit: rateLimit && { ...toLimit('rateLimit', rateLimit), perMs: toMs('rateLimit.per', rateLimit.per) },
+    fairKey: toText('fairKey', fairKey),
+    debounce: debounce && {
+      key: toText('debounce.key', debounce.key),
+      delayMs: toMs('debounce.delay', debounce.delay),
+      maxDelayMs: toMs('debounce.maxDelay', debounce.maxDelay),
+    },
+    deduplicate: deduplicate && {
+      key: toText('deduplicate.key', deduplicate.key),
+      windowMs: toMs('deduplicate.window', deduplicate.window),
+    },
+    expiresInMs: toMs('expiresIn', expiresIn),
+  }
+}
+
+function toLimit(path: string, { key, limit }: ConcurrencyLimit): wire.Concurrency {
+  return { key: toText(`${path}.key`, key), limit: toInt(`${path}.limit`, limit) }
 }
 
 /** A retry policy with the defaults that the server would fill in. */

@@ -1,6 +1,7 @@
 import { type ErrorDetails, type ErrorReason, errorCatalogue, reasonOfStatus } from './errors.ts'
 import { BadRequest, ErrorInfo, QuotaFailure, RequestInfo, ResourceInfo, RetryInfo } from './gen/google/rpc/error_details.ts'
 import { Status } from './gen/google/rpc/status.ts'
+import { encodeChunk } from './grpc-chunks.ts'
 
 /** The trailer that carries `google.rpc.Status`. Source: https://grpc.io/docs/guides/error/#richer-error-model */
 export const statusDetailsTrailer = 'grpc-status-details-bin'
@@ -61,9 +62,9 @@ export function grpcDefinition<S extends { readonly fullName: string; readonly m
         path: `/${service.fullName}/${method.name}`,
         requestStream: method.requestStream,
         responseStream: method.responseStream,
-        requestSerialize: (value: unknown) => requestType.encode(value).finish(),
+        requestSerialize: (value: unknown) => encodeChunk(requestType, value) ?? requestType.encode(value).finish(),
         requestDeserialize: (bytes: Uint8Array) => requestType.decode(bytes),
-        responseSerialize: (value: unknown) => responseType.encode(value).finish(),
+        responseSerialize: (value: unknown) => encodeChunk(responseType, value) ?? responseType.encode(value).finish(),
         responseDeserialize: (bytes: Uint8Array) => responseType.decode(bytes),
         options: {},
       },

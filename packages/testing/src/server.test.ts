@@ -49,6 +49,43 @@ describe('startTestServer', () => {
     await expect(server.runUntilIdle({ within: '5d' })).rejects.toThrow('1 jobs wait for a time later than')
   })
 
+  it('moves time to jobs whose starts are limited', async () => {
+    const server = await start()
+    const mr = server.client()
+    const mailer = await server.fake({ mail: () => null })
+    const rateLimit = { key: 'ada', limit: 2, per: '1h' } as const
+    const tasks: { taskId: string }[] = []
+    for (let n = 0; n < 5; n++) tasks.push(await mr.tasks.submit({ function: 'mail', payload: n, rateLimit }))
+    const sent = () => mailer.callsOf('mail').map(({ payload }) => payload)
+    await server.clock.settled()
+    expect(sent()).toEqual([0, 1])
+    expect((await mr.tasks.status(tasks[2]!.taskId)).status).toBe('blocked')
+    await server.clock.advance('59m')
+    expect(sent()).toEqual([0, 1])
+    await server.clock.advance('1m')
+    expect(sent()).toEqual([0, 1, 2, 3])
+    await server.clock.advance('1h')
+    expect(sent()).toEqual([0, 1, 2, 3, 4])
+  })
+
+  it('moves time to what is put off, and to what ends unless it begins', async () => {
+    const server = await start()
+    const mr = server.client()
+    const index = await server.fake({ reindex: () => null })
+    const trigger = (payload: number) =>
+      mr.tasks.submit({ function: 'reindex', payload, debounce: { key: 'shop', delay: '10s', maxDelay: '1m' } })
+    for (let n = 0; n < 3; n++) {
+      await trigger(n)
+      await server.clock.advance('9s')
+    }
+    expect(index.calls).toEqual([])
+    await server.clock.advance('1s')
+    expect(index.calls).toMatchObject([{ payload: 2 }])
+    const { taskId } = await mr.tasks.submit({ function: 'nobody', payload: null, expiresIn: '5m' })
+    await server.clock.advance('5m')
+    expect(await mr.tasks.get(taskId)).toMatchObject({ status: 'cancelled', message: expect.stringContaining('expired') })
+  })
+
   it('takes jobs from workers that do not come back, and leaves them to handlers of fake workers', async () => {
     const server = await start()
     const mr = server.client()

@@ -3,7 +3,11 @@ export { type ClientOf, createClient } from './client.ts'
 export { Millrace } from './millrace.ts'
 export {
   account,
+  bucket,
+  buckets,
   cluster,
+  database,
+  databases,
   keys,
   kv,
   kvStores,
@@ -11,11 +15,17 @@ export {
   queue,
   queues,
   schedules,
+  schemas,
   states,
   stream,
   streams,
+  table,
+  tables,
   tasks,
   tokens,
+  vectorCollections,
+  vectors,
   webhooks,
+  writeTransaction,
 } from './resources/all.ts'
 export type { Resource } from './resources/resource.ts'

@@ -1,55 +1,7 @@
 import { json } from '../raw/raw.ts'
-
-/** Things of one tenant that another one tries to reach. */
-export interface Loot {
-  readonly queue: string
-  /** A job that waits. */
-  readonly jobId: string
-  /** A job in hand. */
-  readonly heldJobId: string
-  readonly leaseToken: string
-  /** A failed job. */
-  readonly deadJobId: string
-  /** A task that waits. */
-  readonly taskId: string
-  /** A pipeline that runs. */
-  readonly pipelineId: string
-  /** A state. */
-  readonly stateKey: string
-  /** A schedule. */
-  readonly schedule: string
-  readonly keyId: string
-  /** A KV store with a key, and a stream with a message, of the same name. */
-  readonly store: string
-  /** A delivery of a webhook of the store's name. */
-  readonly deliveryId: string
-}
-
-/** How to try one RPC on somebody else's things. */
-export interface Attempt {
-  /** The scope it needs; undefined: any valid key. */
-  readonly scope?:
-    | 'queues:read'
-    | 'queues:write'
-    | 'tasks:read'
-    | 'tasks:write'
-    | 'streams:read'
-    | 'streams:write'
-    | 'kv:read'
-    | 'kv:write'
-    | 'schedules:read'
-    | 'schedules:write'
-    | 'webhooks:read'
-    | 'webhooks:write'
-    | 'workers'
-    | 'admin'
-  /** The request; of a stream, the first message. */
-  request(loot: Loot): object
-  /**
-   * What a stranger must get: the name of a status, or an answer that shows nothing. A stream of jobs must stay silent.
-   */
-  readonly stranger: 'NOT_FOUND' | 'silence' | Readonly<Record<string, unknown>>
-}
+import type { Attempt, Loot } from './attempt.ts'
+import { databaseAttempts } from './database-attempts.ts'
+import { tableAttempts } from './table-attempts.ts'
 
 const zeros = {
   pending: '0',
@@ -66,7 +18,11 @@ const zeros = {
 const queueOf = ({ queue }: Loot) => ({ queue })
 const partitionOf = ({ store }: Loot) => ({ stream: store, partition: 0 })
 const streamOf = ({ store }: Loot) => ({ stream: store })
+const replayOf = ({ store }: Loot) => ({ stream: store, group: 'again' })
 const keyOf = ({ store }: Loot) => ({ store, key: store })
+const bucketOf = ({ store }: Loot) => ({ bucket: store })
+const objectOf = ({ store }: Loot) => ({ bucket: store, key: store })
+const uploadOf = ({ store, uploadId }: Loot) => ({ bucket: store, uploadId })
 const webhookOf = ({ store: name }: Loot) => ({ name })
 const taskOf = ({ taskId }: Loot) => ({ taskId })
 const pipelineOf = ({ pipelineId }: Loot) => ({ pipelineId })
@@ -174,7 +130,7 @@ export const attempts: Readonly<Record<string, Attempt>> = {
   'AccountService/GetRateLimit': { request: () => ({}), stranger: { limit: 0, remaining: 0, resetAt: null } },
   'AccountService/GetQuotas': {
     request: () => ({}),
-    stranger: { quotas: ['queues', 'streams', 'kv_stores'].map((type) => ({ type, current: '0', limit: '10000' })) },
+    stranger: { quotas: ['queues', 'streams', 'kv_stores', 'buckets'].map((type) => ({ type, current: '0', limit: '10000' })) },
   },
   'TokenService/CreateToken': { request: () => ({ scopes: ['tasks:read'] }), stranger: {} },
   'StreamService/WriteMessages': {
@@ -204,6 +160,12 @@ export const attempts: Readonly<Record<string, Attempt>> = {
   'StreamService/GetStream': { scope: 'streams:read', request: streamOf, stranger: 'NOT_FOUND' },
   'StreamService/ListStreams': { scope: 'streams:read', request: () => ({}), stranger: { streams: [], nextCursor: '' } },
   'StreamService/DeleteStream': { scope: 'streams:write', request: streamOf, stranger: 'NOT_FOUND' },
+  'StreamService/CreateReplay': { scope: 'streams:write', request: replayOf, stranger: 'NOT_FOUND' },
+  'StreamService/GetReplay': { scope: 'streams:read', request: replayOf, stranger: 'NOT_FOUND' },
+  'StreamService/ListReplays': { scope: 'streams:read', request: streamOf, stranger: 'NOT_FOUND' },
+  'StreamService/UpdateReplay': { scope: 'streams:write', request: (loot) => ({ ...replayOf(loot), state: 2 }), stranger: 'NOT_FOUND' },
+  'StreamService/DeleteReplay': { scope: 'streams:write', request: replayOf, stranger: { deleted: false } },
+  'StreamService/SubscribeReplay': { scope: 'streams:write', request: replayOf, stranger: 'NOT_FOUND' },
   'KvService/WriteEntries': {
     scope: 'kv:write',
     request: ({ store }) => ({ store, writes: [{ key: store, delete: {} }] }),
@@ -221,12 +183,18 @@ export const attempts: Readonly<Record<string, Attempt>> = {
   },
   'KvService/GetEntry': { scope: 'kv:read', request: keyOf, stranger: 'NOT_FOUND' },
   'KvService/DeleteEntry': { scope: 'kv:write', request: keyOf, stranger: { deleted: false } },
+  'KvService/ClearEntries': { scope: 'kv:write', request: ({ store }) => ({ store, confirm: true }), stranger: { deleted: '0' } },
   'KvService/IncrementEntry': { scope: 'kv:write', request: ({ store }) => ({ store, key: 'count' }), stranger: { number: '1' } },
   'KvService/ListEntries': { scope: 'kv:read', request: keyOf, stranger: { entries: [], nextCursor: '' } },
   'KvService/ListEntryHistory': { scope: 'kv:read', request: keyOf, stranger: { versions: [] } },
   'KvService/WatchEntries': { scope: 'kv:read', request: ({ store }) => ({ store, afterRevision: 0 }), stranger: { changes: [] } },
   'KvService/GetKvStore': { scope: 'kv:read', request: keyOf, stranger: { store: { history: 1, revision: '0' } } },
   'KvService/UpdateKvStore': { scope: 'kv:write', request: keyOf, stranger: { store: { history: 1 } } },
+  'TransactionService/WriteTransaction': {
+    scope: 'kv:write',
+    request: ({ store }) => ({ kv: [{ store, key: store, delete: {} }] }),
+    stranger: { kv: [{ deleted: false }] },
+  },
   'KvService/ListKvStores': { scope: 'kv:read', request: () => ({}), stranger: { stores: [], nextCursor: '' } },
   'WebhookService/CreateWebhook': {
     scope: 'webhooks:write',
@@ -249,7 +217,72 @@ export const attempts: Readonly<Record<string, Attempt>> = {
     request: ({ store: name, deliveryId }) => ({ name, deliveryId }),
     stranger: 'NOT_FOUND',
   },
+  ...databaseAttempts,
+  ...tableAttempts,
+  'SchemaService/RegisterSchema': {
+    scope: 'schemas:write',
+    request: ({ store: name }) => ({ name, definition: Buffer.from('{"type":"object"}') }),
+    stranger: { version: 1, created: true },
+  },
+  'SchemaService/GetSchema': { scope: 'schemas:read', request: webhookOf, stranger: 'NOT_FOUND' },
+  'SchemaService/ListSchemas': { scope: 'schemas:read', request: () => ({}), stranger: { schemas: [], nextCursor: '' } },
+  'SchemaService/ListSchemaVersions': { scope: 'schemas:read', request: webhookOf, stranger: 'NOT_FOUND' },
+  'SchemaService/DeleteSchema': { scope: 'schemas:write', request: webhookOf, stranger: { deleted: false } },
+  'SchemaService/AttachSchema': {
+    scope: 'schemas:write',
+    request: ({ store: name }) => ({ name, stream: name }),
+    stranger: 'NOT_FOUND',
+  },
+  'SchemaService/DetachSchema': { scope: 'schemas:write', request: streamOf, stranger: { detached: false } },
+  'SchemaService/ListSchemaAttachments': { scope: 'schemas:read', request: () => ({}), stranger: { attachments: [] } },
+  'ObjectService/CreateBucket': {
+    scope: 'objects:write',
+    request: () => ({ bucket: 'mine' }),
+    stranger: { bucket: { name: 'mine' } },
+  },
+  'ObjectService/GetBucket': { scope: 'objects:read', request: bucketOf, stranger: 'NOT_FOUND' },
+  'ObjectService/ListBuckets': { scope: 'objects:read', request: () => ({}), stranger: { nextCursor: '' } },
+  'ObjectService/UpdateBucket': {
+    scope: 'objects:write',
+    request: (loot) => ({ ...bucketOf(loot), policy: 'BUCKET_POLICY_PUBLIC_READ' }),
+    stranger: 'NOT_FOUND',
+  },
+  'ObjectService/DeleteBucket': {
+    scope: 'objects:write',
+    request: (loot) => ({ ...bucketOf(loot), force: true }),
+    stranger: { deleted: false },
+  },
+  'ObjectService/PutObject': { scope: 'objects:write', request: (loot) => ({ header: objectOf(loot) }), stranger: 'NOT_FOUND' },
+  'ObjectService/GetObject': { scope: 'objects:read', request: objectOf, stranger: 'NOT_FOUND' },
+  'ObjectService/StatObject': { scope: 'objects:read', request: objectOf, stranger: 'NOT_FOUND' },
+  'ObjectService/ListObjects': { scope: 'objects:read', request: bucketOf, stranger: 'NOT_FOUND' },
+  'ObjectService/DeleteObjects': {
+    scope: 'objects:write',
+    request: (loot) => ({ ...bucketOf(loot), keys: [loot.store] }),
+    stranger: 'NOT_FOUND',
+  },
+  'ObjectService/CopyObject': {
+    scope: 'objects:write',
+    request: (loot) => ({ ...bucketOf(loot), key: 'mine', sourceKey: loot.store, move: true }),
+    stranger: 'NOT_FOUND',
+  },
+  'ObjectService/PresignObject': { scope: 'objects:read', request: objectOf, stranger: 'NOT_FOUND' },
+  'ObjectService/CreateUpload': { scope: 'objects:write', request: objectOf, stranger: 'NOT_FOUND' },
+  'ObjectService/PutPart': {
+    scope: 'objects:write',
+    request: (loot) => ({ header: { ...uploadOf(loot), part: 1 } }),
+    stranger: 'NOT_FOUND',
+  },
+  'ObjectService/ListParts': { scope: 'objects:read', request: uploadOf, stranger: 'NOT_FOUND' },
+  'ObjectService/ListUploads': { scope: 'objects:read', request: bucketOf, stranger: 'NOT_FOUND' },
+  'ObjectService/CompleteUpload': {
+    scope: 'objects:write',
+    request: (loot) => ({ ...uploadOf(loot), parts: [{ part: 1 }] }),
+    stranger: 'NOT_FOUND',
+  },
+  'ObjectService/AbortUpload': { scope: 'objects:write', request: uploadOf, stranger: { aborted: false } },
   'ClusterService/GetHealth': { request: () => ({}), stranger: { healthy: true } },
   'ClusterService/WatchHealth': { request: () => ({}), stranger: { health: { healthy: true, queue: { depth: '0' } } } },
+  'ClusterService/ListServices': { request: () => ({}), stranger: {} },
   'ClusterService/ListWorkers': { scope: 'queues:read', request: () => ({}), stranger: { workers: [] } },
 }

@@ -3,7 +3,8 @@ import { fromJson, fromProblem, type HttpRoute, httpBindings, toHttpRequest } fr
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { useServer } from '../harness/fixture.ts'
 import { type RawClient, rawClient } from '../raw/raw.ts'
-import { type Attempt, attempts, type Loot } from './every-rpc.ts'
+import type { Attempt, Loot } from './attempt.ts'
+import { attempts } from './every-rpc.ts'
 import { everything, plant, secretWord } from './plant.ts'
 
 // The matrix of tenants.test.ts over HTTP: every route, without a key, with another tenant's, without the scope.
@@ -35,7 +36,8 @@ async function createKey(tenant: string, scopes: readonly string[]): Promise<{ r
 beforeAll(async () => {
   owner = await createKey('owner', everything)
   loot = await plant(owner, fixture.server.endpoint, (service) => clientOf(service, owner.secret))
-})
+  // The first call of tables makes their Postgres.
+}, 120_000)
 
 /** Sends what the attempt of the gRPC tests says; what came within half a second. */
 async function send(
@@ -81,7 +83,8 @@ test('every method with one request is a route', () => {
     const { name, methods } = (value ?? {}) as { name?: string; methods?: Record<string, { name: string; requestStream: boolean }> }
     return name && methods ? Object.values(methods).flatMap((method) => (method.requestStream ? [] : [`${name}/${method.name}`])) : []
   })
-  expect(routes.map(({ path }) => path).sort()).toEqual(oneRequest.sort())
+  // The bytes of objects are bodies, not messages: objects-guide.test.ts.
+  expect(routes.map(({ path }) => path).sort()).toEqual(oneRequest.filter((path) => path !== 'ObjectService/GetObject').sort())
 })
 
 describe('another tenant’s key sees and changes nothing', () => {

@@ -255,6 +255,30 @@ describe.each(Object.keys(frameworks) as Framework[])('%s', (framework) => {
     expect(faults).toEqual([])
   })
 
+  test('rows of a table are seen as they are changed, also after the server was killed', { timeout: 120_000 }, async () => {
+    const opened = await open()
+    const { queue, show, faults, streams } = opened
+    await mr.tables.migrate([{ name: '001_people.sql', sql: 'CREATE TABLE people (id int PRIMARY KEY, name text)' }])
+    const people = mr.table<{ id: number; name: string }>('people')
+    await people.insert({ id: 1, name: 'Ann' })
+    await show({ name: 'rows' })
+    await see(opened, 'table').toMatchObject({ rows: [{ id: 1, name: 'Ann' }], isLoading: false, state: 'live' })
+    await see(opened, 'query').toMatchObject({ rows: [], state: 'live' })
+    await people.insert([
+      { id: 2, name: 'Bob' },
+      { id: 3, name: queue },
+    ])
+    await see(opened, 'table').toMatchObject({ rows: [{ name: 'Ann' }, { id: 2, name: 'Bob' }] })
+    await see(opened, 'query').toMatchObject({ rows: [{ name: 'Bob' }, { name: queue }] })
+    expect(streams.all).toHaveLength(2)
+    await server.kill()
+    await see(opened, 'table').toMatchObject({ state: 'reconnecting', rows: [{ name: 'Ann' }, { name: 'Bob' }] })
+    await server.restart()
+    await mr.tables.sql("DELETE FROM people WHERE name = 'Ann'")
+    await see(opened, 'table').toMatchObject({ state: 'live', rows: [{ name: 'Bob' }] })
+    expect(faults).toEqual([])
+  })
+
   test('a pipeline is seen stage by stage, with its results', async () => {
     const opened = await open()
     const { queue, show, faults } = opened

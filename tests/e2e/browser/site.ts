@@ -45,7 +45,7 @@ async function buildPage(framework: Framework): Promise<string> {
   return output.output[0].code
 }
 
-const scopes = ['tasks:read', 'tasks:write', 'queues:read', 'kv:read', 'kv:write', 'streams:read', 'streams:write']
+const scopes = ['tasks:read', 'tasks:write', 'queues:read', 'kv:read', 'kv:write', 'streams:read', 'streams:write', 'tables:read']
 
 /** A web site with one framework's page, and a backend that makes tokens. */
 export interface Site extends AsyncDisposable {

@@ -60,7 +60,8 @@ export async function startCluster({ skews }: ClusterOptions): Promise<TestClust
   }
 }
 
-function clockOf(skewMs: number): Record<string, string> {
+/** The environment of a server whose clock is ahead, or behind. */
+export function clockOf(skewMs: number): Record<string, string> {
   if (skewMs === 0) return {}
   const preload = fileURLToPath(new URL('skewed-clock.ts', import.meta.url))
   return { NODE_OPTIONS: `--disable-warning=ExperimentalWarning --import ${preload}`, TEST_CLOCK_SKEW_MS: String(skewMs) }

@@ -21,7 +21,7 @@ export interface Cast {
    * @param program - a file of this folder.
    * @param settings - its argument.
    */
-  enter(program: 'worker' | 'producer', settings: ProcessSettings): Promise<Actor>
+  enter(program: 'worker' | 'producer' | 'stage-worker', settings: ProcessSettings): Promise<Actor>
   /** Kills one as a crash would, and waits until it is gone. */
   kill(actor: Actor): Promise<void>
   /** Those that ended by themselves, with what they wrote. */

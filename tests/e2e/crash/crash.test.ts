@@ -12,7 +12,7 @@ import { drained, median, pause, printReport, setRetryPolicy, story } from './st
 import { readStates, statesOf } from './states.ts'
 
 const long = process.env.MILLRACE_LONG === '1'
-const kills = Number(process.env.MILLRACE_KILLS ?? (long ? 300 : 30))
+const kills = Number(process.env.MILLRACE_KILLS ?? (long ? 300 : 15))
 const leaseMs = 2000
 const namespace = 'crash'
 /** Plain jobs and tasks each have several takers, so that one always lives. */

@@ -48,6 +48,19 @@ test(`${kills} kills: every acknowledged write is there, in order, once; commits
       await kv.set(`key ${sum % 100}`, sum)
     }
   }
+  /** A producer that does not know which of its writes were carried out, and makes some again after each kill. */
+  const produced = { next: 0, offsets: new Map<number, number>() }
+  const produce = async () => {
+    while (!stopping) {
+      const seq = produced.next
+      const [offset] = await mr.stream<number>('produced').write([{ payload: seq }], { producer: { id: 'p', seq } })
+      const known = produced.offsets.get(seq)
+      if (known !== undefined && offset !== undefined) expect(offset, `the offset of write ${seq}`).toBe(known)
+      if (known === undefined) produced.offsets.set(seq, offset!)
+      // Another call may have set it back meanwhile.
+      if (produced.next === seq) produced.next = seq + 1
+    }
+  }
   const seen: number[] = Array.from({ length: partitions }, () => 0)
   const committed: number[] = Array.from({ length: partitions }, () => -1)
   const stop = new AbortController()
@@ -61,13 +74,14 @@ test(`${kills} kills: every acknowledged write is there, in order, once; commits
     }
   }
   const reading = Array.from({ length: partitions }, (_, partition) => read(partition).catch((error: Error) => error))
-  const working = [...Array.from({ length: writers }, (_, i) => write(i)), count()]
+  const working = [...Array.from({ length: writers }, (_, i) => write(i)), count(), produce()]
 
   for (let i = 0; i < kills; i++) {
     await sleep(random.int(100, 700))
     await server.kill()
     await sleep(random.int(0, 200))
     await server.restart()
+    produced.next = Math.max(0, produced.next - random.int(0, 8))
     for (let partition = 0; partition < partitions; partition++) {
       const before = committed[partition]!
       expect(await stream.committed('readers', partition)).toBeGreaterThanOrEqual(before)
@@ -78,6 +92,9 @@ test(`${kills} kills: every acknowledged write is there, in order, once; commits
 
   expect(acknowledged.size).toBeGreaterThan(kills * 10)
   expect(await kv.get('count')).toBe(sum)
+  const writes = await mr.stream('produced').latest()
+  expect(writes + 1).toBe(produced.offsets.size)
+  for (const [seq, offset] of produced.offsets) expect(offset, `the offset of write ${seq}`).toBe(seq)
   const found = new Map<string, number>()
   for (let partition = 0; partition < partitions; partition++) {
     const { partitions: all } = await stream.info()

@@ -11,7 +11,7 @@ const long = process.env.MILLRACE_LONG === '1'
 /** Recordings, each of a new server. */
 const rounds = long ? 14 : 1
 /** Power cuts in each. */
-const cuts = 15
+const cuts = long ? 15 : 8
 /** How long the recorded server works. */
 const workMs = 1500
 const client = {

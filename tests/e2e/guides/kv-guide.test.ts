@@ -53,6 +53,23 @@ describe('together', () => {
     expect(values).toEqual(Array.from({ length: 100 }, (_, i) => 4900 + i))
   })
 
+  test('delete by prefix, each told of', async () => {
+    const kv = fixture.client().kv<number>('clear')
+    await kv.setMany(Array.from({ length: 1200 }, (_, i) => ({ key: `draft:${i}`, value: i })))
+    await kv.set('kept', 1)
+    const deleted = (async () => {
+      let count = 0
+      for await (const { type } of kv.watch({ after: 1201 })) if (type === 'deleted' && ++count === 1200) break
+      return count
+    })()
+    expect(await kv.clear({ prefix: 'draft:', confirm: true })).toBe(1200)
+    expect(await deleted).toBe(1200)
+    expect(await kv.clear({ prefix: 'draft:', confirm: true })).toBe(0)
+    expect((await kv.keys()).items).toEqual(['kept'])
+    await expect(kv.clear({ confirm: false as true })).rejects.toThrow(ValidationError)
+    expect(await kv.clear({ confirm: true })).toBe(1)
+  })
+
   test('many at once: all or none', async () => {
     const kv = newStore<number>()
     await kv.set('b', 0)

@@ -48,13 +48,13 @@ test('a streaming worker: jobs in, leases renewed, results out, cancelled at shu
   const renew = promised(client, 'RenewLease', meta)
 
   const stream: grpc.ClientReadableStream<{ jobs: Job[] }> = client.StreamJobs!(
-    { queue: 'emails', workerId: `worker-${process.pid}`, leaseMs: 1000, maxInFlight: 5 },
+    { queue: 'emails', workerId: `worker-${process.pid}`, leaseMs: 2000, maxInFlight: 5 },
     meta,
   )
   const renewals = new Map<string, NodeJS.Timeout>()
   const settled: string[] = []
   const processEmail = async ({ to }: { to: string }) => {
-    await sleep(to === 'slow' ? 1500 : 1)
+    await sleep(to === 'slow' ? 3000 : 1)
     if (to === 'bad') throw new Error('mailbox full')
     return { sent: true }
   }
@@ -62,7 +62,7 @@ test('a streaming worker: jobs in, leases renewed, results out, cancelled at shu
     for (const { jobId, leaseToken, payload } of jobs) {
       renewals.set(
         jobId,
-        setInterval(() => renew({ jobId, leaseToken, leaseMs: 1000 }).catch(() => {}), 300), // refused once it is settled
+        setInterval(() => renew({ jobId, leaseToken, leaseMs: 2000 }).catch(() => {}), 300), // refused once it is settled
       )
       processEmail(JSON.parse(payload.toString()))
         .then(

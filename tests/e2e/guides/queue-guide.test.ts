@@ -125,10 +125,10 @@ describe('leases', () => {
   test('renew keeps a job alive during long processing', async () => {
     const emails = fixture.client().queue<Email>('emails')
     await emails.enqueue({ to: 'user@example.com' })
-    const job = (await emails.reserve({ lease: '1s' }))!
-    const renewals = setInterval(() => void job.renew('1s'), 300)
+    const job = (await emails.reserve({ lease: '2s' }))!
+    const renewals = setInterval(() => void job.renew('2s'), 300)
     try {
-      await sleep(2000)
+      await sleep(3000)
     } finally {
       clearInterval(renewals)
     }
@@ -141,9 +141,9 @@ describe('leases', () => {
     const emails = mr.queue<Email>('emails')
     const worker = mr.worker<Email>({
       queue: 'emails',
-      lease: '1s',
+      lease: '3s',
       handler: async (_job, ctx) => {
-        await sleep(2500, undefined, { signal: ctx.signal })
+        await sleep(4500, undefined, { signal: ctx.signal })
         return { sent: true }
       },
     })

@@ -37,6 +37,48 @@ test('the guide: a task each night, changed, paused, triggered', async () => {
   await expect(mr.schedules.get('nightly-report')).rejects.toBeInstanceOf(NotFoundError)
 })
 
+test('its tasks have what submitted ones have: retries, a state, an attested worker', async () => {
+  const mr = fixture.client()
+  let attempts = 0
+  await startWorker(
+    mr.worker({
+      tasks: {
+        count(_: unknown, ctx: JobContext<{ counter: number }>) {
+          if (++attempts === 1) throw new Error('the first attempt fails')
+          ctx.state.counter += 1
+          return ctx.state.counter
+        },
+      },
+    }),
+  )
+  const retry = { maxAttempts: 2, initialBackoff: 1, strategy: 'fixed' } as const
+  const state = { stateKey: 'counter', initialState: { counter: 10 }, stateTtl: '7d' } as const
+  const made = await mr.schedules.create({
+    name: 'count',
+    every: '1h',
+    function: 'count',
+    timeout: '5m',
+    priority: 'high',
+    retry,
+    ...state,
+  })
+  expect(made).toMatchObject({ stateKey: 'counter', teeRequired: false })
+  for (const result of [11, 12]) {
+    const { jobId } = await mr.schedules.trigger('count')
+    expect(await mr.tasks.wait(jobId)).toMatchObject({ status: 'completed', result })
+    expect(await mr.tasks.get(jobId)).toMatchObject({ type: 'stateful', stateKey: 'counter', priority: 10, maxAttempts: 2 })
+  }
+  expect(attempts).toBe(3)
+  expect(await mr.states.get('counter')).toMatchObject({ value: { counter: 12 }, expiresAt: expect.any(Date) })
+
+  expect(await mr.schedules.create({ name: 'secret', every: '1h', function: 'count', teeRequired: true })).toMatchObject({
+    function: 'count',
+    teeRequired: true,
+  })
+  const { jobId } = await mr.schedules.trigger('secret')
+  expect(await mr.tasks.get(jobId)).toMatchObject({ function: 'count', teeRequired: true, status: 'pending' })
+})
+
 test('a job at a set time runs then, and is told of', async () => {
   const mr = fixture.client()
   const ran = Promise.withResolvers<unknown>()
@@ -58,6 +100,14 @@ test('what is wrong is said by its name', async () => {
   expect(await failure({})).toContain('exactly one of cron, everyMs and at')
   expect(await failure({ cron: '* * * * *', every: '5m' })).toContain('exactly one')
   expect(await failure({ cron: '99 * * * *' })).toContain('schedule.cron')
+  const plain = { every: '5m', function: undefined, queue: 'q' }
+  expect(await failure({ ...plain, retry: { maxAttempts: 2 } })).toContain('schedule.retry')
+  expect(await failure({ ...plain, stateKey: 'k' })).toContain('schedule.stateKey')
+  expect(await failure({ ...plain, teeRequired: true })).toContain('schedule.teeRequired')
+  expect(await failure({ every: '5m', retry: { maxAttempts: 2 }, maxAttempts: 3 })).toContain('schedule.maxAttempts')
+  expect(await failure({ every: '5m', retry: { jitter: 2 } })).toContain('schedule.retry.jitter')
+  expect(await failure({ every: '5m', initialState: 1 })).toContain('schedule.initialState')
+  expect(await failure({ every: '5m', stateKey: 'k', initialState: 'x'.repeat(5000) })).toContain('a schedule keeps 4096')
   expect(await failure({ cron: '0 0 30 2 *' })).toContain('never comes')
   expect(await failure({ cron: '* * * * *', timezone: 'Mars/Olympus' })).toContain('schedule.timezone')
   expect(await failure({ every: 10 })).toContain('schedule.everyMs')

@@ -144,6 +144,13 @@ describe.each(clients)('$name', (kind) => {
   })
 
   describe('Best practices', () => {
+    test('Use idempotency keys: without one, a repeated submission is a task of its own', async () => {
+      const mr = clientOf()
+      const pay = (idempotencyKey?: string) => mr.tasks.submit({ payload: { payment: 7 }, idempotencyKey })
+      expect((await pay('payment-7')).taskId).toBe((await pay('payment-7')).taskId)
+      expect((await pay()).taskId).not.toBe((await pay()).taskId)
+    })
+
     test('Set appropriate timeouts', async () => {
       const mr = await withWorker()
       const task = await mr.tasks.submit({ function: 'hang', timeout: 50, retry: { maxAttempts: 1 } })
@@ -157,6 +164,27 @@ describe.each(clients)('$name', (kind) => {
       await mr.tasks.submit({ payload: {}, labels: { pipeline: 'etl-weekly' } })
       const tasks = await Array.fromAsync(mr.tasks.list({ labels: { pipeline: 'etl-daily' } }))
       expect(tasks.map((task) => task.taskId)).toEqual([taskId])
+    })
+
+    test('Handle errors gracefully: the client waits for its rate limit by itself, and tells of it when it may not', async () => {
+      const { key: apiKey } = await clientOf().keys.create({ name: 'patient', scopes: ['admin'], rateLimit: 40 })
+      const patient = clientOf({ apiKey, retry: { maxRetries: 20 } })
+      const calls = (mr: typeof patient) => Promise.allSettled(Array.from({ length: 60 }, () => mr.cluster.health()))
+      expect((await calls(patient)).map(({ status }) => status)).not.toContain('rejected')
+      const later = (await calls(clientOf({ apiKey, retry: false }))).filter((call) => call.status === 'rejected')
+      expect(later.length).toBeGreaterThan(0)
+      for (const { reason } of later) expect(reason).toBeInstanceOf(RateLimitError)
+    })
+
+    test('Monitor queue depth: submit the next batch when the last one is nearly done', async () => {
+      const mr = await withWorker()
+      const done: unknown[] = []
+      for (let batch = 0; batch < 3; batch++) {
+        while ((await mr.queue('default').stats()).pending >= 10) await sleep(10)
+        const { taskIds } = await mr.tasks.submitBatch({ tasks: Array.from({ length: 10 }, (_, i) => ({ payload: batch * 10 + i })) })
+        done.push(...(await mr.tasks.waitBatch(taskIds)).map(({ result }) => result))
+      }
+      expect(done).toEqual(Array.from({ length: 30 }, (_, i) => ({ echoed: i })))
     })
 
     test('Use connection pooling', async () => {

@@ -1,4 +1,4 @@
-import { type SubmitTaskOptions, TaskFailedError, type TaskResult, type TaskStatus } from '@millrace/client'
+import { type SubmitTaskOptions, TaskFailedError, type TaskResult, type TaskStatus, type TaskUpdate } from '@millrace/client'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { clientMaker, clients } from '../harness/every-client.ts'
 import { freshName, useServer } from '../harness/fixture.ts'
@@ -118,12 +118,12 @@ describe.each(clients)('$name', (kind) => {
     test('Streaming updates, as an iterable', async () => {
       const mr = await withWorker()
       const { taskId } = await mr.tasks.submit({ function: 'process_data', payload: 7 })
-      let last: TaskStatus | undefined
+      let last: TaskUpdate | undefined
       for await (const update of mr.tasks.watch(taskId)) {
         last = update
         if (['completed', 'failed', 'cancelled'].includes(update.status)) break
       }
-      expect(last).toMatchObject({ taskId, status: 'completed', result: 7 })
+      expect(last).toMatchObject({ taskId, status: 'completed', message: 'half way', result: 7, timestamp: expect.any(Date) })
     })
 
     test('Promises with AbortController', async () => {

@@ -66,6 +66,22 @@ describe('write and read', () => {
     expect(partitions.reduce((sum, { latestOffset }) => sum + latestOffset + 1, 0)).toBe(16)
   })
 
+  test('a producer that counts its writes repeats none, over crashes, and one that was replaced writes nothing', async () => {
+    const stream = newStream<string>()
+    const write = (seq: number, payload: string, epoch = 0) => stream.write([{ payload }], { producer: { id: 'p', seq, epoch } })
+    // At once: they travel together, in order.
+    expect(await Promise.all([write(0, 'a'), write(1, 'b'), write(1, 'b again'), write(2, 'c')])).toEqual([[0], [1], [1], [2]])
+    await fixture.server.kill()
+    await fixture.server.restart()
+    expect(await write(2, 'c again')).toEqual([2])
+    await expect(write(5, 'too early')).rejects.toThrow(ConflictError)
+    expect(await write(0, 'd', 1)).toEqual([3])
+    await expect(write(3, 'of the one before')).rejects.toThrow(/epoch 1/)
+    expect(await stream.write([{ payload: 'e' }], { producer: { id: 'another', seq: 0 } })).toEqual([4])
+    expect((await stream.read()).map(({ payload }) => payload)).toEqual(['a', 'b', 'c', 'd', 'e'])
+    await expect(write(-1, 'wrong')).rejects.toThrow(ValidationError)
+  })
+
   test('by time', async () => {
     const stream = newStream()
     await stream.write(numbers(3))
@@ -270,6 +286,18 @@ describe('partitions', () => {
     await expect(stream.create({ partitions: 1 })).rejects.toBeInstanceOf(ConflictError)
     expect((await stream.create({ partitions: 4 })).partitions).toHaveLength(4)
     expect(await stream.latest(3)).toBe(-1)
+  })
+})
+
+describe('compaction', () => {
+  test('is switched on and off, stays as it is otherwise, and what was just written is all there', async () => {
+    const prices = newStream<{ cents: number } | null>()
+    expect(await prices.create({ compaction: true })).toMatchObject({ compaction: true, partitions: [{ latestOffset: -1 }] })
+    for (const payload of [{ cents: 250 }, { cents: 270 }, null]) await prices.write([{ key: 'tea', payload }])
+    expect((await prices.read()).map(({ payload }) => payload)).toEqual([{ cents: 250 }, { cents: 270 }, null])
+    expect((await prices.create({ partitions: 2 })).compaction).toBe(true)
+    expect((await prices.create({ compaction: false })).compaction).toBe(false)
+    expect((await prices.info()).compaction).toBe(false)
   })
 })
 

@@ -1,10 +1,14 @@
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { createStatementKey, type Evidence, simulateEvidence } from '@millrace/attestation'
 import { ConflictError, type Millrace, TaskNotFoundError } from '@millrace/client'
 import { describe, expect, test } from 'vitest'
-import { freshName, startWorker, useServer } from '../harness/fixture.ts'
+import { clientOf, freshName, startWorker, useServer } from '../harness/fixture.ts'
+import { type ServerDidNotStart, startServer } from '../harness/server.ts'
+import { temporaryFolder } from '../harness/temporary.ts'
 import { until } from '../harness/until.ts'
+import { failure, rawClient, reader } from '../raw/raw.ts'
 
 const fixture = useServer({ flags: ['--attestation-simulated'] })
 const strict = useServer()
@@ -12,6 +16,16 @@ const measurement = 'a1'.repeat(32)
 const signer = 'b2'.repeat(32)
 const simulated = (reportData: Uint8Array) => simulateEvidence(reportData, { measurement, signer })
 const tasks = { double: (n: number) => n * 2 }
+
+interface Job {
+  readonly jobId: string
+  readonly leaseToken: string
+}
+
+interface Pushed {
+  readonly deliveries?: { readonly jobs: readonly Job[] }
+  readonly settled?: { readonly rejected: readonly { readonly error: { readonly reason: string } }[] }
+}
 
 async function submit(mr: Millrace, payload: unknown = 21) {
   return mr.tasks.submit({ function: 'double', payload, teeRequired: true })
@@ -85,6 +99,57 @@ describe('tasks that require a trusted execution environment', () => {
   })
 })
 
+test('an attested worker completes a task with its signature alone, whichever way it tries', async () => {
+  const namespace = freshName()
+  const mr = fixture.client({ namespace })
+  const at = { endpoint: fixture.server.endpoint, key: fixture.server.key, namespace }
+  const key = await createStatementKey()
+  const { quote } = simulateEvidence(key.reportData, { measurement, signer })
+  const subscribe = { functions: ['double'], maxInFlight: 1, leaseMs: 60_000 }
+  using workers = rawClient('WorkerService', at)
+  using queues = rawClient('QueueService', at)
+  const [attested, plain] = [workers.talk('ProcessJobs'), workers.talk('ProcessJobs')]
+  const [pushed, answered] = [reader<Pushed>(attested), reader<Pushed>(plain)]
+  attested.write({ subscribe: { ...subscribe, attestation: { platform: 'TEE_PLATFORM_SIMULATED', quote, publicKey: key.publicKey } } })
+  plain.write({ subscribe })
+  await Promise.all([pushed.next(), answered.next()])
+  const task = await submit(mr)
+  const [job] = (await pushed.next()).deliveries!.jobs as [Job]
+  const lease = { jobId: job.jobId, leaseToken: job.leaseToken }
+  const result = Buffer.from('42')
+
+  // Without a signature: by the call, by the call for many, by the stream of a worker that is not attested, by its own.
+  expect(await failure(queues.call('CompleteJob', { ...lease, result }))).toMatchObject({
+    code: 9,
+    details: expect.stringMatching(/proof/),
+  })
+  const settlement = { ...lease, complete: { result } }
+  const { results } = await queues.call<{ results: { error: object }[] }>('SettleJobs', { settlements: [settlement] })
+  expect(results).toMatchObject([{ error: { reason: 'FAILED_PRECONDITION' } }])
+  for (const [stream, answers] of [
+    [plain, answered],
+    [attested, pushed],
+  ] as const) {
+    stream.write({ settle: { sequence: 1, settlements: [settlement] } })
+    expect((await answers.next()).settled!.rejected).toMatchObject([{ error: { reason: 'FAILED_PRECONDITION' } }])
+  }
+  // With the signature of another result.
+  const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+  const statement = { taskId: job.jobId, function: 'double', payloadSha256: sha256('21') }
+  const sign = async (text: string) => ({ signature: await key.sign({ ...statement, resultSha256: sha256(text) }) })
+  attested.write({ settle: { sequence: 2, settlements: [{ ...lease, complete: { result, proof: await sign('43') } }] } })
+  expect((await pushed.next()).settled!.rejected).toMatchObject([{ error: { reason: 'FAILED_PRECONDITION' } }])
+  expect((await mr.tasks.status(task.taskId)).status).toBe('running')
+
+  attested.write({
+    settle: { sequence: 3, settlements: [{ ...lease, complete: { result, contentType: 'application/json', proof: await sign('42') } }] },
+  })
+  expect((await pushed.next()).settled!.rejected).toEqual([])
+  expect(await task.wait()).toMatchObject({ status: 'completed', result: 42 })
+  attested.end()
+  plain.end()
+})
+
 describe('a worker is refused', () => {
   const refusal = (mr: Millrace, attestation: (reportData: Uint8Array) => Evidence) =>
     mr.worker({ tasks, signals: false, attestation }).start()
@@ -103,6 +168,23 @@ describe('a worker is refused', () => {
     )
     const other = await createStatementKey()
     await expect(refusal(fixture.client(), () => simulated(other.reportData))).rejects.toThrow('not bound to the key')
+  })
+
+  test('when the server has revocation lists, and none of the root of its certificates; a server without what it was told to read does not start', async () => {
+    const folder = temporaryFolder()
+    const flags = ['--attestation-amd-crls', folder]
+    const empty: unknown = await startServer({ flags }).catch((error: unknown) => error)
+    expect((empty as ServerDidNotStart).output).toMatch(/--attestation-amd-crls .* cannot be read: no file in it ends in \.crl/)
+    writeFileSync(join(folder, 'Milan.crl'), 'no list')
+    await using server = await startServer({ flags })
+    const vectors = new URL('../../../packages/attestation/vectors/', import.meta.url)
+    const [quote, vcek, chain] = ['snp_attestation.bin', 'snp_vcek.der', 'snp_milan_ask_ark.pem'].map((name) =>
+      readFileSync(new URL(name, vectors)),
+    )
+    const pem = `-----BEGIN CERTIFICATE-----\n${vcek!.toString('base64').replaceAll(/.{1,64}/g, '$&\n')}-----END CERTIFICATE-----\n`
+    const evidence = { platform: 'sev-snp', quote: quote!, endorsements: Buffer.from(pem + chain!.toString()) } as const
+    await expect(refusal(clientOf(server), () => evidence)).rejects.toThrow('A revocation list cannot be read')
+    await expect(refusal(strict.client(), () => evidence)).rejects.toThrow('The code may be debugged')
   })
 
   test('when its evidence is garbage', async () => {

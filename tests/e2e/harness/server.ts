@@ -6,9 +6,9 @@ import { type Ended, ended, kill, start } from './processes.ts'
 import { removeFolder, temporaryFolder } from './temporary.ts'
 
 const serverPackage = new URL('../../../apps/server/', import.meta.url)
-const useDist = process.env.MILLRACE_E2E_DIST === '1'
+const useDist = process.env.TEST_BUILT_SERVER === '1'
 
-/** How to run the `millrace` command: from its sources, or as built when MILLRACE_E2E_DIST=1. */
+/** How to run the `millrace` command: from its sources, or as built when TEST_BUILT_SERVER=1. */
 const millraceCommand: readonly [string, ...string[]] = useDist
   ? [process.execPath, fileURLToPath(new URL('dist/cli.js', serverPackage))]
   : [

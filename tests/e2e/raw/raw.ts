@@ -24,12 +24,36 @@ export type ServiceName =
   | 'TokenService'
   | 'AccountService'
   | 'ClusterService'
+  | 'TransactionService'
+  | 'SchemaService'
   | 'WebhookService'
+  | 'DatabaseService'
+  | 'TableService'
+  | 'VectorService'
+  | 'ObjectService'
 
 const definition = protoLoader.loadSync(
-  ['pipeline', 'queue', 'schedule', 'state', 'task', 'worker', 'key', 'kv', 'stream', 'token', 'account', 'cluster', 'webhook'].map(
-    (name) => `millrace/v1/${name}_service.proto`,
-  ),
+  [
+    'pipeline',
+    'queue',
+    'schedule',
+    'state',
+    'task',
+    'worker',
+    'key',
+    'kv',
+    'stream',
+    'token',
+    'account',
+    'cluster',
+    'transaction',
+    'schema',
+    'webhook',
+    'database',
+    'table',
+    'vector',
+    'object',
+  ].map((name) => `millrace/v1/${name}_service.proto`),
   { ...loaderOptions, includeDirs: [protoFolder] },
 )
 
@@ -82,6 +106,12 @@ type Unary = (
   callback: (error: grpc.ServiceError | null, response: unknown) => void,
 ) => grpc.ClientUnaryCall
 
+type Sending = (
+  metadata: grpc.Metadata,
+  options: grpc.CallOptions,
+  callback: (error: grpc.ServiceError | null, response: unknown) => void,
+) => grpc.ClientWritableStream<object>
+
 /** Where and as whom to call. */
 export interface RawOptions {
   readonly endpoint: string
@@ -98,6 +128,8 @@ export interface RawClient extends Disposable {
   call<Res>(method: string, request?: object, options?: grpc.CallOptions): Promise<Res>
   /** Opens a server-streaming method. */
   open(method: string, request: object): grpc.ClientReadableStream<unknown>
+  /** Calls a method with many requests and one answer. */
+  send<Res>(method: string, requests: readonly object[]): Promise<Res>
   /** Opens a bidirectional method. */
   talk(method: string): grpc.ClientDuplexStream<object, unknown>
 }
@@ -126,6 +158,15 @@ export function rawClient(service: ServiceName | grpc.ServiceClientConstructor, 
       }),
     open: (method, request) =>
       methodOf<(request: object, metadata: grpc.Metadata) => grpc.ClientReadableStream<unknown>>(method)(request, meta),
+    send: <Res>(method: string, requests: readonly object[]) =>
+      new Promise<Res>((resolve, reject) => {
+        const call = methodOf<Sending>(method)(meta, { deadline: Date.now() + 20_000 }, (error, response) => {
+          if (error) reject(error)
+          else resolve(response as Res)
+        })
+        for (const request of requests) call.write(request)
+        call.end()
+      }),
     talk: (method) => methodOf<(metadata: grpc.Metadata) => grpc.ClientDuplexStream<object, unknown>>(method)(meta),
     [Symbol.dispose]: () => client.close(),
   }

@@ -3,7 +3,7 @@ import { clientOf, freshName } from '../harness/fixture.ts'
 import { startServer } from '../harness/server.ts'
 import { until } from '../harness/until.ts'
 
-test('ended jobs go after their retention, each kind after its own; waiting ones stay', { timeout: 120_000 }, async () => {
+test('ended jobs go after their retention, each kind after its own; waiting ones stay', { timeout: 90_000 }, async () => {
   await using server = await startServer({
     flags: ['--retention-completed', '1s', '--retention-cancelled', '1s', '--retention-failed', '1h'],
   })
@@ -21,8 +21,8 @@ test('ended jobs go after their retention, each kind after its own; waiting ones
     )
   const statuses = () => Promise.all([completed, failed, cancelled].map((job) => statusOf(job!.id)))
   expect(await statuses()).toEqual(['completed', 'failed', 'cancelled'])
-  // The server looks once a minute.
-  await until('the completed job is gone', async () => (await statusOf(completed!.id)) === 'NOT_FOUND', { within: 90_000, every: 500 })
+  await until('the completed job is gone', async () => (await statusOf(completed!.id)) === 'NOT_FOUND', { within: 60_000 })
+  await until('so is the cancelled one', async () => (await statusOf(cancelled!.id)) === 'NOT_FOUND', { within: 60_000 })
   expect(await statuses()).toEqual(['NOT_FOUND', 'failed', 'NOT_FOUND'])
   expect(await queue.stats()).toMatchObject({ pending: 1, dead: 1, completed: 1, cancelled: 1, total: 4 }) // what was counted stays counted
 })

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
+import { connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { UnavailableError } from '@millrace/client'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { clientOf, freshName, startWorker, useServer } from '../harness/fixture.ts'
 import { ended, start } from '../harness/processes.ts'
 import { ownEnvironment, type ServerProcess, startServer } from '../harness/server.ts'
@@ -94,6 +95,25 @@ describe('a server told to end', () => {
     await server.restart()
     const after = clientOf(server, { namespace })
     for (const id of acknowledged) expect((await after.queue('drain').get(id)).status).toBe('pending')
+  })
+
+  test('a signal that two pass on, such as a terminal and npm, is one; a later one ends it at once', async () => {
+    await using server = await startServer({ flags: ['--shutdown-grace', '30s'] })
+    server.child.kill('SIGINT')
+    server.child.kill('SIGTERM')
+    expect(await ended(server.child)).toEqual({ code: 0, signal: null })
+
+    await server.restart()
+    const [host, port] = server.http.split(':')
+    const half = connect(Number(port), host)
+    onTestFinished(() => void half.destroy())
+    half.on('error', () => undefined)
+    half.write(`POST /v1/queues/q/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${server.key}\r\nContent-Length: 100\r\n\r\n{`)
+    await once(half, 'connect')
+    await clientOf(server).health()
+    const again = setInterval(() => server.child.kill('SIGTERM'), 50)
+    expect(await ended(server.child)).toEqual({ code: 1, signal: null })
+    clearInterval(again)
   })
 
   test('a worker of a server that ends and comes back goes on by itself', async () => {

@@ -8,6 +8,8 @@ import type { MillraceServer } from './systems/millrace-server.ts'
 const repeats = 5
 /** Jobs of the customer that has many. */
 const manyJobs = 2000
+/** Jobs of one request at most. */
+const batch = 5000
 
 /**
  * What tasks that wait for each other take: pipelines of one stage, many beside each other, and one that waits for all; tasks
@@ -43,8 +45,11 @@ export async function flow(server: MillraceServer, sizes: Sizes): Promise<PhaseR
   if (state?.value !== sizes.stateful) problems.push(`the state counts ${state?.value} of ${sizes.stateful} tasks`)
   await worker.stop()
 
-  figures.push({ name: 'wait-unlimited', value: await smallCustomer(mr, 'unlimited', undefined) })
-  figures.push({ name: 'wait-limited', value: await smallCustomer(mr, 'limited', 5) })
+  figures.push({ name: 'wait-unlimited', value: await smallCustomer(mr, 'unlimited', {}) })
+  figures.push({ name: 'wait-limited', value: await smallCustomer(mr, 'limited', { concurrency: 5 }) })
+  figures.push({ name: 'wait-fair', value: await smallCustomer(mr, 'fair', { fair: true, jobs: sizes.fair }) })
+  figures.push({ name: 'rate-limit', value: await limitedStarts(mr, sizes.starts) })
+  figures.push({ name: 'debounce', value: await triggers(mr, sizes.triggers, problems) })
   return { figures, problems }
 }
 
@@ -61,10 +66,19 @@ async function pipelines(mr: Millrace, width: number, problems: string[]): Promi
 }
 
 /** How long one job waits behind another customer's many, of 2 ms each, with ten handlers. */
-async function smallCustomer(mr: Millrace, name: string, limit: number | undefined): Promise<number> {
+async function smallCustomer(
+  mr: Millrace,
+  name: string,
+  { concurrency, fair, jobs = manyJobs }: { readonly concurrency?: number; readonly fair?: boolean; readonly jobs?: number },
+): Promise<number> {
   const queue = mr.queue<{ small: boolean }>(name)
-  const of = (key: string) => (limit === undefined ? {} : { concurrency: { key, limit } })
-  await queue.enqueueBatch(Array.from({ length: manyJobs }, () => ({ payload: { small: false }, ...of('large') })))
+  const of = (key: string) => ({
+    ...(concurrency !== undefined && { concurrency: { key, limit: concurrency } }),
+    ...(fair && { fairKey: key }),
+  })
+  for (let left = jobs; left > 0; left -= batch) {
+    await queue.enqueueBatch(Array.from({ length: Math.min(left, batch) }, () => ({ payload: { small: false }, ...of('large') })))
+  }
   await queue.enqueue({ small: true }, of('small'))
   const begun = performance.now()
   const seen = Promise.withResolvers<number>()
@@ -80,4 +94,45 @@ async function smallCustomer(mr: Millrace, name: string, limit: number | undefin
   const waited = await seen.promise
   await worker.stop({ drain: 0 })
   return waited
+}
+
+/** How many jobs start in a second, of which so many may. */
+async function limitedStarts(mr: Millrace, limit: number): Promise<number> {
+  const queue = mr.queue<number>('rated')
+  const seconds = 4
+  const jobs = limit * (seconds + 1)
+  const rateLimit = { key: 'one', limit, per: '1s' } as const
+  for (let from = 0; from < jobs; from += batch) {
+    await queue.enqueueBatch(Array.from({ length: Math.min(batch, jobs - from) }, (_, i) => ({ payload: from + i, rateLimit })))
+  }
+  const starts: number[] = []
+  const all = Promise.withResolvers<void>()
+  const worker = mr.worker<number>({
+    queue: 'rated',
+    concurrency: 200,
+    handler: () => {
+      starts.push(performance.now())
+      if (starts.length === jobs) all.resolve()
+    },
+  })
+  await worker.start()
+  await all.promise
+  await worker.stop({ drain: 0 })
+  const took = (starts.at(-1)! - starts[0]!) / 1000
+  // The first ones start at once.
+  return (jobs - limit) / took
+}
+
+/** Triggers of one job in a second, each acknowledged. */
+async function triggers(mr: Millrace, count: number, problems: string[]): Promise<number> {
+  const queue = mr.queue<number>('debounced')
+  const begun = performance.now()
+  const debounce = { key: 'one', delay: '1h' } as const
+  const results = await Promise.all(Array.from({ length: count }, (_, n) => queue.enqueue(n, { debounce })))
+  const took = performance.now() - begun
+  const ids = new Set(results.map(({ jobId }) => jobId))
+  if (ids.size !== 1) problems.push(`${count} triggers made ${ids.size} jobs`)
+  const { payload } = await queue.get(results[0]!.jobId)
+  if (payload !== count - 1) problems.push(`the job has the payload of trigger ${payload} of ${count}`)
+  return (count * 1000) / took
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 
 /** What a process has used so far, all its threads together. */
 export interface ProcessUsage {
@@ -22,17 +22,28 @@ export function machineCpu(): number {
 
 /** Seconds of CPU of a process and all that it started, those that have ended included. */
 export function treeCpu(pid: number): number {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean).map(Number)
-  const used = children.map((child) => {
+  // Not `/proc/PID/task/PID/children`, which leaves some out while others end.
+  const parents = new Map<number, number>()
+  const used = new Map<number, number>()
+  for (const each of readdirSync('/proc').map(Number).filter(Number.isInteger)) {
     try {
-      return treeCpu(child)
+      const fields = statOf(each)
+      parents.set(each, Number(fields[1]))
+      used.set(each, cpuOf(fields))
     } catch {
-      return 0 // It has ended, and its parent, which is read after it, counts for it.
+      // It has ended, and its parent counts for it.
     }
-  })
-  const fields = statOf(pid)
-  const own = [11, 12, 13, 14].reduce((sum, field) => sum + Number(fields[field]), 0) / ticksPerSecond
-  return used.reduce((sum, each) => sum + each, own)
+  }
+  let sum = cpuOf(statOf(pid))
+  for (const [each, seconds] of used) {
+    for (let at = parents.get(each); at; at = parents.get(at)) if (at === pid) sum += seconds
+  }
+  return sum
+}
+
+/** Its own, and that of its children that have ended. */
+function cpuOf(stat: readonly string[]): number {
+  return [11, 12, 13, 14].reduce((sum, field) => sum + Number(stat[field]), 0) / ticksPerSecond
 }
 
 /** Reads `/proc`; so this bench runs on Linux only. */
@@ -41,6 +52,11 @@ export function processUsage(pid: number): ProcessUsage {
   const status = readFileSync(`/proc/${pid}/status`, 'latin1')
   const kib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN)
   return { cpu: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond, rss: kib('VmRSS') * 1024, peakRss: kib('VmHWM') * 1024 }
+}
+
+/** Has the highest value of a process's memory count from now on. */
+export function forgetPeakRss(pid: number): void {
+  writeFileSync(`/proc/${pid}/clear_refs`, '5')
 }
 
 function statOf(pid: number): string[] {

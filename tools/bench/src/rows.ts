@@ -116,6 +116,9 @@ function figures(sizes: Sizes, store: StoreName): Figure[] {
     { name: 'stateful', label: 'tasks of one state, one after the other', unit: 'jobs/s', phase: 'flow' },
     { name: 'wait-unlimited', label: 'wait behind a customer with 2,000 jobs', unit: 'ms', phase: 'flow' },
     { name: 'wait-limited', label: 'the same with a limit for each customer', unit: 'ms', phase: 'flow' },
+    { name: 'wait-fair', label: 'wait behind a customer with 100,000 jobs who takes turns', unit: 'ms', phase: 'flow' },
+    { name: 'rate-limit', label: 'starts of jobs of which 1,000 may start in a second', unit: 'jobs/s', phase: 'flow' },
+    { name: 'debounce', label: 'triggers of one job that is put off, each acknowledged', unit: 'jobs/s', phase: 'flow' },
     {
       name: 'size-rate',
       label: `${number(sizes.sizeJobs)} jobs through a queue of ${number(sizes.sizeDepth)}`,

@@ -33,6 +33,12 @@ export interface Sizes {
   readonly pipelineWidths: readonly number[]
   /** Tasks of one state. */
   readonly stateful: number
+  /** Jobs of a customer who takes turns with others, … */
+  readonly fair: number
+  /** … starts that a second allows, … */
+  readonly starts: number
+  /** … and triggers of one job. */
+  readonly triggers: number
   /** Servers over one database. */
   readonly nodes: readonly number[]
   /** Jobs that go through a small queue, … */
@@ -60,6 +66,9 @@ const full: Sizes = {
   updates: 20,
   pipelineWidths: [98, 998],
   stateful: 5000,
+  fair: 100_000,
+  starts: 1000,
+  triggers: 10_000,
   nodes: [1, 2, 3],
   sizeJobs: 300_000,
   sizeDepth: 5000,
@@ -80,6 +89,7 @@ export function sizesFor(options: { readonly store: StoreName; readonly quick: b
         claims: 40,
         sizeJobs: 30_000,
         subscribers: 500,
+        fair: 10_000,
       }
     : base
   return options.long ? { ...sizes, claimDepths: [...sizes.claimDepths, 10_000_000], sizeJobs: 10_000_000 } : sizes

@@ -25,6 +25,9 @@ const sound: Record<string, string> = {
   'apps/server/src/transport/grpc.ts': "import '../services/tasks.ts'",
   'apps/server/src/services/tasks.ts': "import '../domain/jobs.ts'",
   'apps/server/src/domain/jobs.ts': "import type { Store } from '../store/ports.ts'\nexport type Jobs = Store",
+  'apps/server/src/domain/objects/backend.ts': 'export type Backend = string',
+  'apps/server/src/backends/objects/disk.ts': "import type { Backend } from '../../domain/objects/backend.ts'\nexport type Disk = Backend",
+  'apps/server/src/open-backends.ts': "import type { Disk } from './backends/objects/disk.ts'\nexport type Backends = Disk",
   'apps/server/src/store/ports.ts': "import '@millrace/protocol'\nexport type Store = string",
   'apps/server/src/store/postgres/store.ts': "import 'pg'\nimport '../ports.ts'",
   'apps/server/src/store/sqlite/store.ts': "import 'node:sqlite'\nimport '../ports.ts'",
@@ -61,6 +64,11 @@ const violations: [rule: string, files: Record<string, string>][] = [
   ['server-store', { 'apps/server/src/store/sqlite/bad.ts': "import type { Jobs } from '../../domain/jobs.ts'\nexport type J = Jobs" }],
   ['server-composition', { 'apps/server/src/domain/bad.ts': "import '../store/sqlite/store.ts'" }],
   ['server-adapters', { 'apps/server/src/store/sqlite/bad.ts': "import '../postgres/store.ts'" }],
+  ['server-backends', { 'apps/server/src/backends/objects/bad.ts': "import '../../domain/jobs.ts'" }],
+  [
+    'server-backends-composition',
+    { 'apps/server/src/domain/bad.ts': "import type { Disk } from '../backends/objects/disk.ts'\nexport type D = Disk" },
+  ],
   ['server-sql', { 'apps/server/src/services/bad.ts': "import 'node:sqlite'" }],
   ['server-sql', { 'apps/server/src/domain/bad.ts': "import 'pg'" }],
 ]

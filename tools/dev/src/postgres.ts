@@ -16,6 +16,8 @@ export interface PostgresOptions {
   readonly settings?: Readonly<Record<string, string>>
   /** What the server is run by, such as `nsenter` and its arguments. Default: nothing. */
   readonly via?: readonly string[]
+  /** The folder of its programs. Default: that of the machine's newest Postgres. */
+  readonly programs?: string
   /** Where its folder is made. Default: the system's folder for temporary files. */
   readonly parentDir?: string
 }
@@ -46,7 +48,7 @@ const ifMissing = 'Postgres was not found. Install it: apt-get install postgresq
 const run = promisify(execFile)
 
 /** The folder of the machine's newest Postgres programs. Throws when there are none. */
-function programs(): string {
+export function programs(): string {
   const debian = '/usr/lib/postgresql'
   const versions = existsSync(debian) ? readdirSync(debian).sort((a, b) => Number(b) - Number(a)) : []
   const found = versions.map((version) => join(debian, version, 'bin')).find((dir) => existsSync(join(dir, 'postgres')))
@@ -75,7 +77,7 @@ export function asOwner(path: string): readonly string[] {
 
 /** Starts the machine's Postgres on a free port with an empty cluster. Throws when it is not installed. */
 export async function startPostgres(options: PostgresOptions = {}): Promise<Postgres> {
-  const bin = programs()
+  const bin = options.programs ?? programs()
   for (let attempt = 1; ; attempt++) {
     const port = await freePort()
     const dir = mkdtempSync(join(options.parentDir ?? tmpdir(), 'millrace-postgres-'))

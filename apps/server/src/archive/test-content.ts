@@ -1,7 +1,9 @@
 import { expect } from 'vitest'
 import type { KvWriteRequest } from '../store/kv-port.ts'
 import { type ClaimedJob, JobState, type Scope, type Store, type StoreOptions } from '../store/ports.ts'
+import { compactAfterMs } from '../store/stream-compaction.ts'
 import type { StreamWriteRequest } from '../store/stream-port.ts'
+import { plainTraits } from '../store/trait-port.ts'
 
 const text = (value: string) => new TextEncoder().encode(value)
 const retry = { maxAttempts: 3, initialBackoffMs: 1000, maxBackoffMs: 60_000, multiplier: 2, strategy: 'fixed', jitter: 0 } as const
@@ -42,11 +44,13 @@ const kvRequest = (scope: Scope): KvWriteRequest => {
   return { scope, store: 'settings', writes, requestId: 'k1', partial: false, now: testNow }
 }
 
+const durableTraits = { ...plainTraits, contentType: 'text/plain', ttlMs: 1e9, expiresAt: testNow + 1e9, closed: true, order: 'ö' }
+const producer = { id: 'ü', epoch: 2, seq: 0 }
 /** Writes to both partitions of a stream. */
 const streamRequest = (scope: Scope): StreamWriteRequest => {
   const message = (partition: number, payload: Uint8Array) => ({ payload, contentType: 'x/y', headers: { h: 'é' }, key: 'k', partition })
   const batch = [message(0, text('a')), message(1, text('b')), message(1, new Uint8Array(200_000).fill(5))]
-  return { scope, stream: 'events', batches: [batch], requestId: 's1', now: testNow }
+  return { scope, stream: 'events', batches: [{ messages: batch, producer }], requestId: 's1', now: testNow }
 }
 
 /** Puts something of every kind and state into a store. */
@@ -146,7 +150,29 @@ export async function fill(store: Store, more = 0): Promise<Content> {
   await store.kv.write(kvRequest(scope))
   await store.streams.put(scope, 'events', { partitions: 2, retention: { maxAgeMs: 60_000, maxBytes: 1e9 } }, now)
   expect(await store.streams.write(streamRequest(scope))).toMatchObject([{ offsets: [0, 0, 1] }])
+  const durable = { scope, messages: [{ payload: text('é'), contentType: 'text/plain', headers: {}, key: '' }], now }
+  await store.streams.create({ ...durable, stream: 'durable', traits: durableTraits })
+  const { number } = (await store.streams.state(scope, 'durable'))!
+  await store.streams.create({
+    ...durable,
+    stream: 'fork',
+    traits: { ...plainTraits, fork: { source: number, inherited: 1, sub: 2, depth: 3 } },
+  })
+  await store.streams.delete(scope, 'durable')
+  await store.streams.put(scope, 'compacted', { compaction: true }, now)
+  const keyed = ['1', '2', '', '3'].map((value, i) => ({ payload: text(value), contentType: '', headers: {}, key: i === 2 ? 'b' : 'a' }))
+  await store.streams.write({ scope, stream: 'compacted', batches: [{ messages: keyed }], requestId: '', now: now - compactAfterMs })
+  expect(await store.streams.trim(now, 3)).toBe(3)
   await store.streams.commit(scope, 'events', [{ group: 'ü', partition: 1, offset: 1 }], now)
+  const object = { contentType: 'x/y', metadata: { ü: 'é' }, content: { blob: 'b1', size: 3, sha256: 'aa' } }
+  const bucket = { publicRead: true, tags: { t: 'ü' }, lifecycle: [{ prefix: 'tmp/', expireAfterMs: 60_000 }] }
+  await store.objects.createBucket(scope, { ...bucket, name: 'raw', createdAt: now })
+  await store.objects.begin(scope, 'b1', now + 1000)
+  await store.objects.put({ ...scope, bucket: 'raw', key: 'tmp/ü' }, object, {}, now)
+  const upload = { upload: 'u1', contentType: '', metadata: {}, createdAt: now, expiresAt: now + 60_000 }
+  await store.objects.createUpload({ ...scope, bucket: 'raw', key: 'large' }, upload)
+  await store.objects.begin(scope, 'b2', now + 1000)
+  await store.objects.putPart(scope, 'raw', 'u1', { part: 2, blob: 'b2', size: 5, sha256: 'bb' }, now)
   for (let left = more; left > 0; left -= 1000) {
     const jobs = Array.from({ length: Math.min(left, 1000) }, (_, i) => ({ ...job, queue: 'more', labels: { n: String(i) } }))
     await store.jobs.enqueue({ ...request, jobs, requestId: '', batch: false, now })
@@ -165,6 +191,12 @@ export async function expectContent(store: Store, { scope, other, seqs, token, r
     maxAttempts: 9,
     finishedAt: testNow,
   })
+  expect(await store.objects.bucket(scope, 'raw')).toMatchObject({ publicRead: true, tags: { t: 'ü' }, lifecycle: [{ prefix: 'tmp/' }] })
+  expect(await store.objects.get({ ...scope, bucket: 'raw', key: 'tmp/ü' })).toMatchObject({
+    metadata: { ü: 'é' },
+    blobs: [{ blob: 'b1', size: 3, sha256: 'aa' }],
+  })
+  expect(await store.objects.parts(scope, 'raw', 'u1', { limit: 10, after: 0 })).toEqual([{ part: 2, blob: 'b2', size: 5, sha256: 'bb' }])
   expect((await get('large')).payload).toHaveLength(100_000)
   expect((await get('large')).result).toHaveLength(70_000)
   expect(await get('failed')).toMatchObject({ state: JobState.failed, error: { code: 'E', stack: 'at' } })
@@ -209,9 +241,19 @@ export async function expectContent(store: Store, { scope, other, seqs, token, r
   const { slices } = await store.streams.read(scope, 'events', 1, { offset: 1, maxMessages: 10, maxBytes: 1e9 })
   expect(slices).toMatchObject([{ firstOffset: 1, timestamp: testNow, messages: [{ key: 'k', contentType: 'x/y', headers: { h: 'é' } }] }])
   expect(slices[0]!.messages[0]!.payload).toHaveLength(200_000)
+  expect(await store.streams.state(scope, 'durable')).toMatchObject({ ...durableTraits, gone: true, next: 1 })
+  expect(await store.streams.state(scope, 'fork')).toMatchObject({ ...plainTraits, fork: { inherited: 1, sub: 2, depth: 3 }, next: 2 })
+  const forked = await store.streams.read(scope, 'fork', 0, { offset: 0, maxMessages: 1, maxBytes: 1e9 })
+  expect(forked.slices).toMatchObject([{ firstOffset: 0, messages: [{ contentType: 'text/plain' }] }])
+  while ((await store.streams.trim(testNow + 1000, 10)) > 0);
+  const compacted = await store.streams.read(scope, 'compacted', 0, { offset: 0, maxMessages: 10, maxBytes: 1e9 })
+  expect(compacted.slices).toMatchObject([{ firstOffset: 2, messages: [{ key: 'b' }, { key: 'a' }] }])
+  expect(await store.streams.describe(scope, 'compacted')).toMatchObject({ compaction: true })
   expect(await store.streams.committed(scope, 'events', 'ü')).toEqual([-1, 1])
   expect(await store.streams.write(streamRequest(scope))).toEqual([{ partitions: [0, 1, 1], offsets: [0, 0, 1] }])
-  expect(await store.streams.write({ ...streamRequest(scope), requestId: '' })).toMatchObject([{ offsets: [1, 2, 3] }])
+  expect(await store.streams.write({ ...streamRequest(scope), requestId: '' })).toMatchObject([{ offsets: [0, 0, 1], repeatOf: 0 }])
+  const another = [{ ...streamRequest(scope).batches[0]!, producer: { ...producer, seq: 1 } }]
+  expect(await store.streams.write({ ...streamRequest(scope), batches: another, requestId: '' })).toMatchObject([{ offsets: [1, 2, 3] }])
   expect(await store.streams.write({ ...streamRequest(scope), stream: 'new', requestId: '' })).toMatchObject([
     { error: { reason: 'VALIDATION' } },
   ])

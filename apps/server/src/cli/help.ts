@@ -33,7 +33,7 @@ export function printCommandHelp(output: Output, command: Command): void {
 export function printOverview(output: Output, commands: readonly Command[], group?: string): void {
   output.line(output.style('bold', group ? `Usage: millrace ${group} COMMAND` : 'Usage: millrace COMMAND'))
   output.line()
-  if (!group) output.line('A durable job server and its tools. Start one with: millrace serve --dev\n')
+  if (!group) output.line('Durable work and data behind one endpoint: a server and its tools. Start one with: millrace serve --dev\n')
   output.line(output.style('bold', 'Commands'))
   printRows(
     output,

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 import { styleText } from 'node:util'
 
@@ -18,6 +19,11 @@ export class Output {
   /** Writes a line of the result. */
   line(text = ''): void {
     this.#out.write(`${text}\n`)
+  }
+
+  /** Writes bytes of the result as they are; resolves when they may be followed by more. */
+  async bytes(chunk: Uint8Array): Promise<void> {
+    if (!this.#out.write(chunk)) await once(this.#out, 'drain')
   }
 
   /** Writes a value as one line of JSON. */

@@ -3,17 +3,25 @@ import { nearest } from '../suggest.ts'
 import { CallError, type Command, UsageError } from './command.ts'
 import { account } from './commands/account.ts'
 import { archive } from './commands/archive.ts'
+import { buckets } from './commands/buckets.ts'
+import { databases } from './commands/databases.ts'
 import { db } from './commands/db.ts'
 import { health } from './commands/health.ts'
 import { keys } from './commands/keys.ts'
 import { kv } from './commands/kv.ts'
+import { objects } from './commands/objects.ts'
 import { pipelines } from './commands/pipelines.ts'
 import { queues } from './commands/queues.ts'
+import { replays } from './commands/replays.ts'
 import { schedules } from './commands/schedules.ts'
+import { schemas } from './commands/schemas.ts'
 import { serve } from './commands/serve.ts'
+import { services } from './commands/services.ts'
 import { states } from './commands/states.ts'
 import { streams } from './commands/streams.ts'
+import { tables } from './commands/tables.ts'
 import { tasks } from './commands/tasks.ts'
+import { vectors } from './commands/vectors.ts'
 import { version } from './commands/version.ts'
 import { webhooks } from './commands/webhooks.ts'
 import { printCommandHelp, printOverview } from './help.ts'
@@ -31,10 +39,18 @@ export const commands: readonly Command[] = [
   ...queues,
   ...schedules,
   ...streams,
+  ...replays,
   ...kv,
+  ...tables,
+  ...vectors,
+  ...schemas,
+  ...buckets,
+  ...objects,
   ...webhooks,
+  ...databases,
   ...db,
   ...archive,
+  services,
   health,
   version,
 ]

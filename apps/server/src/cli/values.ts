@@ -1,4 +1,4 @@
-import { UsageError } from './command.ts'
+import { type Option, UsageError } from './command.ts'
 
 const millisecondsIn: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
@@ -21,6 +21,15 @@ export function durationFlag(flags: Flags, name: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(value)
   if (!match) throw new UsageError(`--${name}: '${value}' is not a duration; give milliseconds or text such as 500ms, 30s, 5m, 2h, 7d`)
   return Math.round(Number(match[1]) * millisecondsIn[match[2] ?? 'ms']!)
+}
+
+/** What a flag stands for; undefined when it is not given. @throws {@link UsageError} */
+export function choiceFlag<T>(flags: Flags, name: string, meanings: Readonly<Record<string, T>>): T | undefined {
+  const given = textFlag(flags, name)
+  if (given === undefined) return undefined
+  const meaning = Object.hasOwn(meanings, given) ? meanings[given] : undefined
+  if (meaning === undefined) throw new UsageError(`--${name} is one of ${Object.keys(meanings).join(', ')}`)
+  return meaning
 }
 
 /**
@@ -76,12 +85,54 @@ export async function readPayload(word: string | undefined, stdin: AsyncIterable
 }
 
 /** The limit on how many are at work at a time; undefined when none is given. */
-export function concurrencyFlags(flags: Flags): { key: string; limit: number } | undefined {
+function concurrencyFlags(flags: Flags): { key: string; limit: number } | undefined {
   const limit = integerFlag(flags, 'concurrency-limit')
   const key = textFlag(flags, 'concurrency-key')
   if (limit === 0 && key !== undefined) throw new UsageError('--concurrency-key needs --concurrency-limit')
   return limit === 0 ? undefined : { key: key ?? '', limit }
 }
+
+/** The limit on how many start within a time; undefined when none is given. */
+function rateLimitFlags(flags: Flags): { key: string; limit: number; perMs: number } | undefined {
+  const limit = integerFlag(flags, 'rate-limit')
+  const key = textFlag(flags, 'rate-limit-key')
+  const perMs = durationFlag(flags, 'rate-limit-per')
+  if (limit === 0 && (key !== undefined || perMs !== 0)) throw new UsageError('--rate-limit-key and --rate-limit-per need --rate-limit')
+  return limit === 0 ? undefined : { key: key ?? '', limit, perMs: perMs || 60_000 }
+}
+
+/** What is to become of it beside others, and in time. */
+export function flowFlags(flags: Flags) {
+  const debounce = durationFlag(flags, 'debounce')
+  const maxDelayMs = durationFlag(flags, 'debounce-max')
+  const windowMs = durationFlag(flags, 'deduplicate')
+  const key = textFlag(flags, 'trigger-key')
+  if (maxDelayMs !== 0 && debounce === 0) throw new UsageError('--debounce-max needs --debounce')
+  if (key !== undefined && debounce === 0 && windowMs === 0) throw new UsageError('--trigger-key needs --debounce or --deduplicate')
+  return {
+    concurrency: concurrencyFlags(flags),
+    rateLimit: rateLimitFlags(flags),
+    fairKey: textFlag(flags, 'fair-key') ?? '',
+    debounce: debounce === 0 ? undefined : { key: key ?? '', delayMs: debounce, maxDelayMs },
+    deduplicate: windowMs === 0 ? undefined : { key: key ?? '', windowMs },
+    expiresInMs: durationFlag(flags, 'expires-in'),
+  }
+}
+
+/** The flags of {@link flowFlags}. */
+export const flowOptions: readonly Option[] = [
+  { name: 'concurrency-limit', placeholder: 'N', help: 'So many may be at work at a time in the queue; others wait.' },
+  { name: 'concurrency-key', placeholder: 'KEY', help: 'The limit is for this key alone, such as a customer.' },
+  { name: 'rate-limit', placeholder: 'N', help: 'So many may start within --rate-limit-per in the queue; others wait.' },
+  { name: 'rate-limit-per', placeholder: 'TIME', help: 'The window of --rate-limit; 1m if not given.' },
+  { name: 'rate-limit-key', placeholder: 'KEY', help: 'The rate limit is for this key alone, such as a customer.' },
+  { name: 'fair-key', placeholder: 'KEY', help: 'Whose it is, such as a customer: keys take turns in the queue.' },
+  { name: 'debounce', placeholder: 'TIME', help: 'Start so long after the last one with the same --trigger-key, once for all.' },
+  { name: 'debounce-max', placeholder: 'TIME', help: 'And at most so long after the first; with --debounce.' },
+  { name: 'deduplicate', placeholder: 'TIME', help: 'The same --trigger-key within this time returns the first one.' },
+  { name: 'trigger-key', placeholder: 'KEY', help: 'What --debounce or --deduplicate goes by.' },
+  { name: 'expires-in', placeholder: 'TIME', help: 'Cancel it unless a worker has begun it by then.' },
+]
 
 /** Text that must be JSON. @param name - what it is, for the error. */
 export function readJson(name: string, text: string): Uint8Array {

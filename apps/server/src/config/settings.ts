@@ -1,4 +1,22 @@
-import { address, addressOrOff, choice, count, duration, originList, type Read, secret, size, storeUrl, text, toggle } from './values.ts'
+import { allServices } from '../service-names.ts'
+import {
+  address,
+  addressOrOff,
+  choice,
+  choices,
+  count,
+  duration,
+  httpUrl,
+  objectsUrl,
+  originList,
+  type Read,
+  secret,
+  size,
+  storeUrl,
+  tablesUrl,
+  text,
+  toggle,
+} from './values.ts'
 
 const minute = 60_000
 const day = 24 * 60 * minute
@@ -32,6 +50,40 @@ export const settings = {
     placeholder: 'URL',
     help: 'Where jobs are kept: sqlite: (in the data directory), sqlite:DIR, or postgres://USER:PASSWORD@HOST:PORT/DATABASE, which several servers may share.',
   },
+  /** Where tables are kept. */
+  tables: {
+    read: tablesUrl,
+    default: 'pglite:',
+    placeholder: 'URL',
+    help: 'Where tables are kept: pglite: (a Postgres inside the server, in the data directory), pglite:DIR, or postgres://USER:PASSWORD@HOST:PORT/DATABASE, a database of its own and a user that may make roles in it.',
+  },
+  /** Longest statement on tables. */
+  tablesTimeout: {
+    read: duration({ min: 100, max: 60 * minute }),
+    default: '30s',
+    placeholder: 'TIME',
+    help: 'Longest statement on tables; then it is ended.',
+  },
+  /** Where the bytes of objects are kept. */
+  objects: {
+    read: objectsUrl,
+    default: 'disk:',
+    placeholder: 'URL',
+    help: 'Where the bytes of objects are kept: disk: (in the data directory), disk:DIR, or s3://BUCKET/PREFIX?endpoint=URL&region=REGION&pathStyle=true, a bucket of any S3 server. Its credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or where else AWS looks for them.',
+  },
+  /** Largest object, in bytes. */
+  objectLimit: {
+    read: size({ min: mebibyte, max: 5 * 1024 * 1024 * mebibyte }),
+    default: '100GiB',
+    placeholder: 'SIZE',
+    help: 'Largest object, or part of an object, that is sent at once. Up to 5TiB, as text such as 5120GiB.',
+  },
+  /** Where HTTP is reached from outside. */
+  publicUrl: {
+    read: httpUrl,
+    placeholder: 'URL',
+    help: 'Where HTTP is reached from outside, such as https://api.example.com: the beginning of URLs that the server makes. Default: where it is served.',
+  },
   /** Where gRPC is served. */
   grpc: {
     read: address,
@@ -52,6 +104,12 @@ export const settings = {
     default: '*',
     placeholder: 'ORIGINS',
     help: 'Origins whose pages may call over HTTP, with commas: https://app.example.com. * is any: calls carry their key in a header and no cookie, so a page without a key gains nothing. none is none.',
+  },
+  /** What this server offers. */
+  services: {
+    read: choices(allServices),
+    placeholder: 'NAMES',
+    help: 'What this server offers, with commas: one process may do all, or each its part on its own port. Default: all.',
   },
   /** Largest payload or result, in bytes. */
   payloadLimit: {
@@ -136,8 +194,14 @@ export const settings = {
   /** Root certificates of AMD. */
   attestationAmdRoots: {
     read: text,
-    placeholder: 'FILE',
-    help: 'Root certificates of AMD (ARK, PEM) to trust beside the one for Milan, which is built in.',
+    placeholder: 'PATH',
+    help: 'Root certificates of AMD (ARK, PEM) to trust beside those for Milan, Genoa and Turin, which are built in: a file, or a directory of files that end in .pem.',
+  },
+  /** Revocation lists of AMD. */
+  attestationAmdCrls: {
+    read: text,
+    placeholder: 'PATH',
+    help: 'Revocation lists of AMD (DER, as its key server gives them): a file, or a directory of files that end in .crl. With any, SEV-SNP evidence needs one of its root that is valid. Default: none is checked.',
   },
   /** Measurements of workers that may have tasks that require a trusted execution environment. */
   attestationMeasurements: {
@@ -156,6 +220,48 @@ export const settings = {
     read: toggle,
     default: false,
     help: 'Webhooks may lead to private, loopback and link-local addresses, too: whoever may make webhooks reaches what this machine reaches.',
+  },
+  /** Databases open at a time. */
+  analyticsOpen: {
+    read: count({ min: 1, max: 10_000 }),
+    default: 16,
+    placeholder: 'N',
+    help: 'Analytical databases open at a time; those that nobody uses make room for others.',
+  },
+  /** How long a database that nobody uses stays open. */
+  analyticsIdle: {
+    read: duration({ min: 0, max: day }),
+    default: '5m',
+    placeholder: 'TIME',
+    help: 'How long an analytical database that nobody uses stays open.',
+  },
+  /** Memory of one open database, in bytes. */
+  analyticsMemory: {
+    read: size({ min: 64 * mebibyte, max: 1024 * 1024 * mebibyte }),
+    default: '512MiB',
+    placeholder: 'SIZE',
+    help: 'Memory of one open analytical database; queries that need more use the disk.',
+  },
+  /** What one open database may put aside on the disk, in bytes. */
+  analyticsSpill: {
+    read: size({ min: 0, max: 1024 * 1024 * mebibyte }),
+    default: '4GiB',
+    placeholder: 'SIZE',
+    help: 'What one open analytical database may put aside on the disk while it works, beside what it keeps.',
+  },
+  /** Threads of one open database. */
+  analyticsThreads: {
+    read: count({ min: 1, max: 1024 }),
+    default: 2,
+    placeholder: 'N',
+    help: 'Threads that one open analytical database works with.',
+  },
+  /** Longest time of a statement. */
+  analyticsTimeout: {
+    read: duration({ min: 1, max: day }),
+    default: '5m',
+    placeholder: 'TIME',
+    help: 'Longest time of one statement of SQL.',
   },
   /** Least serious log lines written. */
   logLevel: {

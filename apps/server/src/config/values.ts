@@ -1,3 +1,5 @@
+import { readObjectsPlace } from './objects-place.ts'
+
 /**
  * Checks a value from any source and makes it what the server uses; throws an `Error` that says what is allowed. Plain
  * functions: a schema library took a fifth of the time in which a server must be ready.
@@ -142,6 +144,16 @@ export function choice<const W extends string>(words: readonly W[]): Read<W> {
   }
 }
 
+/**
+ * Some of the words allowed, with commas between them. Yields a list without repetitions.
+ *
+ * @param words - the words allowed.
+ */
+export function choices<const W extends string>(words: readonly W[]): Read<readonly W[]> {
+  const read = choice(words)
+  return (input) => [...new Set((Array.isArray(input) ? input : String(input).split(/ *, */)).map(read))]
+}
+
 /** A secret that is hard to guess: at least 32 characters without blanks. Its value is never shown. */
 export const secret: Read<string> = (input) => {
   if (typeof input !== 'string' || !/^[\x21-\x7e]{32,255}$/.test(input)) {
@@ -152,6 +164,20 @@ export const secret: Read<string> = (input) => {
   return input
 }
 
+/** Where objects are: see {@link readObjectsPlace}. */
+export const objectsUrl: Read<string> = (input) => {
+  readObjectsPlace(String(input))
+  return String(input)
+}
+
+/** An `http` or `https` URL without a query; yields it without a slash at its end. */
+export const httpUrl: Read<string> = (input) => {
+  const url = URL.parse(String(input))
+  if (url && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '' && url.username === '')
+    return url.href.replace(/\/+$/, '')
+  throw new Error(`${show(input)} is not the URL of a server; give for example https://api.example.com`)
+}
+
 /** Where the store is: `sqlite:` in the data directory, or `sqlite:PATH`. */
 export const storeUrl: Read<string> = (input) => {
   const url = String(input)
@@ -159,5 +185,15 @@ export const storeUrl: Read<string> = (input) => {
   if (/^postgres(ql)?:\/\//.test(url)) return url
   throw new Error(
     `${show(url)} is not a store this version knows; give sqlite: (in the data directory), sqlite:PATH (a directory) or postgres://USER:PASSWORD@HOST:PORT/DATABASE`,
+  )
+}
+
+/** Where tables are: `pglite:` in the data directory, `pglite:PATH`, or a Postgres. */
+export const tablesUrl: Read<string> = (input) => {
+  const url = String(input)
+  if (url.startsWith('pglite:') && !url.startsWith('pglite://')) return url
+  if (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url)) return url
+  throw new Error(
+    `${show(url)} is not a place for tables; give pglite: (in the data directory), pglite:PATH (a directory) or postgres://USER:PASSWORD@HOST:PORT/DATABASE`,
   )
 }

@@ -1,4 +1,5 @@
 import { type ItemError, JobState } from '@millrace/protocol'
+import type { SchemaGuard } from '../domain/schemas/guard.ts'
 import { MillraceError } from '../errors.ts'
 import { limits } from './limits.ts'
 
@@ -71,7 +72,7 @@ export class Checks {
     const { message, fields = [] } = this.#error()
     this.#violations = []
     this.#more = 0
-    return { reason: 'VALIDATION', message, fields: [...fields], retryAfterMs: 0, quota: undefined }
+    return { reason: 'VALIDATION', message, fields: [...fields], retryAfterMs: 0, quota: undefined, resource: '', id: '' }
   }
 
   #error(): MillraceError {
@@ -122,6 +123,15 @@ export class Checks {
         `has ${value.length} bytes; the server takes ${max} (its payload limit). Store large data elsewhere and pass a reference`,
       )
     }
+  }
+
+  /** Checks a message or job against the schema of its stream or queue; returns it with the schema's version. */
+  schema<T extends { readonly payload: Uint8Array; readonly contentType: string; readonly headers: Readonly<Record<string, string>> }>(
+    guard: SchemaGuard,
+    item: T,
+  ): T {
+    for (const { path, message } of guard.problems(item.payload, item.contentType)) this.fail(path, message)
+    return { ...item, headers: guard.mark(item.headers) }
   }
 
   /** The length of a list. */

@@ -2,6 +2,7 @@ import type { ClusterServiceDefinition, GetHealthResponse } from '@millrace/prot
 import { isAttestedLane } from '../domain/jobs/attested.ts'
 import type { JobEngine } from '../domain/jobs/types.ts'
 import { LimitedScope } from '../domain/keys/limited-scope.ts'
+import type { ServiceName } from '../service-names.ts'
 import type { Scope } from '../store/ports.ts'
 import type { ServiceOf } from './call.ts'
 import type { Health } from './health.ts'
@@ -13,10 +14,15 @@ export function createClusterService(context: {
   /** The servers of this system. */
   nodes(): Promise<readonly { readonly active: boolean }[]>
   readonly health: Health
+  /** The health of what some services keep their things in beside the store. */
+  readonly backends: Partial<Readonly<Record<ServiceName, Health>>>
   /** The server's version. */
   readonly version: string
+  /** What the server offers. */
+  readonly services: readonly ServiceName[]
 }): ServiceOf<typeof ClusterServiceDefinition> {
-  const { engine, health, version, nodes } = context
+  const { engine, health, backends, version, nodes } = context
+  const services = context.services.toSorted()
 
   async function healthOf({ tenant }: Scope): Promise<GetHealthResponse> {
     const detail = await health.problem()
@@ -33,6 +39,14 @@ export function createClusterService(context: {
     async *watchHealth(_request, call) {
       const view = healthView(call.scope, () => healthOf(call.scope))
       yield* watchView(engine, view, call, (health) => ({ health }))
+    },
+
+    async listServices() {
+      const look = async (name: ServiceName) => {
+        const detail = (await health.problem()) || ((await backends[name]?.problem()) ?? '')
+        return { name, healthy: detail === '', detail }
+      }
+      return { services: await Promise.all(services.map(look)) }
     },
 
     async listWorkers(_request, { scope }) {

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts'
 import type { Attestor } from '../domain/attestation/attestor.ts'
 import type { JobEngine } from '../domain/jobs/types.ts'
+import type { SchemaRegistry } from '../domain/schemas/registry.ts'
 import type { ProofStore } from '../store/ports.ts'
 
 /** What the services that deal with jobs stand on. */
@@ -13,4 +14,5 @@ export interface ServiceContext {
   readonly attestor: Attestor
   /** What they proved. */
   readonly proofs: ProofStore
+  readonly schemas: SchemaRegistry
 }

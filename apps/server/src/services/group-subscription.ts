@@ -1,7 +1,9 @@
-import type { SubscribeGroupResponse } from '@millrace/protocol'
+import type { SubscribeReplayResponse } from '@millrace/protocol'
 import type { StreamEngine } from '../domain/streams/engine.ts'
 import type { Filter } from '../domain/streams/filter.ts'
+import type { Replays } from '../domain/streams/replays.ts'
 import { MillraceError } from '../errors.ts'
+import type { ReplayRecord } from '../store/replay-port.ts'
 import type { Call } from './call.ts'
 import { limits } from './limits.ts'
 import { chunkBytes, toMessages } from './stream-shapes.ts'
@@ -14,6 +16,8 @@ export interface GroupSubscriptionOptions {
   /** Where to begin in a partition of which the group has committed nothing. */
   readonly otherwise: 'earliest' | 'latest'
   readonly filter: Filter | undefined
+  /** Where the group's replay is found, and only what that delivers is sent. Absent: all is. */
+  readonly replays?: Replays
 }
 
 /** Streams messages of a member's share of a stream's partitions, for as long as the call lasts. */
@@ -21,21 +25,29 @@ export async function* subscribeGroup(
   streams: StreamEngine,
   options: GroupSubscriptionOptions,
   { scope, signal }: Call,
-): AsyncGenerator<SubscribeGroupResponse> {
-  const { stream, group, otherwise, filter } = options
+): AsyncGenerator<SubscribeReplayResponse> {
+  const { stream, group, otherwise, filter, replays } = options
   const wakeup = new Wakeup()
   let shared = true
   const member = await streams.join(scope, stream, group, () => {
     shared = true
     wakeup.wake()
   })
-  const stop = streams.follow(scope, stream, () => wakeup.wake())
+  let stale = true
+  const stop = streams.follow(scope, stream, () => {
+    stale = true
+    wakeup.wake()
+  })
+  let replay: ReplayRecord | undefined
+  /** True: that there is no more was said. */
+  let ended = false
+  let cancelTimer: () => void = () => undefined
   /** Where this member is in its partitions. */
   const positions = new Map<number, number>()
   let turn = 0
 
   /** Reads which partitions are this member's; those that stayed go on where they are. */
-  const share = async (): Promise<SubscribeGroupResponse | undefined> => {
+  const share = async (): Promise<SubscribeReplayResponse> => {
     const assigned = await member.partitions()
     const before = [...positions.keys()]
     for (const partition of before) if (!assigned.includes(partition)) positions.delete(partition)
@@ -43,36 +55,63 @@ export async function* subscribeGroup(
       if (positions.has(partition)) continue
       positions.set(partition, await startOf(partition))
     }
-    return { member: member.id, rebalanced: true, assigned, partition: 0, messages: [] }
+    ended = false
+    return { member: member.id, rebalanced: true, assigned, partition: 0, messages: [], ended }
   }
   const startOf = async (partition: number) => {
     const committed = (await streams.committed(scope, stream, group))[partition] ?? -1
-    if (committed >= 0) return committed + 1
+    const [first] = replay?.ranges[partition] ?? []
+    if (committed >= 0 || first !== undefined) return Math.max(committed + 1, first ?? 0)
     return streams.resolve(scope, stream, partition, { at: otherwise })
   }
 
-  const take = async (): Promise<SubscribeGroupResponse | undefined> => {
+  const end = (): SubscribeReplayResponse | undefined => {
+    if (ended) return undefined
+    ended = true
+    return { member: member.id, rebalanced: false, assigned: [], partition: 0, messages: [], ended }
+  }
+
+  const take = async (): Promise<SubscribeReplayResponse | undefined> => {
+    if (replays && stale) {
+      stale = false
+      replay = await replays.find(scope, stream, group)
+    }
     if (shared) {
       shared = false
       return share()
     }
     const partitions = [...positions.keys()]
+    if (replay?.state === 'stopped') return end()
+    if (replay && replay.state !== 'running') return undefined
+    let waitsFor = Infinity
     for (let i = 0; i < partitions.length; i++) {
       const partition = partitions[(turn + i) % partitions.length]!
+      if (replay && positions.get(partition)! >= (replay.ranges[partition]?.[1] ?? 0)) continue
       const from = { offset: positions.get(partition)!, maxMessages: limits.batch, maxBytes: chunkBytes }
-      const { slices, next } = await streams.read(scope, stream, partition, from)
-      if (slices.length === 0) continue
+      const reading = await streams.read(scope, stream, partition, from)
+      const due = replay && replays!.due(replay, partition, reading)
+      const { slices, next } = due ?? reading
+      if (due?.waitsFor !== undefined) waitsFor = Math.min(waitsFor, due.waitsFor)
+      if (slices.length === 0) {
+        if (due) positions.set(partition, next)
+        continue
+      }
       // Each partition in its turn, so that none waits for the others.
       turn = (turn + i + 1) % partitions.length
       positions.set(partition, next)
-      return { member: member.id, rebalanced: false, assigned: [], partition, messages: toMessages(slices, partition, filter) }
+      return { member: member.id, rebalanced: false, assigned: [], partition, messages: toMessages(slices, partition, filter), ended }
     }
+    if (replay && waitsFor < Infinity) {
+      cancelTimer()
+      cancelTimer = replays!.whenDue(replay, waitsFor, () => wakeup.wake())
+    } else if (replay && partitions.every((partition) => positions.get(partition)! >= (replay!.ranges[partition]?.[1] ?? 0))) return end()
     return undefined
   }
   try {
     yield* pump(take, wakeup, signal)
   } finally {
     stop()
+    cancelTimer()
     // A stream that is gone has no members; a store that cannot be written ends the membership by its time.
     await member.close().catch((error: unknown) => {
       if (!(error instanceof MillraceError)) throw error

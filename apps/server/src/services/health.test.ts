@@ -11,7 +11,7 @@ test('says what is wrong with the store, looks at most once a second, and says w
     looks++
     if (fault) throw fault
   }
-  const health = createHealth({ check, clock })
+  const health = createHealth({ name: 'The store', check, clock })
   expect(await health.problem()).toBe('The disk is full.')
   fault = undefined
   expect(await health.problem()).toBe('The disk is full.')
@@ -24,7 +24,7 @@ test('says what is wrong with the store, looks at most once a second, and says w
 
 test('does not wait for a store that does not answer', async () => {
   const clock = new ManualClock()
-  const health = createHealth({ check: () => new Promise(() => undefined), clock })
+  const health = createHealth({ name: 'The store', check: () => new Promise(() => undefined), clock })
   const problem = health.problem()
   await clock.advance(3000)
   expect(await problem).toBe('The store has not answered for 3 s.')

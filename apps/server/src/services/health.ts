@@ -1,12 +1,12 @@
 import type { Clock } from '../clock.ts'
 
-/** How long one look at the store counts, in milliseconds. */
+/** How long one look counts, in milliseconds. */
 const freshMs = 1000
 
-/** The longest that the store may take to say whether it works, in milliseconds: who asks wants to know now. */
+/** The longest that one may take to say whether it works, in milliseconds: who asks wants to know now. */
 const answerMs = 3000
 
-/** Knows whether the server can do its work. */
+/** Knows whether the server, or a part of it, can do its work. */
 export interface Health {
   /** What is wrong; '' when nothing is. */
   problem(): Promise<string>
@@ -14,18 +14,25 @@ export interface Health {
   stop(): void
 }
 
-/**
- * Looks at the store when asked, at most once a second.
- *
- * @param check - resolves when a write would succeed.
- */
-export function createHealth({ check, clock }: { readonly check: () => Promise<void>; readonly clock: Clock }): Health {
+/** What is looked at. */
+export interface Checked {
+  /** What it is called where it does not answer: `The store`. */
+  readonly name: string
+  /** Resolves when it would do its work. */
+  check(): Promise<void>
+  readonly clock: Clock
+}
+
+/** Looks at something when asked, at most once a second. */
+export function createHealth(checked: Checked): Health {
+  const { name, clock } = checked
   let stopped = false
   let last: { readonly at: number; readonly problem: Promise<string> } | undefined
   const look = () =>
     new Promise<string>((resolve) => {
-      const cancel = clock.timer(answerMs, () => resolve(`The store has not answered for ${answerMs / 1000} s.`))
-      check()
+      const cancel = clock.timer(answerMs, () => resolve(`${name} has not answered for ${answerMs / 1000} s.`))
+      checked
+        .check()
         .then(
           () => resolve(''),
           (error: unknown) => resolve(error instanceof Error ? error.message : String(error)),

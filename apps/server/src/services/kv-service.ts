@@ -116,6 +116,15 @@ export function createKvService({ kv, clock, payloadLimit }: KvServiceContext): 
       return { deleted }
     },
 
+    async clearEntries({ store, prefix, confirm }, { scope }) {
+      const checks = new Checks()
+      checks.name('store', store)
+      checkKeyText(checks, 'prefix', prefix)
+      if (!confirm) checks.fail('confirm', 'must be true: the values are gone for good')
+      checks.done()
+      return { deleted: await kv.clear(scope, store, prefix) }
+    },
+
     async incrementEntry({ store, key, by = 1, ttlMs }, call) {
       const checks = new Checks()
       checks.name('store', store)

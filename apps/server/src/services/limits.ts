@@ -7,10 +7,14 @@ export const limits = {
   batch: 10_000,
   /** Jobs at work at a time, where they are limited. */
   concurrency: 10_000,
+  /** Jobs that start within a window, and its longest length in milliseconds, where that is limited. */
+  starts: { count: 10_000, window: 31 * day },
   /** Calls per second of a key that is limited. */
   rate: 1_000_000,
   /** Characters of a schedule's name. */
   scheduleName: 200,
+  /** Bytes of the state that a schedule's tasks begin with: it is read with the schedule. */
+  scheduleState: 4096,
   /** Shortest interval of a schedule, and longest jitter, in milliseconds. */
   every: 1000,
   jitter: day,
@@ -56,6 +60,26 @@ export const limits = {
   url: 2048,
   /** Functions, and queues, that a webhook is for. */
   webhookFilter: 100,
+  /** Characters of a statement of SQL, and bytes of its parameters. */
+  sql: { statement: 1024 * 1024, parameters: 16 * 1024 * 1024 },
+  /** Rows of one answer to a query, and how many when the request does not say. */
+  rows: { max: 100_000, default: 1000 },
+  /** Columns of a table. */
+  columns: 1000,
+  /** Rows of one answer of a table. */
+  tableRows: 10_000,
+  /** Characters of a place among the changes of rows. */
+  changeCursor: 32_768,
+  /** Reads, or writes, of rows in one request. */
+  rowCalls: 256,
+  /** Rows of a selection that is watched: they are sent again with each change. */
+  liveRows: 1000,
+  /** Characters of a filter, values of one statement, migrations of one request. */
+  filter: 16_384,
+  sqlParameters: 1000,
+  migrations: 1000,
+  /** Different sets of columns that the rows of one insert may have. */
+  rowShapes: 100,
   /** Characters of a request's id. */
   requestId: 64,
   /** Characters of the reason of a cancellation. */

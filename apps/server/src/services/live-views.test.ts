@@ -3,6 +3,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { Attestor } from '../domain/attestation/attestor.ts'
 import { createJobEngine } from '../domain/jobs/engine.ts'
 import { defaultRetryPolicy, retryPlanner } from '../domain/jobs/retry.ts'
+import { SchemaRegistry } from '../domain/schemas/registry.ts'
 import { JobState, type Scope, type Store, type StoreOptions } from '../store/ports.ts'
 import { openPostgresStore } from '../store/postgres/open.ts'
 import { useTestServer } from '../store/postgres/test-database.ts'
@@ -29,6 +30,11 @@ const task: NewTask = {
   runAt: undefined,
   retry: undefined,
   concurrency: undefined,
+  rateLimit: undefined,
+  fairKey: '',
+  debounce: undefined,
+  deduplicate: undefined,
+  expiresInMs: 0,
   stateKey: '',
   initialState: undefined,
   stateTtlMs: 0,
@@ -40,15 +46,16 @@ const everything: WatchTasksRequest = { labels: {}, states: [], function: '', qu
 function createNode(store: Store, clock: ManualClock) {
   // What time does to jobs may be under way when the store closes.
   const engine = createJobEngine({ store, clock, retention, onError: () => undefined })
-  const attestor = new Attestor({ acceptSimulated: false, collateral: [], measurements: [] }, clock)
-  const context = { engine, clock, payloadLimit: 1e6, attestor, proofs: store.proofs }
+  const attestor = new Attestor({ acceptSimulated: false, collateral: [], measurements: [], amdRevocationLists: [] }, clock)
+  const schemas = new SchemaRegistry({ store: store.schemas, clock })
+  const context = { engine, clock, payloadLimit: 1e6, attestor, proofs: store.proofs, schemas }
   const health = { problem: async () => '', stop() {} }
   return {
     engine,
     store,
     tasks: createTaskService(context),
     queues: createQueueService(context),
-    cluster: createClusterService({ engine, health, version: '0', nodes: () => store.nodes() }),
+    cluster: createClusterService({ engine, health, version: '0', nodes: () => store.nodes(), backends: {}, services: [] }),
   }
 }
 type Node = ReturnType<typeof createNode>

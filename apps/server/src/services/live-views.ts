@@ -1,5 +1,5 @@
 import type { GetHealthResponse } from '@millrace/protocol'
-import type { LiveView } from '../domain/jobs/live-views.ts'
+import type { LiveView, ViewWatcher } from '../domain/jobs/live-views.ts'
 import type { JobEngine } from '../domain/jobs/types.ts'
 import type { JobFilter, JobRecord, QueueStats, Scope } from '../store/ports.ts'
 import type { Call } from './call.ts'
@@ -12,17 +12,20 @@ const mostPages = 10
 /** How often health is looked at without a change: a full disk and a server that is gone send no event. */
 const healthMs = 5000
 
-/** Streams what a view shows: as it stands, then after each change. A peer that reads slowly gets the latest alone. */
-export async function* watchView<T, M extends object>(
-  engine: JobEngine,
-  view: LiveView<T>,
+/**
+ * Streams what is watched: as it stands, then after each change. A peer that reads slowly gets the latest alone.
+ *
+ * @param watch - begins to watch; returns what ends it.
+ */
+export async function* streamLatest<T, M extends object>(
+  watch: (watcher: ViewWatcher<T>) => () => void,
   call: Call,
   shape: (value: T) => M,
 ): AsyncGenerator<M, void, undefined> {
   const wakeup = new Wakeup()
   let latest: { readonly value: T } | undefined
   let failure: { readonly error: unknown } | undefined
-  const stop = engine.watch(view, {
+  const stop = watch({
     show(value) {
       latest = { value }
       wakeup.wake()
@@ -44,6 +47,16 @@ export async function* watchView<T, M extends object>(
   } finally {
     stop()
   }
+}
+
+/** Streams what a view of jobs shows. */
+export function watchView<T, M extends object>(
+  engine: JobEngine,
+  view: LiveView<T>,
+  call: Call,
+  shape: (value: T) => M,
+): AsyncGenerator<M, void, undefined> {
+  return streamLatest((watcher) => engine.watch(view, watcher), call, shape)
 }
 
 /** The newest tasks that fit a filter. */

@@ -1,15 +1,21 @@
 import type {
   AccountServiceDefinition,
   ClusterServiceDefinition,
+  DatabaseServiceDefinition,
   KeyServiceDefinition,
   KvServiceDefinition,
+  ObjectServiceDefinition,
   PipelineServiceDefinition,
   QueueServiceDefinition,
   ScheduleServiceDefinition,
+  SchemaServiceDefinition,
   StateServiceDefinition,
   StreamServiceDefinition,
+  TableServiceDefinition,
   TaskServiceDefinition,
   TokenServiceDefinition,
+  TransactionServiceDefinition,
+  VectorServiceDefinition,
   WebhookServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
@@ -92,6 +98,7 @@ const workerService: Rows<typeof WorkerServiceDefinition> = { processJobs: 'work
 const clusterService: Rows<typeof ClusterServiceDefinition> = {
   getHealth: 'any key',
   watchHealth: 'any key',
+  listServices: 'any key',
   listWorkers: 'queues:read',
 }
 
@@ -106,6 +113,7 @@ const kvService: Rows<typeof KvServiceDefinition> = {
   setEntry: 'kv:write',
   getEntry: 'kv:read',
   deleteEntry: 'kv:write',
+  clearEntries: 'kv:write',
   incrementEntry: 'kv:write',
   listEntries: 'kv:read',
   listEntryHistory: 'kv:read',
@@ -127,6 +135,25 @@ const streamService: Rows<typeof StreamServiceDefinition> = {
   getStream: 'streams:read',
   listStreams: 'streams:read',
   deleteStream: 'streams:write',
+  createReplay: 'streams:write',
+  getReplay: 'streams:read',
+  listReplays: 'streams:read',
+  updateReplay: 'streams:write',
+  deleteReplay: 'streams:write',
+  subscribeReplay: 'streams:write',
+}
+
+/** Each kind of part needs the scope of its own calls: the service asks for them. */
+const transactionService: Rows<typeof TransactionServiceDefinition> = { writeTransaction: 'any key' }
+const schemaService: Rows<typeof SchemaServiceDefinition> = {
+  registerSchema: 'schemas:write',
+  getSchema: 'schemas:read',
+  listSchemas: 'schemas:read',
+  listSchemaVersions: 'schemas:read',
+  deleteSchema: 'schemas:write',
+  attachSchema: 'schemas:write',
+  detachSchema: 'schemas:write',
+  listSchemaAttachments: 'schemas:read',
 }
 
 const webhookService: Rows<typeof WebhookServiceDefinition> = {
@@ -139,6 +166,83 @@ const webhookService: Rows<typeof WebhookServiceDefinition> = {
   testWebhook: 'webhooks:write',
   listWebhookDeliveries: 'webhooks:read',
   redeliverWebhook: 'webhooks:write',
+}
+
+const databaseService: Rows<typeof DatabaseServiceDefinition> = {
+  createDatabase: 'databases:write',
+  listDatabases: 'databases:read',
+  getDatabase: 'databases:read',
+  dropDatabase: 'databases:write',
+  createTable: 'databases:write',
+  listTables: 'databases:read',
+  getTable: 'databases:read',
+  getTableStatistics: 'databases:read',
+  dropTable: 'databases:write',
+  createView: 'databases:write',
+  dropView: 'databases:write',
+  executeStatement: 'databases:write',
+  executeBatch: 'databases:write',
+  queryRows: 'databases:read',
+  streamRows: 'databases:read',
+  explainQuery: 'databases:read',
+  writeUpload: 'databases:write',
+  importUpload: 'databases:write',
+  importObject: 'databases:write',
+  queryObject: 'databases:read',
+  exportObject: 'databases:read',
+  backupDatabase: 'databases:read',
+  restoreDatabase: 'databases:write',
+}
+
+const tableService: Rows<typeof TableServiceDefinition> = {
+  selectRows: 'tables:read',
+  watchRows: 'tables:read',
+  watchRowChanges: 'tables:read',
+  insertRows: 'tables:write',
+  updateRows: 'tables:write',
+  deleteRows: 'tables:write',
+  countRows: 'tables:read',
+  readRows: 'tables:read',
+  writeRows: 'tables:write',
+  callFunction: 'tables:write',
+  runSql: 'tables:sql',
+  describeTables: 'tables:read',
+  applyMigrations: 'tables:sql',
+}
+
+const vectorService: Rows<typeof VectorServiceDefinition> = {
+  createVectorCollection: 'vectors:write',
+  getVectorCollection: 'vectors:read',
+  listVectorCollections: 'vectors:read',
+  deleteVectorCollection: 'vectors:write',
+  upsertVectors: 'vectors:write',
+  getVectors: 'vectors:read',
+  deleteVectors: 'vectors:write',
+  countVectors: 'vectors:read',
+  searchVectors: 'vectors:read',
+  hybridSearchVectors: 'vectors:read',
+}
+
+const objectService: Rows<typeof ObjectServiceDefinition> = {
+  createBucket: 'objects:write',
+  getBucket: 'objects:read',
+  listBuckets: 'objects:read',
+  updateBucket: 'objects:write',
+  deleteBucket: 'objects:write',
+  putObject: 'objects:write',
+  getObject: 'objects:read',
+  statObject: 'objects:read',
+  listObjects: 'objects:read',
+  deleteObjects: 'objects:write',
+  copyObject: 'objects:write',
+  // More for PUT: the service asks for it.
+  presignObject: 'objects:read',
+  createUpload: 'objects:write',
+  putPart: 'objects:write',
+  listParts: 'objects:read',
+  listUploads: 'objects:read',
+  completeUpload: 'objects:write',
+  abortUpload: 'objects:write',
 }
 
 /** The one table of what each method of each service needs. A method without a row cannot be served. */
@@ -155,5 +259,11 @@ export const methodScopes: Readonly<Record<string, Readonly<Record<string, Requi
   'millrace.v1.TokenService': tokenService,
   'millrace.v1.KvService': kvService,
   'millrace.v1.StreamService': streamService,
+  'millrace.v1.TransactionService': transactionService,
+  'millrace.v1.SchemaService': schemaService,
   'millrace.v1.WebhookService': webhookService,
+  'millrace.v1.DatabaseService': databaseService,
+  'millrace.v1.TableService': tableService,
+  'millrace.v1.VectorService': vectorService,
+  'millrace.v1.ObjectService': objectService,
 }

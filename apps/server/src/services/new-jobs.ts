@@ -1,12 +1,13 @@
 import {
   BackoffStrategy,
   type Concurrency as ConcurrencyMessage,
+  type JobRateLimit,
   type NewJob as NewJobMessage,
   type NewTask,
   type RetryPolicy as RetryPolicyMessage,
 } from '@millrace/protocol'
 import { attestedLane } from '../domain/jobs/attested.ts'
-import type { Concurrency, NewJob, RetryPolicy, Stateful } from '../store/ports.ts'
+import type { Concurrency, Debounce, Deduplicate, NewJob, RateLimit, RetryPolicy, Stateful } from '../store/ports.ts'
 import type { Checks } from './checks.ts'
 import { limits } from './limits.ts'
 
@@ -55,7 +56,6 @@ export function readNewJob(checks: Checks, job: NewJobMessage, queue: string, no
     function: '',
     labels: noLabels,
     maxAttempts: job.maxAttempts || undefined,
-    concurrency: readConcurrency(checks, job.concurrency),
   }
 }
 
@@ -69,11 +69,11 @@ export function readNewTask(checks: Checks, task: NewTask, now: number, payloadL
     labels: task.labels,
     retry: task.retry && readRetryPolicy(checks, 'retry', task.retry),
     stateful: readStateful(checks, task, payloadLimit),
-    concurrency: readConcurrency(checks, task.concurrency),
   }
 }
 
-function laneOf(name: string, teeRequired: boolean): string {
+/** The lane of a function's tasks. */
+export function laneOf(name: string, teeRequired: boolean): string {
   return teeRequired ? attestedLane(name) : name
 }
 
@@ -86,12 +86,23 @@ function readConcurrency(checks: Checks, concurrency: ConcurrencyMessage | undef
   return { key, limit }
 }
 
+/** How many jobs may start within a time; undefined when there is no limit. */
+function readRateLimit(checks: Checks, rateLimit: JobRateLimit | undefined): RateLimit | undefined {
+  if (!rateLimit) return undefined
+  const { key, limit, perMs } = rateLimit
+  checks.text('rateLimit.key', key, limits.text)
+  checks.integer('rateLimit.limit', limit, 1, limits.starts.count)
+  checks.integer('rateLimit.perMs', perMs, 1, limits.starts.window)
+  return { key, limit, perMs }
+}
+
 /** What makes a task stateful; undefined when it is not. */
-function readStateful(
+export function readStateful(
   checks: Checks,
-  { stateKey, initialState, stateTtlMs, concurrency }: NewTask,
+  task: Pick<NewTask, 'stateKey' | 'initialState' | 'stateTtlMs'> & Partial<Pick<NewTask, 'concurrency' | 'rateLimit' | 'fairKey'>>,
   payloadLimit: number,
 ): Stateful | undefined {
+  const { stateKey, initialState, stateTtlMs, concurrency, rateLimit, fairKey } = task
   if (stateKey === '') {
     if (initialState) checks.fail('initialState', 'needs a stateKey')
     if (stateTtlMs !== 0) checks.fail('stateTtlMs', 'needs a stateKey')
@@ -99,6 +110,8 @@ function readStateful(
   }
   checks.text('stateKey', stateKey, limits.text)
   if (concurrency) checks.fail('concurrency', 'cannot stand together with stateKey, whose tasks run one at a time')
+  if (fairKey) checks.fail('fairKey', 'cannot stand together with stateKey, whose tasks run in order')
+  if (rateLimit) checks.fail('rateLimit', 'cannot stand together with stateKey, whose tasks run one at a time')
   checks.integer('stateTtlMs', stateTtlMs, 0, limits.delay)
   if (initialState) {
     checks.payload('initialState.data', initialState.data, payloadLimit)
@@ -107,7 +120,22 @@ function readStateful(
   return { key: stateKey, initial: initialState, ttlMs: stateTtlMs }
 }
 
-type Common = Pick<NewJob, 'payload' | 'contentType' | 'headers' | 'priority' | 'timeoutMs' | 'idempotencyKey' | 'runAt'>
+type Common = Pick<
+  NewJob,
+  | 'payload'
+  | 'contentType'
+  | 'headers'
+  | 'priority'
+  | 'timeoutMs'
+  | 'idempotencyKey'
+  | 'runAt'
+  | 'concurrency'
+  | 'rateLimit'
+  | 'fairKey'
+  | 'debounce'
+  | 'deduplicate'
+  | 'startBefore'
+>
 
 function readCommon(checks: Checks, job: NewJobMessage | NewTask, now: number, payloadLimit: number): Common {
   const { payload, contentType, headers, priority, timeoutMs, idempotencyKey, delayMs } = job
@@ -120,5 +148,58 @@ function readCommon(checks: Checks, job: NewJobMessage | NewTask, now: number, p
   checks.integer('delayMs', delayMs, 0, limits.delay)
   const runAt = checks.time('runAt', job.runAt)
   if (delayMs !== 0 && job.runAt !== undefined) checks.fail('delayMs', 'cannot stand together with runAt; give one of them')
-  return { payload, contentType, headers, priority, timeoutMs, idempotencyKey, runAt: delayMs > 0 ? now + delayMs : runAt }
+  const delay = job.debounce?.delayMs ?? delayMs
+  checks.integer('expiresInMs', job.expiresInMs, 0, limits.delay)
+  if (job.expiresInMs > 0 && Math.max(now + delay, runAt ?? 0) >= now + job.expiresInMs) {
+    checks.fail('expiresInMs', 'is over before the job may begin; give more time')
+  }
+  return {
+    payload,
+    contentType,
+    headers,
+    priority,
+    timeoutMs,
+    idempotencyKey,
+    runAt: delay > 0 ? now + delay : runAt,
+    concurrency: readConcurrency(checks, job.concurrency),
+    rateLimit: readRateLimit(checks, job.rateLimit),
+    fairKey: readFairKey(checks, job),
+    debounce: readDebounce(checks, job),
+    deduplicate: readDeduplicate(checks, job),
+    startBefore: job.expiresInMs > 0 ? now + job.expiresInMs : undefined,
+  }
+}
+
+/** With whom a job takes turns; undefined when it takes none. */
+function readFairKey(checks: Checks, { fairKey, concurrency, rateLimit }: NewJobMessage | NewTask): string | undefined {
+  checks.text('fairKey', fairKey, limits.text)
+  if (fairKey === '') return undefined
+  if (concurrency) checks.fail('fairKey', 'cannot stand together with concurrency; give one of them')
+  if (rateLimit) checks.fail('fairKey', 'cannot stand together with rateLimit; give one of them')
+  return fairKey
+}
+
+/** By what a job is put off; undefined when it is not. */
+function readDebounce(checks: Checks, job: NewJobMessage | NewTask): Debounce | undefined {
+  const { debounce, delayMs, runAt, idempotencyKey, deduplicate } = job
+  if (!debounce) return undefined
+  const { key, maxDelayMs } = debounce
+  checks.text('debounce.key', key, limits.text)
+  checks.integer('debounce.delayMs', debounce.delayMs, 1, limits.delay)
+  if (maxDelayMs !== 0) checks.integer('debounce.maxDelayMs', maxDelayMs, debounce.delayMs, limits.delay)
+  if (delayMs !== 0 || runAt) checks.fail('debounce', 'cannot stand together with delayMs and runAt: it has a delay of its own')
+  if (idempotencyKey !== '') checks.fail('debounce', 'cannot stand together with idempotencyKey: repeats replace the job')
+  if (deduplicate) checks.fail('debounce', 'cannot stand together with deduplicate; give one of them')
+  return { key, maxDelayMs }
+}
+
+/** Within which time a job is the only one; undefined when it is one of many. */
+function readDeduplicate(checks: Checks, { deduplicate, idempotencyKey }: NewJobMessage | NewTask): Deduplicate | undefined {
+  if (!deduplicate) return undefined
+  const { key, windowMs } = deduplicate
+  checks.text('deduplicate.key', key, limits.text)
+  if (key === '') checks.fail('deduplicate.key', 'is missing')
+  checks.integer('deduplicate.windowMs', windowMs, 1, limits.delay)
+  if (idempotencyKey !== '') checks.fail('deduplicate', 'cannot stand together with idempotencyKey; give one of them')
+  return { key, windowMs }
 }

@@ -42,13 +42,17 @@ export function createQueueService(context: ServiceContext): ServiceOf<typeof Qu
       const checks = new Checks()
       checks.name('queue', request.queue)
       const now = clock.now()
+      const guard = await context.schemas.guard(call.scope, 'queue', request.queue)
       const { results } = await enqueueItems({
         engine,
         scope: call.scope,
         checks,
         field: 'jobs',
         count: request.jobs.length,
-        read: (i): NewJob => readNewJob(checks, request.jobs[i]!, request.queue, now, payloadLimit),
+        read(i): NewJob {
+          const job = readNewJob(checks, request.jobs[i]!, request.queue, now, payloadLimit)
+          return guard ? checks.schema(guard, job) : job
+        },
         requestId: request.requestId,
         partial: request.allowPartial,
         batch: false,

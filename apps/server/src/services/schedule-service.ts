@@ -9,12 +9,12 @@ import type { ServiceOf } from './call.ts'
 import { Checks } from './checks.ts'
 import type { ServiceContext } from './context.ts'
 import { limits } from './limits.ts'
-import { defaultName } from './new-jobs.ts'
+import { defaultName, laneOf, readRetryPolicy, readStateful } from './new-jobs.ts'
 import { overlaps, toSchedule, toScheduleRun } from './schedule-shapes.ts'
 
 /** Tasks and jobs that are submitted at set times. */
 export function createScheduleService(
-  { clock, payloadLimit }: ServiceContext,
+  { clock, payloadLimit, schemas }: ServiceContext,
   schedules: ScheduleEngine,
 ): ServiceOf<typeof ScheduleServiceDefinition> {
   function nameOf(scope: Scope, name: string, what: string, checks = new Checks()): ScheduleName {
@@ -37,6 +37,10 @@ export function createScheduleService(
       checks.done()
       checks.at('schedule')
       const settings = readSettings(checks, given!, clock.now(), payloadLimit)
+      const { job } = settings.spec
+      const guard = job.function === '' ? await schemas.guard(scope, 'queue', job.queue) : undefined
+      // Each tick is checked again, against what is attached then; this tells whoever makes it.
+      if (guard) checks.schema(guard, { ...job, payload: settings.payload })
       checks.done()
       const schedule = await schedules.create({ tenant: scope.tenant, namespace: scope.namespace, name: given!.name }, settings)
       return { schedule: toSchedule(schedule) }
@@ -109,8 +113,19 @@ function readSettings(checks: Checks, given: NewSchedule, now: number, payloadLi
   const queue = name === '' ? given.queue : checks.nameOr('queue', given.queue, defaultName)
   if (name === '' && queue === '') checks.fail('function', 'is missing; give a function, or the queue of plain jobs')
   else checks.name('queue', queue)
-  if (name === '' && Object.keys(labels).length > 0) checks.fail('labels', 'are of tasks alone: give a function too')
-  const job = { queue, function: name, contentType, headers, labels, priority, maxAttempts: maxAttempts || undefined, timeoutMs }
+  if (name === '') checkPlain(checks, given)
+  if (given.retry && maxAttempts !== 0) checks.fail('maxAttempts', 'cannot stand together with retry, which has it too')
+  const job = {
+    queue,
+    function: laneOf(name, given.teeRequired),
+    contentType,
+    headers,
+    labels,
+    priority,
+    maxAttempts: maxAttempts || undefined,
+    retry: given.retry && readRetryPolicy(checks, 'retry', given.retry),
+    timeoutMs,
+  }
   const catchUp = given.catchUp ?? 1
   const overlap = overlaps[given.overlap] ?? 'skip'
   if (given.overlap !== 0 && !(given.overlap in overlaps)) checks.fail('overlap', `${given.overlap} is not a policy`)
@@ -122,9 +137,30 @@ function readSettings(checks: Checks, given: NewSchedule, now: number, payloadLi
     overlap,
     catchUp,
     job,
+    state: readState(checks, given, payloadLimit),
   }
   checkSpec(checks, spec)
   return { spec, payload, paused }
+}
+
+/** Plain jobs have none of what is of tasks alone. */
+function checkPlain(checks: Checks, { labels, retry, stateKey, teeRequired }: NewSchedule): void {
+  const given = { labels: Object.keys(labels).length > 0, retry: retry !== undefined, stateKey: stateKey !== '', teeRequired }
+  for (const [field, is] of Object.entries(given)) if (is) checks.fail(field, 'is of tasks alone: give a function too')
+}
+
+/** What its tasks work on; undefined when they are stateless. */
+function readState(checks: Checks, { stateKey, initialState, stateTtlMs }: NewSchedule, payloadLimit: number): ScheduleSpec['state'] {
+  const stateful = readStateful(checks, { stateKey, initialState, stateTtlMs, concurrency: undefined }, payloadLimit)
+  if (initialState && initialState.data.length > limits.scheduleState) {
+    checks.fail(
+      'initialState.data',
+      `has ${initialState.data.length} bytes; a schedule keeps ${limits.scheduleState}: have the handler begin larger states`,
+    )
+  }
+  if (!stateful) return undefined
+  const { key, ttlMs, initial } = stateful
+  return { key, ttlMs, ...(initial && { initial: Buffer.from(initial.data).toString('base64'), contentType: initial.contentType }) }
 }
 
 function readTimes(

@@ -1,7 +1,8 @@
 import { OverlapPolicy, RunOutcome, type Schedule, type ScheduleRun } from '@millrace/protocol'
+import { functionOfLane, isAttestedLane } from '../domain/jobs/attested.ts'
 import { jobId } from '../domain/jobs/ids.ts'
 import type { ScheduleRecord, ScheduleRun as ScheduleRunRecord, ScheduleSpec } from '../store/schedule-port.ts'
-import { toDate } from './shapes.ts'
+import { toDate, toRetryPolicy } from './shapes.ts'
 
 /** What the protocol's policies are. */
 export const overlaps: Readonly<Record<number, ScheduleSpec['overlap']>> = {
@@ -14,7 +15,7 @@ const policies = { skip: OverlapPolicy.SKIP, queue: OverlapPolicy.QUEUE, allow: 
 
 /** A schedule as it is shown. */
 export function toSchedule({ name, spec, payload, paused, nextAt, lastAt, createdAt, updatedAt }: ScheduleRecord): Schedule {
-  const { cron = '', everyMs = 0, at, timezone, jitterMs, overlap, catchUp, job } = spec
+  const { cron = '', everyMs = 0, at, timezone, jitterMs, overlap, catchUp, job, state } = spec
   return {
     settings: {
       name,
@@ -25,7 +26,7 @@ export function toSchedule({ name, spec, payload, paused, nextAt, lastAt, create
       jitterMs,
       overlap: policies[overlap],
       catchUp,
-      function: job.function,
+      function: functionOfLane(job.function),
       queue: job.queue,
       payload,
       contentType: job.contentType,
@@ -35,6 +36,12 @@ export function toSchedule({ name, spec, payload, paused, nextAt, lastAt, create
       maxAttempts: job.maxAttempts ?? 0,
       timeoutMs: job.timeoutMs,
       paused,
+      retry: job.retry && toRetryPolicy(job.retry),
+      stateKey: state?.key ?? '',
+      initialState:
+        state?.initial === undefined ? undefined : { data: Buffer.from(state.initial, 'base64'), contentType: state.contentType ?? '' },
+      stateTtlMs: state?.ttlMs ?? 0,
+      teeRequired: isAttestedLane(job.function),
     },
     nextAt: toDate(nextAt),
     lastAt: toDate(lastAt),

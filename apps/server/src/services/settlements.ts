@@ -12,9 +12,15 @@ import { toDate, toItemError } from './shapes.ts'
  * Carries out a batch of settlements, each on its own: those that are wrong are refused in their places, the others go
  * to the engine together.
  *
+ * @param proven - those whose worker's proof was verified and is kept.
  * @returns what became of each, in order.
  */
-export async function settleBatch(context: ServiceContext, scope: Scope, settlements: readonly Settlement[]): Promise<SettleResult[]> {
+export async function settleBatch(
+  context: ServiceContext,
+  scope: Scope,
+  settlements: readonly Settlement[],
+  proven?: ReadonlySet<Settlement>,
+): Promise<SettleResult[]> {
   const checks = new Checks()
   checks.count('settlements', settlements.length, 0, limits.batch)
   checks.done()
@@ -25,7 +31,7 @@ export async function settleBatch(context: ServiceContext, scope: Scope, settlem
     const item = readSettlement(checks, settlements[i]!, context)
     const error = checks.takeItemError() ?? (item instanceof MillraceError ? toItemError(item) : undefined)
     if (error) refused.set(i, error)
-    else items.push(item as SettleItem)
+    else items.push(proven?.has(settlements[i]!) ? withProof(item as SettleItem) : (item as SettleItem))
   }
   const outcomes = items.length === 0 ? [] : await context.engine.settle(scope, items)
   let next = 0
@@ -68,6 +74,10 @@ function readSettlement(checks: Checks, settlement: Settlement, context: Service
   const token = /^\d{1,16}$/.test(leaseToken) ? Number(leaseToken) : Number.NaN
   if (!Number.isSafeInteger(token)) return new MillraceError('CONFLICT', `The lease of job '${jobId}' is not current.`)
   return { seq, token, action: action! }
+}
+
+function withProof({ action, ...item }: SettleItem): SettleItem {
+  return { ...item, action: action.type === 'complete' ? { ...action, proven: true } : action }
 }
 
 function readAction(checks: Checks, action: Settlement['action'], { clock, payloadLimit }: ServiceContext): SettleAction | undefined {

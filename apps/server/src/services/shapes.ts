@@ -19,6 +19,7 @@ import {
 import { functionOfLane, isAttestedLane } from '../domain/jobs/attested.ts'
 import { isTerminal } from '../domain/jobs/followers.ts'
 import { formatId, jobId } from '../domain/jobs/ids.ts'
+import { unmark } from '../domain/schemas/guard.ts'
 import type { MillraceError } from '../errors.ts'
 import type { JobError, JobRecord, KeyRecord, LogEntry, QueueSettings, RetryPolicy, StateRecord } from '../store/ports.ts'
 import {
@@ -40,7 +41,7 @@ export function toJob(job: ClaimedJob): Job {
     function: functionOfLane(job.function),
     payload: job.payload,
     contentType: job.contentType,
-    headers: job.headers,
+    ...unmark(job.headers),
     labels: job.labels,
     priority: job.priority,
     attempt: job.attempt,
@@ -69,7 +70,7 @@ export function toJobInfo(job: JobRecord): JobInfo {
     maxAttempts: job.maxAttempts,
     payload: job.payload ?? noBytes,
     contentType: job.contentType,
-    headers: job.headers,
+    ...unmark(job.headers),
     result: job.result ?? noBytes,
     resultContentType: job.resultContentType,
     error: toJobError(job.error),
@@ -238,8 +239,8 @@ export function toApiKey(key: KeyRecord): ApiKey {
 
 /** Why an item of a batch was refused. */
 export function toItemError(error: MillraceError): ItemError {
-  const { reason, message, fields = [], retryAfterMs = 0, quota } = error
-  return { reason, message, fields: [...fields], retryAfterMs, quota }
+  const { reason, message, fields = [], retryAfterMs = 0, quota, resource = '', id = '' } = error
+  return { reason, message, fields: [...fields], retryAfterMs, quota, resource, id }
 }
 
 /** Milliseconds since 1970 as a date. */
@@ -257,7 +258,8 @@ const strategies = {
   exponential: BackoffStrategy.EXPONENTIAL,
 } as const
 
-function toRetryPolicy(retry: RetryPolicy): RetryPolicyMessage {
+/** A retry policy as it is shown. */
+export function toRetryPolicy(retry: RetryPolicy): RetryPolicyMessage {
   return {
     maxAttempts: retry.maxAttempts,
     initialBackoffMs: retry.initialBackoffMs,

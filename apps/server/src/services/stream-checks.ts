@@ -1,12 +1,19 @@
-import { type NewMessage, StartPosition } from '@millrace/protocol'
+import { type NewMessage, type OffsetCommit, type ProducerWrite, StartPosition } from '@millrace/protocol'
+import type { SchemaGuard } from '../domain/schemas/guard.ts'
 import type { Start } from '../domain/streams/engine.ts'
 import type { NewStreamMessage } from '../store/stream-port.ts'
 import type { Checks } from './checks.ts'
 import { checkKeyText } from './kv-checks.ts'
 import { limits } from './limits.ts'
 
-/** Messages of one batch, checked; `list` names the field. */
-export function readMessages(checks: Checks, list: string, messages: readonly NewMessage[], payloadLimit: number): NewStreamMessage[] {
+/** Messages of one batch, checked, also against the schema of their stream; `list` names the field. */
+export function readMessages(
+  checks: Checks,
+  list: string,
+  messages: readonly NewMessage[],
+  payloadLimit: number,
+  guard: SchemaGuard | undefined,
+): NewStreamMessage[] {
   return messages.map((message, i) => {
     checks.at(list, i)
     const { payload, contentType, headers, key, partition } = message
@@ -15,12 +22,29 @@ export function readMessages(checks: Checks, list: string, messages: readonly Ne
     checks.headers('headers', headers)
     if (key !== '') checkKeyText(checks, 'key', key)
     if (partition !== undefined) checkPartition(checks, 'partition', partition)
-    return message
+    return guard ? checks.schema(guard, message) : message
   })
 }
 
 export function checkPartition(checks: Checks, field: string, partition: number): void {
   checks.integer(field, partition, 0, limits.partitions - 1)
+}
+
+/** Which of a producer's writes it is, checked. */
+export function readProducer(checks: Checks, producer: ProducerWrite | undefined): ProducerWrite | undefined {
+  if (!producer) return undefined
+  checks.name('producer.id', producer.id)
+  checks.integer('producer.epoch', producer.epoch, 0, Number.MAX_SAFE_INTEGER)
+  checks.integer('producer.seq', producer.seq, 0, Number.MAX_SAFE_INTEGER)
+  return producer
+}
+
+/** Checks a commit of an offset; fields are those of the current item. */
+export function checkCommit(checks: Checks, { group, partition, offset, member }: OffsetCommit): void {
+  checks.name('group', group)
+  checkPartition(checks, 'partition', partition)
+  checks.integer('offset', offset, 0, Number.MAX_SAFE_INTEGER)
+  checks.text('member', member, limits.text)
 }
 
 /** Where reading begins, checked. */

@@ -5,15 +5,18 @@ import {
   type SubscribeMessagesResponse,
   type WriteResult,
 } from '@millrace/protocol'
+import type { SchemaRegistry } from '../domain/schemas/registry.ts'
 import type { Start, StreamEngine } from '../domain/streams/engine.ts'
 import type { Filter } from '../domain/streams/filter.ts'
-import type { NewStreamMessage, StreamCommit, StreamWriteOutcome } from '../store/stream-port.ts'
+import type { Replays } from '../domain/streams/replays.ts'
+import type { StreamBatch, StreamCommit, StreamWriteOutcome } from '../store/stream-port.ts'
 import type { Call, ServiceOf } from './call.ts'
 import { Checks } from './checks.ts'
 import { subscribeGroup } from './group-subscription.ts'
 import { limits } from './limits.ts'
+import { createReplayCalls } from './replay-calls.ts'
 import { toItemError } from './shapes.ts'
-import { checkPartition, readMessages, readStart } from './stream-checks.ts'
+import { checkCommit, checkPartition, readMessages, readProducer, readStart } from './stream-checks.ts'
 import { chunkBytes, emptyReads, toMessages, toResult, toStream } from './stream-shapes.ts'
 import { pump, Wakeup } from './wakeup.ts'
 
@@ -23,23 +26,33 @@ const readBytes = 2 * 1024 * 1024
 /** What the service of streams stands on. */
 export interface StreamServiceContext {
   readonly streams: StreamEngine
+  readonly schemas: SchemaRegistry
+  readonly replays: Replays
   /** Largest payload, in bytes. */
   readonly payloadLimit: number
 }
 
 /** Event streams. */
-export function createStreamService({ streams, payloadLimit }: StreamServiceContext): ServiceOf<typeof StreamServiceDefinition> {
+export function createStreamService({
+  streams,
+  schemas,
+  replays,
+  payloadLimit,
+}: StreamServiceContext): ServiceOf<typeof StreamServiceDefinition> {
   return {
-    async writeMessages({ stream, messages, requestId }, { scope }) {
+    ...createReplayCalls(streams, replays, readFilter),
+
+    async writeMessages({ stream, messages, requestId, ...request }, { scope }) {
       const checks = new Checks()
       checks.name('stream', stream)
       checks.text('requestId', requestId, limits.requestId)
       checks.count('messages', messages.length, 1, limits.batch)
-      const batch = readMessages(checks, 'messages', messages, payloadLimit)
+      const producer = readProducer(checks, request.producer)
+      const batch = readMessages(checks, 'messages', messages, payloadLimit, await schemas.guard(scope, 'stream', stream))
       checks.done()
-      const [outcome] = await streams.write({ scope, stream, batches: [batch], requestId })
-      const { partitions, offsets } = wellOf(outcome!)
-      return { partitions: [...partitions], offsets: [...offsets] }
+      const [outcome] = await streams.write({ scope, stream, batches: [{ messages: batch, producer }], requestId })
+      const { partitions, offsets, repeatOf } = wellOf(outcome!)
+      return { partitions: [...partitions], offsets: [...offsets], duplicate: repeatOf !== undefined }
     },
 
     async writeBatches({ stream, batches, requestId }, { scope }) {
@@ -55,14 +68,16 @@ export function createStreamService({ streams, payloadLimit }: StreamServiceCont
       )
       checks.done()
       const refused = new Map<number, WriteResult>()
-      const good: NewStreamMessage[][] = []
-      for (const [i, { messages }] of batches.entries()) {
+      const good: StreamBatch[] = []
+      const guard = await schemas.guard(scope, 'stream', stream)
+      for (const [i, { messages, ...batch }] of batches.entries()) {
         checks.at('batches', i)
         checks.count('messages', messages.length, 1, limits.batch)
-        const batch = readMessages(checks, 'messages', messages, payloadLimit)
+        const producer = readProducer(checks, batch.producer)
+        const checked = readMessages(checks, `batches[${i}].messages`, messages, payloadLimit, guard)
         const error = checks.takeItemError()
-        if (error) refused.set(i, { partitions: [], offsets: [], error })
-        else good.push(batch)
+        if (error) refused.set(i, { partitions: [], offsets: [], error, duplicate: false })
+        else good.push({ messages: checked, producer })
       }
       const outcomes = good.length > 0 ? await streams.write({ scope, stream, batches: good, requestId }) : []
       let next = 0
@@ -117,10 +132,7 @@ export function createStreamService({ streams, payloadLimit }: StreamServiceCont
       const good: StreamCommit[] = []
       for (const [i, commit] of commits.entries()) {
         checks.at('commits', i)
-        checks.name('group', commit.group)
-        checkPartition(checks, 'partition', commit.partition)
-        checks.integer('offset', commit.offset, 0, Number.MAX_SAFE_INTEGER)
-        checks.text('member', commit.member, limits.text)
+        checkCommit(checks, commit)
         const error = checks.takeItemError()
         if (error) refused.set(i, { committedOffset: -1, error })
         else good.push(commit)
@@ -152,7 +164,7 @@ export function createStreamService({ streams, payloadLimit }: StreamServiceCont
       }
     },
 
-    async putStream({ stream, partitions, retention }, { scope }) {
+    async putStream({ stream, partitions, retention, compaction }, { scope }) {
       const checks = new Checks()
       checks.name('stream', stream)
       checks.integer('partitions', partitions, 0, limits.partitions)
@@ -161,7 +173,7 @@ export function createStreamService({ streams, payloadLimit }: StreamServiceCont
         checks.integer('retention.maxBytes', retention.maxBytes, 0, Number.MAX_SAFE_INTEGER)
       }
       checks.done()
-      return { stream: toStream(await streams.put(scope, stream, { partitions: partitions || undefined, retention })) }
+      return { stream: toStream(await streams.put(scope, stream, { partitions: partitions || undefined, retention, compaction })) }
     },
 
     async getStream({ stream }, { scope }) {

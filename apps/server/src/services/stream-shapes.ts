@@ -1,4 +1,5 @@
 import type { Message, Stream, WriteResult } from '@millrace/protocol'
+import { unmark } from '../domain/schemas/guard.ts'
 import type { Filter } from '../domain/streams/filter.ts'
 import type { StreamInfo, StreamSlice, StreamWriteOutcome } from '../store/stream-port.ts'
 import { toDate, toItemError } from './shapes.ts'
@@ -9,8 +10,9 @@ export const chunkBytes = 128 * 1024
 export const emptyReads = 16
 
 export function toResult(outcome: StreamWriteOutcome): WriteResult {
-  if ('error' in outcome) return { partitions: [], offsets: [], error: toItemError(outcome.error) }
-  return { partitions: outcome.partitions as number[], offsets: outcome.offsets as number[], error: undefined }
+  if ('error' in outcome) return { partitions: [], offsets: [], error: toItemError(outcome.error), duplicate: false }
+  const { partitions, offsets, repeatOf } = outcome
+  return { partitions: partitions as number[], offsets: offsets as number[], error: undefined, duplicate: repeatOf !== undefined }
 }
 
 /** The messages of slices that a filter takes; all when there is none. */
@@ -21,20 +23,22 @@ export function toMessages(slices: readonly StreamSlice[], partition: number, fi
       const message = found[i]!
       const offset = firstOffset + i
       if (filter && !filter(message, { partition, offset, timestamp })) continue
-      const { payload, contentType, headers, key } = message
-      messages.push({ offset, payload, contentType, headers, key, timestampMs: timestamp })
+      const { payload, contentType, key } = message
+      const { headers, schema } = unmark(message.headers)
+      messages.push({ offset, payload, contentType, headers, key, timestampMs: timestamp, schema })
     }
   }
   return messages
 }
 
-export function toStream({ name, partitions, retention, createdAt }: StreamInfo): Stream {
+export function toStream({ name, partitions, retention, compaction, createdAt }: StreamInfo): Stream {
   return {
     name,
     partitions: partitions.map(({ earliest, latest, bytes }, partition) => {
       return { partition, earliestOffset: earliest, latestOffset: latest, bytes }
     }),
     retention,
+    compaction,
     createdAt: toDate(createdAt),
   }
 }

@@ -31,6 +31,12 @@ export async function admitWorker(context: ServiceContext, checks: Checks, attes
   return context.attestor.admit(evidence, publicKey)
 }
 
+/** What became of the proofs of some settlements. */
+export interface CheckedProofs {
+  readonly refused: ReadonlyMap<Settlement, ItemError>
+  readonly proven: ReadonlySet<Settlement>
+}
+
 /** Checks and keeps what an attested worker signed, before its tasks are completed. */
 export class ProofKeeper {
   readonly #context: ServiceContext
@@ -45,29 +51,31 @@ export class ProofKeeper {
     this.#workerId = workerId
   }
 
-  /** Why each of these settlements cannot be carried out; absent for those that can, whose proofs are kept now. */
-  async check(settlements: readonly Settlement[]): Promise<ReadonlyMap<number, ItemError>> {
-    const refused = new Map<number, ItemError>()
+  /** Keeps the proofs of these settlements, and says which have one, and why others cannot be carried out. */
+  async check(settlements: readonly Settlement[]): Promise<CheckedProofs> {
+    const refused = new Map<Settlement, ItemError>()
+    const proven = new Set<Settlement>()
     await Promise.all(
-      settlements.map(async (settlement, i) => {
+      settlements.map(async (settlement) => {
         try {
-          await this.#one(settlement)
+          if (await this.#one(settlement)) proven.add(settlement)
         } catch (error) {
           if (!(error instanceof MillraceError) || error.reason === 'UNAVAILABLE') throw error
-          refused.set(i, toItemError(error))
+          refused.set(settlement, toItemError(error))
         }
       }),
     )
-    return refused
+    return { refused, proven }
   }
 
-  async #one({ jobId, leaseToken, action }: Settlement): Promise<void> {
+  /** True when it has a proof, which is kept now. */
+  async #one({ jobId, leaseToken, action }: Settlement): Promise<boolean> {
     const seq = parseJobId(jobId)
-    if (action?.$case !== 'complete' || seq === undefined) return
+    if (action?.$case !== 'complete' || seq === undefined) return false
     const { engine, attestor, proofs, clock } = this.#context
     const [job] = await engine.getMany(this.#scope, [seq])
     // What is wrong with it otherwise is for the engine to say.
-    if (!job || !isAttestedLane(job.function)) return
+    if (!job || !isAttestedLane(job.function)) return false
     const { result, proof } = action.value
     if (!proof) {
       throw new MillraceError('FAILED_PRECONDITION', `Task '${jobId}' requires a trusted execution environment: complete it with a proof.`)
@@ -90,6 +98,7 @@ export class ProofKeeper {
       verdict: { measurement, signer, tcbStatus, advisories: [...advisories], verifiedAt: new Date(verifiedAt) },
     })
     await proofs.keep(this.#scope, seq, Number(leaseToken), TaskProof.encode(message).finish(), clock.now())
+    return true
   }
 
   /** Records of several jobs come without their payloads. */

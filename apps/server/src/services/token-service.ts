@@ -7,6 +7,7 @@ import { MillraceError } from '../errors.ts'
 import type { ServiceOf } from './call.ts'
 import { Checks } from './checks.ts'
 import { checkNamespaces, readNamespaces, readScopes } from './key-service.ts'
+import { limits } from './limits.ts'
 
 const ttl = { min: 1000, max: 24 * 3_600_000, default: 15 * 60_000 }
 
@@ -30,6 +31,8 @@ export function createTokenService({
       if (request.ttlMs !== 0) checks.integer('ttlMs', request.ttlMs, ttl.min, ttl.max)
       checkNamespaces(checks, request.namespaces)
       const resources = request.resources && readResources(checks, request.resources)
+      checks.text('user', request.user, limits.text)
+      if (request.user.includes('\0')) checks.fail('user', 'contains a zero byte')
       for (const name of resources ? scopes : []) {
         if (!/^(tasks|queues):/.test(name))
           checks.fail('resources', `cannot be given together with the scope '${name}', only with tasks:… and queues:…`)
@@ -41,7 +44,9 @@ export function createTokenService({
       const now = clock.now()
       // Whole seconds, and not a moment longer than was asked for.
       const exp = Math.floor(Math.min(now + (request.ttlMs || ttl.default), expiresAt) / 1000)
-      const token = await keyring.createToken({ tenant, key: seq, scopes, namespaces, resources, iat: Math.floor(now / 1000), exp })
+      const iat = Math.floor(now / 1000)
+      const user = request.user || undefined
+      const token = await keyring.createToken({ tenant, key: seq, scopes, namespaces, resources, user, iat, exp })
       return { token, expiresAt: new Date(exp * 1000) }
     },
   }

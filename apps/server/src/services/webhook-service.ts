@@ -74,7 +74,10 @@ export function createWebhookService({
         secret,
       }
       if (!(await webhooks.create(scope, webhook, clock.now()))) {
-        throw new MillraceError('ALREADY_EXISTS', `There is a webhook '${name}' already: change or delete it, or choose another name.`)
+        throw new MillraceError('ALREADY_EXISTS', `There is a webhook '${name}' already: change or delete it, or choose another name.`, {
+          resource: 'webhook',
+          id: name,
+        })
       }
       return { webhook: toWebhook(await need(scope, name)), secret: formatSecret(secret) }
     },

@@ -1,5 +1,4 @@
 import {
-  type ItemError,
   type ProcessJobsRequest,
   type ProcessJobsRequest_Settle,
   type ProcessJobsRequest_Subscribe,
@@ -17,7 +16,7 @@ import { Deliveries, type Revoked } from './deliveries.ts'
 import { limits } from './limits.ts'
 import { defaultName } from './new-jobs.ts'
 import { settleBatch } from './settlements.ts'
-import { admitWorker, ProofKeeper } from './task-proofs.ts'
+import { admitWorker, type CheckedProofs, ProofKeeper } from './task-proofs.ts'
 import { Wakeup } from './wakeup.ts'
 
 /** Requests whose answers the worker has not read yet; at this many the stream is read no further. */
@@ -29,7 +28,7 @@ const reasons: Partial<Record<ChangeCause, RevocationReason>> = {
   'lease-expired': RevocationReason.LEASE_EXPIRED,
 }
 
-const noneRefused: ReadonlyMap<number, ItemError> = new Map()
+const noProofs: CheckedProofs = { refused: new Map(), proven: new Set() }
 
 /** One worker's stream: jobs out, settlements in. */
 export class WorkerSession {
@@ -164,11 +163,11 @@ export class WorkerSession {
   async #settle({ sequence, settlements }: ProcessJobsRequest_Settle): Promise<void> {
     this.#unanswered++
     try {
-      const refused = (await this.#proofs?.check(settlements)) ?? noneRefused
-      const good = refused.size > 0 ? settlements.filter((_, i) => !refused.has(i)) : settlements
-      const results = await settleBatch(this.#context, this.#call.scope, good)
+      const { refused, proven } = (await this.#proofs?.check(settlements)) ?? noProofs
+      const good = refused.size > 0 ? settlements.filter((settlement) => !refused.has(settlement)) : settlements
+      const results = await settleBatch(this.#context, this.#call.scope, good, proven)
       const rejected = results.filter((result) => result.error)
-      for (const [i, error] of refused) rejected.push({ jobId: settlements[i]!.jobId, error, leaseExpiresAt: undefined })
+      for (const [{ jobId }, error] of refused) rejected.push({ jobId, error, leaseExpiresAt: undefined })
       this.#reply({ message: { $case: 'settled', value: { sequence, rejected } } })
     } catch (error) {
       // Nothing of the batch is durable: the worker learns it from the end of the stream and settles again.

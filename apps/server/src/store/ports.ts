@@ -1,14 +1,32 @@
 import type { MillraceError } from '../errors.ts'
-import type { ClaimedStage, Concurrency, Content, PipelineStore, ProofStore, StagePlace, Stateful, StateStore } from './flow/ports.ts'
+import type {
+  ClaimedStage,
+  Concurrency,
+  Content,
+  Debounce,
+  Deduplicate,
+  PipelineStore,
+  ProofStore,
+  RateLimit,
+  StagePlace,
+  Stateful,
+  StateStore,
+} from './flow/ports.ts'
 import type { KeyStore } from './key-ports.ts'
 
 export type * from './flow/ports.ts'
 export type * from './key-ports.ts'
+export type * from './queue-port.ts'
 
 import type { KvStorage } from './kv-port.ts'
+import type { ObjectStorage } from './object-port.ts'
+import type { QueueStore } from './queue-port.ts'
 import type { QuotaUse } from './quotas.ts'
+import type { ReplayStorage } from './replay-port.ts'
 import type { ScheduleStore } from './schedule-port.ts'
+import type { SchemaStorage } from './schema-port.ts'
 import type { StreamStorage } from './stream-port.ts'
+import type { TransactionStorage } from './transaction-port.ts'
 import type { WebhookStorage } from './webhook-port.ts'
 
 /** A tenant's number. Every key of every table begins with it. */
@@ -74,6 +92,14 @@ export interface NewJob {
   readonly stateful?: Stateful
   /** Not of a stateful job. */
   readonly concurrency?: Concurrency
+  /** Not of a stateful job. */
+  readonly rateLimit?: RateLimit
+  /** It takes turns with the jobs of its queue and function that have other fair keys. Not with a limit or a state. */
+  readonly fairKey?: string
+  readonly debounce?: Debounce
+  readonly deduplicate?: Deduplicate
+  /** It is cancelled unless it has begun by then. */
+  readonly startBefore?: number
   readonly stage?: StagePlace
 }
 
@@ -146,12 +172,17 @@ export type SettleAction =
       readonly contentType: string
       /** Of a stateful job: the new state; null forgets it; absent leaves it, or keeps the initial one. */
       readonly state?: Content | null
+      /** What its worker proved is kept. A job of an attested lane is completed so alone: otherwise FAILED_PRECONDITION. */
+      readonly proven?: boolean
     }
   | { readonly type: 'fail'; readonly error: JobError; readonly noRetry: boolean; readonly delayMs?: number }
   | { readonly type: 'renew' /** 0: as long as it was taken for. */; readonly leaseMs: number }
   | { readonly type: 'release' }
   | { readonly type: 'progress'; readonly percent: number; readonly message: string }
   | { readonly type: 'log'; readonly entries: readonly NewLogEntry[] }
+
+/** Ends the function of a lane whose jobs attested workers alone may have and complete. No name may have it. */
+export const attestedMark = '!tee'
 
 export interface SettleItem {
   readonly seq: Seq
@@ -234,30 +265,6 @@ export interface Page<T> {
   readonly next?: Seq
 }
 
-export interface QueueStats {
-  readonly pending: number
-  readonly scheduled: number
-  /** Waiting for other jobs to end. */
-  readonly blocked: number
-  readonly processing: number
-  readonly completed: number
-  readonly failed: number
-  readonly cancelled: number
-  readonly dead: number
-  readonly total: number
-  /** When the oldest pending job was submitted. */
-  readonly oldestPendingAt?: number
-}
-
-export interface QueueSettings {
-  readonly name: string
-  readonly retry: RetryPolicy
-  /** 0: the server's default. */
-  readonly maxDepth: number
-  readonly paused: boolean
-  readonly createdAt?: number
-}
-
 /** How long ended jobs and remembered requests are kept, in milliseconds. */
 export interface Retention {
   readonly completedMs: number
@@ -275,7 +282,7 @@ export interface JobChange {
   readonly seq: Seq
   readonly state: JobState
   readonly cause: ChangeCause
-  /** When a job that became scheduled runs. */
+  /** When a job that became scheduled runs, or one that waits may begin. */
   readonly dueAt?: number
 }
 
@@ -322,33 +329,13 @@ export interface JobStore {
 
   /** Makes scheduled jobs whose time has come pending; returns how many, at most `limit`. */
   promoteDue(now: number, limit: number): Promise<number>
-  /** Ends attempts whose lease or deadline is over; returns how many, at most `limit`. */
+  /** Ends attempts whose lease or deadline is over, and jobs that have not begun in time; returns how many, at most `limit`. */
   expireDue(now: number, limit: number): Promise<number>
   /** When the next scheduled job, lease or deadline is due. */
   nextDueAt(): Promise<number | undefined>
   /** Deletes ended jobs and remembered requests past their retention, and states past their time; returns how many, at most `limit`. */
   sweep(retention: Retention, now: number, limit: number): Promise<number>
 }
-
-export interface QueueStore {
-  settings(scope: Scope, queue: string): Promise<QueueSettings>
-  update(
-    scope: Scope,
-    queue: string,
-    change: { readonly retry?: RetryPolicy; readonly maxDepth?: number; readonly paused?: boolean },
-    now: number,
-  ): Promise<QueueSettings>
-  /** By name, those after `after`. */
-  list(scope: Scope, page: { readonly limit: number; readonly after: string }): Promise<readonly QueueSettings[]>
-  stats(scope: Scope, queue: string): Promise<QueueStats>
-  /** Jobs of the tenant that wait: pending, scheduled and blocked. */
-  depth(tenant: TenantId): Promise<number>
-  /** Jobs there are now by state, of all tenants together: for who runs the server. */
-  totals(): Promise<JobTotals>
-}
-
-/** Jobs by state; `dead` are failed ones that are kept. */
-export type JobTotals = Readonly<Record<'pending' | 'scheduled' | 'blocked' | 'running' | 'dead', number>>
 
 /** All a server keeps. Made by one adapter, used by the domain alone. */
 export interface Store {
@@ -361,7 +348,11 @@ export interface Store {
   readonly keys: KeyStore
   readonly kv: KvStorage
   readonly streams: StreamStorage
+  readonly transactions: TransactionStorage
   readonly webhooks: WebhookStorage
+  readonly schemas: SchemaStorage
+  readonly objects: ObjectStorage
+  readonly replays: ReplayStorage
   /** Sets the one listener. */
   listen(listener: StoreListener): void
   /** The servers that share the storage, this one included. */

@@ -12,7 +12,12 @@ export interface ScheduleSpec {
   readonly overlap: 'skip' | 'queue' | 'allow'
   /** Late ticks that are made up for at most. */
   readonly catchUp: number
-  readonly job: Pick<NewJob, 'queue' | 'function' | 'contentType' | 'headers' | 'labels' | 'priority' | 'maxAttempts' | 'timeoutMs'>
+  readonly job: Pick<
+    NewJob,
+    'queue' | 'function' | 'contentType' | 'headers' | 'labels' | 'priority' | 'maxAttempts' | 'retry' | 'timeoutMs'
+  >
+  /** Of stateful tasks. What it begins with is in base 64: a spec is kept as JSON. */
+  readonly state?: { readonly key: string; readonly ttlMs: number; readonly initial?: string; readonly contentType?: string }
 }
 
 /** What names a schedule. */

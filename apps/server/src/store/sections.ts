@@ -44,8 +44,21 @@ export const sections: readonly Section[] = [
      updated_at run_at started_at finished_at batch progress:real worker:text message:text idempotency_key:text retry:text
      content_type:text headers:text labels:text result_type:text error:text payload:bytes result:bytes flow`,
   ),
-  section('flows', 'tenant seq', 'tenant seq gate:text line capacity place state_key:text initial:bytes initial_type:text state_ttl'),
-  section('gates', 'tenant gate', 'tenant gate:text inside'),
+  section(
+    'flows',
+    'tenant seq',
+    `tenant seq gate:text line capacity place state_key:text initial:bytes initial_type:text state_ttl
+     rate_gate:text rate_limit rate_ms rate_line fair_key:text fair_turn`,
+  ),
+  section('gates', 'tenant gate', 'tenant gate:text inside due_at turn'),
+  section('fair_keys', 'tenant gate key', 'tenant gate:text key:text turn'),
+  section(
+    'triggers',
+    'tenant namespace queue function kind key',
+    'tenant namespace:text queue:text function:text kind key:text seq first_at until',
+  ),
+  section('expiries', 'tenant seq', 'tenant seq at'),
+  section('rate_places', 'tenant gate until seq', 'tenant gate:text until seq'),
   section('states', 'tenant namespace key', 'tenant namespace:text key:text data:bytes content_type:text revision updated_at expires_at'),
   section(
     'pipelines',
@@ -80,14 +93,32 @@ export const sections: readonly Section[] = [
     'tenant store key revision',
     'tenant store key:text revision type value:bytes content_type:text expires_at updated_at',
   ),
-  section('streams', 'tenant stream', 'tenant stream namespace:text name:text max_age_ms max_bytes created_at'),
-  section('stream_partitions', 'tenant stream partition', 'tenant stream partition earliest next bytes written_at'),
+  section(
+    'streams',
+    'tenant stream',
+    `tenant stream namespace:text name:text max_age_ms max_bytes created_at content_type:text ttl_ms expires_at closed last_order:text
+     source inherited fork_sub fork_depth gone compaction`,
+  ),
+  section('stream_partitions', 'tenant stream partition', 'tenant stream partition earliest next bytes written_at compacted'),
   section(
     'stream_chunks',
     'tenant stream partition first_offset',
     'tenant stream partition first_offset count written_at bytes data:bytes',
   ),
+  section('stream_keys', 'tenant stream partition key', 'tenant stream partition key:text last_offset due_at'),
   section('stream_offsets', 'tenant stream member_group partition', 'tenant stream member_group:text partition committed updated_at'),
+  section('stream_producers', 'tenant stream producer', 'tenant stream producer:text epoch seq answers:text updated_at'),
+  section(
+    'schemas',
+    'tenant namespace name version',
+    'tenant namespace:text name:text version definition:text compatibility:text created_at',
+  ),
+  section('schema_attachments', 'tenant namespace kind target', 'tenant namespace:text kind target:text name:text version attached_at'),
+  section(
+    'replays',
+    'tenant namespace stream member_group',
+    'tenant namespace:text stream:text member_group:text number ranges:text base_at state elapsed_ms since created_at',
+  ),
   // After jobs and pipelines: adding those tells nobody.
   section(
     'webhooks',
@@ -100,6 +131,20 @@ export const sections: readonly Section[] = [
     'tenant namespace webhook seq revision',
     `tenant namespace:text webhook:text seq revision event at data:text state attempts next_at attempted_at code answer:text error:text`,
   ),
+  section('buckets', 'tenant namespace name', 'tenant namespace:text name:text public_read tags:text lifecycle:text created_at'),
+  section(
+    'objects',
+    'tenant namespace bucket key',
+    `tenant namespace:text bucket:text key:text etag:text size content_type:text metadata:text blobs:text updated_at expires_at`,
+  ),
+  // The bytes themselves are the objects' backend's.
+  section('object_blobs', 'tenant blob', 'tenant blob:text namespace:text size sha256:text refs collect_at'),
+  section(
+    'object_uploads',
+    'tenant upload',
+    'tenant upload:text namespace:text bucket:text key:text content_type:text metadata:text created_at expires_at',
+  ),
+  section('object_parts', 'tenant upload part', 'tenant upload:text part blob:text size sha256:text'),
   section('answers', 'tenant id', 'tenant id:text answer:text created_at'),
 ]
 

@@ -1,13 +1,16 @@
-import type { StreamMessage } from './stream-port.ts'
+import type { StreamMessage, StreamSlice } from './stream-port.ts'
 
 /**
  * Messages that follow each other as one row: their number, where each ends, and each with its flags, the parts that the
  * flags say, and the payload. Any message is found without reading those before it. Numbers are little-endian.
+ * A row of which compaction removed some says so in the highest bit of their number; then the offset of each, less that of
+ * the first, comes before the messages.
  */
 
 const Part = { key: 1, contentType: 2, headers: 4 } as const
 const noHeaders: Readonly<Record<string, string>> = Object.freeze({})
 
+const sparse = 0x80000000
 /** Bytes of messages at which a row is closed. */
 const mostBytes = 128 * 1024
 /** Bytes that a message takes beside its parts, about. */
@@ -16,6 +19,7 @@ const overhead = 16
 /** A row to write. */
 export interface Chunk {
   readonly firstOffset: number
+  /** Offsets from its first message to its last one, both included. */
   readonly count: number
   readonly data: Buffer
 }
@@ -35,10 +39,12 @@ export function cutIntoChunks(firstOffset: number, messages: readonly StreamMess
   return chunks
 }
 
-function encodeChunk(messages: readonly StreamMessage[], from: number, to: number): Buffer {
+/** @param places - of each message, counted from the first; absent when there are no holes. */
+function encodeChunk(messages: readonly StreamMessage[], from: number, to: number, places?: readonly number[]): Buffer {
   const count = to - from
   const headers: string[] = []
-  let size = 4 + 4 * count
+  const begin = 4 + (places ? 8 : 4) * count
+  let size = begin
   for (let i = from; i < to; i++) {
     const message = messages[i]!
     const text = textOf(message.headers)
@@ -49,8 +55,9 @@ function encodeChunk(messages: readonly StreamMessage[], from: number, to: numbe
     if (text !== '') size += 4 + Buffer.byteLength(text)
   }
   const data = Buffer.allocUnsafe(size)
-  data.writeUInt32LE(count, 0)
-  let at = 4 + 4 * count
+  data.writeUInt32LE(places ? count + sparse : count, 0)
+  places?.forEach((place, i) => void data.writeUInt32LE(place, 4 + 4 * (count + i)))
+  let at = begin
   for (let i = from; i < to; i++) {
     const { key, contentType, payload } = messages[i]!
     const text = headers[i - from]!
@@ -65,13 +72,63 @@ function encodeChunk(messages: readonly StreamMessage[], from: number, to: numbe
   return data
 }
 
-/** Messages of a row, from one to before another, counted from 0. Payloads are views of the row. */
-export function decodeChunk(bytes: Uint8Array, from: number, to: number): StreamMessage[] {
+/** A row as it is read. */
+export interface StoredChunk {
+  readonly firstOffset: number
+  readonly timestamp: number
+  readonly data: Uint8Array
+}
+
+/** Messages of a row from one offset to before another, at most so many: a slice for each run without holes. Payloads are views of the row. */
+export function slicesOf({ firstOffset, timestamp, data: bytes }: StoredChunk, from: number, to: number, most: number): StreamSlice[] {
   const data = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const count = data.readUInt32LE(0)
+  const head = data.readUInt32LE(0)
+  const count = head % sparse
+  if (head < sparse) {
+    const begin = Math.max(from - firstOffset, 0)
+    const end = Math.min(to - firstOffset, count, begin + most)
+    return begin < end ? [{ firstOffset: firstOffset + begin, timestamp, messages: decode(bytes, data, begin, end, 4 + 4 * count) }] : []
+  }
+  const offsetOf = (i: number) => firstOffset + data.readUInt32LE(4 + 4 * (count + i))
+  const slices: StreamSlice[] = []
+  let left = most
+  for (let i = 0; i < count && left > 0; ) {
+    const first = offsetOf(i)
+    if (first >= to) break
+    let end = i + 1
+    if (first >= from) {
+      while (end < count && end - i < left && offsetOf(end) === first + end - i && offsetOf(end) < to) end++
+      slices.push({ firstOffset: first, timestamp, messages: decode(bytes, data, i, end, 4 + 8 * count) })
+      left -= end - i
+    }
+    i = end
+  }
+  return slices
+}
+
+/** A row without the messages of some offsets; undefined when none is left. */
+export function without(row: StoredChunk, removed: ReadonlySet<number>): Chunk | undefined {
   const messages: StreamMessage[] = []
-  let at = from === 0 ? 4 + 4 * count : data.readUInt32LE(4 * from)
-  for (let i = from; i < Math.min(to, count); i++) {
+  const offsets: number[] = []
+  for (const slice of slicesOf(row, 0, Infinity, Infinity)) {
+    for (const [i, message] of slice.messages.entries()) {
+      if (removed.has(slice.firstOffset + i)) continue
+      messages.push(message)
+      offsets.push(slice.firstOffset + i)
+    }
+  }
+  if (offsets.length === 0) return undefined
+  const firstOffset = offsets[0]!
+  const count = offsets.at(-1)! + 1 - firstOffset
+  const places = count === offsets.length ? undefined : offsets.map((offset) => offset - firstOffset)
+  return { firstOffset, count, data: encodeChunk(messages, 0, messages.length, places) }
+}
+
+/** Messages by their places in a row; `begin` is where the first one is. */
+function decode(bytes: Uint8Array, data: Buffer, from: number, to: number, begin: number): StreamMessage[] {
+  const messages: StreamMessage[] = []
+  let at = from === 0 ? begin : data.readUInt32LE(4 * from)
+  for (let i = from; i < to; i++) {
     const end = data.readUInt32LE(4 + 4 * i)
     const parts = data[at++]!
     const take = (part: number) => {

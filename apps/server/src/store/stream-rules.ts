@@ -76,6 +76,22 @@ export function fewerPartitions(name: string, has: number, wanted: number): Mill
   )
 }
 
+/** The stream is one sequence, and would not be with more partitions. */
+export function oneSequence(name: string): MillraceError {
+  return new MillraceError(
+    'FAILED_PRECONDITION',
+    `The stream '${name}' was created as a durable stream, which is one sequence: it has one partition.`,
+  )
+}
+
+/** The stream is one sequence, of which nothing may be missing. */
+export function notCompacted(name: string): MillraceError {
+  return new MillraceError(
+    'FAILED_PRECONDITION',
+    `The stream '${name}' was created as a durable stream, which keeps every message: it has no compaction.`,
+  )
+}
+
 /** What of a failed item stays its own; what the storage itself says is everybody's. */
 export function refusalOf(error: unknown): { readonly error: MillraceError } {
   if (error instanceof MillraceError && error.reason !== 'UNAVAILABLE') return { error }

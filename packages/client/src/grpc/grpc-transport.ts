@@ -1,6 +1,8 @@
-import { type ClientReadableStream, type ClientUnaryCall, Metadata, type ServiceError } from '@grpc/grpc-js'
+import { createHash } from 'node:crypto'
+import { type ClientReadableStream, type ClientUnaryCall, type ClientWritableStream, Metadata, type ServiceError } from '@grpc/grpc-js'
 import { AbortError, type MillraceError, UnavailableError } from '@millrace/core'
 import {
+  type ClientStreamMethod,
   type Clock,
   type DuplexCall,
   type DuplexHandlers,
@@ -9,9 +11,11 @@ import {
   errorFrom,
   type FollowEvents,
   type FollowSource,
+  type Hasher,
   type RequestOf,
   type ResponseOf,
   type ServerStreamMethod,
+  shareRowCalls,
   type Transport,
   type TransportCall,
   type UnaryMethod,
@@ -29,6 +33,8 @@ interface Active {
 
 /** Carries calls over gRPC, spread over the client's connections. */
 export class GrpcTransport implements Transport {
+  readonly createHasher = createSha256
+  readonly shareRowCalls = shareRowCalls
   readonly #options: GrpcOptions
   readonly #endpoints: Endpoints
   readonly #active = new Set<Active>()
@@ -117,6 +123,45 @@ export class GrpcTransport implements Transport {
     }
   }
 
+  async clientStream<P extends ClientStreamMethod>(
+    method: P,
+    requests: AsyncIterable<RequestOf<P>>,
+    call: TransportCall,
+  ): Promise<ResponseOf<P>> {
+    const { path, serialize, deserialize } = grpcMethods[method]
+    const { signal, timeoutMs } = call
+    if (signal?.aborted) throw new AbortError(signal.reason)
+    const deadline = deadlineOf(call)
+    let cancel = (): void => {}
+    let active: Active | undefined
+    const onAbort = (): void => active?.fail(new AbortError(signal?.reason))
+    signal?.addEventListener('abort', onAbort)
+    try {
+      return await new Promise<ResponseOf<P>>((resolve, reject) => {
+        active = {
+          fail(error) {
+            reject(error)
+            cancel()
+          },
+        }
+        this.#active.add(active)
+        const start = (metadata: Metadata, { client, index }: Channel): void => {
+          const stream = client.makeClientStreamRequest(path, serialize, deserialize, metadata, { deadline }, (error, response) => {
+            if (error) reject(this.#failure(error, index))
+            else resolve(response as ResponseOf<P>)
+          })
+          cancel = () => stream.cancel()
+          // What the source fails with is what the caller sees; the server forgets what has come.
+          send(stream, requests).catch((error: unknown) => active!.fail(errorFrom(error)))
+        }
+        this.#prepare(timeoutMs, start, (error) => reject(errorFrom(error)))
+      })
+    } finally {
+      this.#active.delete(active!)
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
   duplex<P extends DuplexMethod>(method: P, handlers: DuplexHandlers<ResponseOf<P>>): DuplexCall<RequestOf<P>> {
     const { path, serialize, deserialize } = grpcMethods[method]
     const duplex = new GrpcDuplex<RequestOf<P>, ResponseOf<P>>(handlers, (call) => this.#active.delete(call))
@@ -183,6 +228,32 @@ export class GrpcTransport implements Transport {
     this.#metadata = { token, value }
     return value
   }
+}
+
+/** Sends requests as fast as the network takes them; stops asking for more when the call is over. */
+async function send<Req>(stream: ClientWritableStream<Req>, requests: AsyncIterable<Req>): Promise<void> {
+  let isOver = false
+  let wake = (): void => {}
+  const over = (): void => {
+    isOver = true
+    wake()
+  }
+  stream.on('close', over).on('error', over).on('status', over)
+  for await (const request of requests) {
+    if (isOver) return
+    if (stream.write(request)) continue
+    await new Promise<void>((resolve) => {
+      wake = resolve
+      stream.once('drain', resolve)
+      if (isOver) resolve()
+    })
+  }
+  stream.end()
+}
+
+function createSha256(): Hasher {
+  const hash = createHash('sha256')
+  return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest('hex') }
 }
 
 function deadlineOf({ timeoutMs }: TransportCall): number | undefined {

@@ -208,6 +208,7 @@ export function wireJob(id: string, job: Partial<Job> = {}): Job {
     pipelineId: '',
     stage: '',
     teeRequired: false,
+    schema: undefined,
     ...job,
   }
 }

@@ -65,7 +65,15 @@ export async function started(
 }
 
 /** What a settlement under an old lease is refused with. */
-export const conflict = { reason: 'CONFLICT', message: 'The lease is not current.', fields: [], retryAfterMs: 0, quota: undefined }
+export const conflict = {
+  reason: 'CONFLICT',
+  message: 'The lease is not current.',
+  fields: [],
+  retryAfterMs: 0,
+  quota: undefined,
+  resource: '',
+  id: '',
+}
 
 /** JSON as bytes. */
 export function json(value: unknown): Uint8Array {

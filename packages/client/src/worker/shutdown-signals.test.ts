@@ -35,9 +35,18 @@ test('a second signal does not wait for handlers', async () => {
   const { child, exited, session } = await startProcess('for ever')
   child.kill('SIGINT')
   await session.subscriptions.find((subscription) => subscription.maxInFlight === 0)
-  child.kill('SIGINT')
+  const again = setInterval(() => child.kill('SIGINT'), 50)
   expect(await exited).toBe('SIGINT')
+  clearInterval(again)
   expect(session.settled('release')).toEqual(['job_1'])
+})
+
+test('a signal that two pass on is one: handlers finish', async () => {
+  const { child, exited, session } = await startProcess()
+  child.kill('SIGTERM')
+  child.kill('SIGINT')
+  expect(['SIGTERM', 'SIGINT']).toContain(await exited)
+  expect(session.settled('complete')).toEqual(['job_1'])
 })
 
 test('many workers share one listener, which goes with the last of them', () => {

@@ -5,7 +5,10 @@ type Stop = (options: StopOptions) => Promise<void>
 const signals = ['SIGTERM', 'SIGINT'] as const
 /** What to stop at a signal. One for the process, as signals are: one listener each, however many workers there are. */
 const stops = new Set<Stop>()
-let received = false
+/** What comes so soon after a signal is the same one: a terminal, npm and `timeout` each pass one Ctrl+C on. */
+const sameSignalMs = 300
+/** When the first came, in the milliseconds of `performance.now()`. */
+let receivedAt: number | undefined
 
 /**
  * Drains at the first signal and gives up waiting at the second. When nobody else listens for the signal, the process
@@ -20,14 +23,16 @@ export function drainOnSignals(stop: Stop): () => void {
   return () => {
     stops.delete(stop)
     if (stops.size > 0) return
-    received = false
+    receivedAt = undefined
     for (const signal of signals) process.off(signal, onSignal)
   }
 }
 
 function onSignal(signal: NodeJS.Signals): void {
-  const again = received
-  received = true
+  const now = performance.now()
+  const again = receivedAt !== undefined
+  receivedAt ??= now
+  if (again && now - receivedAt <= sameSignalMs) return
   void Promise.all([...stops].map((stop) => stop(again ? { drain: 0 } : {}))).then(() => {
     if (!again && process.listenerCount(signal) === 0) process.kill(process.pid, signal)
   })

@@ -172,6 +172,17 @@ test('a batch waits for room as long as its time allows, however often it is ref
   await late
 })
 
+test('a wait for room that the time ends says that there was no room, also when the last try got no answer', async () => {
+  const { clock, transport, mr } = setUp(noJitter)
+  transport.on('QueueService/EnqueueJobs', () => {
+    if (transport.calls.length > 2) throw new TimeoutError({ reason: 'DEADLINE_EXCEEDED', message: 'no answer in time' })
+    throw new QuotaExceededError({ reason: 'QUOTA_EXCEEDED', message: 'full', retryAfterMs: 1000, quota: undefined })
+  })
+  const answer = expect(mr.queue('q').enqueueBatch([{ payload: 1 }], { timeout: '2500ms' })).rejects.toThrow(QuotaExceededError)
+  await clock.advance(3000)
+  await answer
+})
+
 test('a refused token is fetched again, once', async () => {
   let fetched = 0
   const options = compileOptions({ token: async () => `token-${++fetched}`, retry: false }, {})

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import { AbortError, AuthenticationError, type MillraceError } from '../errors/errors.ts'
 import { errorFrom } from '../errors/to-error.ts'
 import type { CompiledOptions } from '../options.ts'
-import type { RequestOf, ResponseOf, Transport, UnaryMethod } from '../transport.ts'
+import type { RequestOf, ResponseOf, Transport, TransportCall, UnaryMethod } from '../transport.ts'
 import { backoffDelay } from './backoff.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
 import { sleep } from './sleep.ts'
@@ -18,7 +18,7 @@ export interface UnaryCall {
   readonly waitForRoom?: boolean
 }
 
-/** Makes calls with one answer: deadline, retry, circuit breaker, renewal of tokens. */
+/** Makes calls: deadline, retry, circuit breaker, renewal of tokens. */
 export class Caller {
   readonly #transport: Transport
   readonly #options: CompiledOptions
@@ -33,14 +33,19 @@ export class Caller {
     this.#breaker = options.breaker && new CircuitBreaker(options.breaker, clock)
   }
 
-  /** Makes the call; rejects with a `MillraceError`. */
-  async unary<P extends UnaryMethod>(method: P, request: RequestOf<P>, call: UnaryCall): Promise<ResponseOf<P>> {
+  /** Makes a call with one answer; rejects with a `MillraceError`. */
+  unary<P extends UnaryMethod>(method: P, request: RequestOf<P>, call: UnaryCall): Promise<ResponseOf<P>> {
+    return this.make(method, call, (bounds) => this.#transport.unary(method, request, bounds))
+  }
+
+  /** Makes a call by what tries once. */
+  async make<T>(method: string, call: UnaryCall, attempt: (bounds: TransportCall) => Promise<T>): Promise<T> {
     if (call.signal?.aborted) throw new AbortError(call.signal.reason)
     this.#closed.signal.throwIfAborted()
     this.#breaker?.enter()
     const begun = this.#clock.now()
     try {
-      const response = await this.#attempts(method, request, call)
+      const response = await this.#attempts(method, call, attempt)
       this.#breaker?.succeeded()
       this.#options.logger.debug(`${method} took ${this.#clock.now() - begun} ms`)
       return response
@@ -57,16 +62,17 @@ export class Caller {
     this.#closed.abort(error)
   }
 
-  async #attempts<P extends UnaryMethod>(method: P, request: RequestOf<P>, call: UnaryCall): Promise<ResponseOf<P>> {
+  async #attempts<T>(method: string, call: UnaryCall, attempt: (bounds: TransportCall) => Promise<T>): Promise<T> {
     const { credentials, logger, timeoutMs: defaultMs } = this.#options
     const deadline = this.#clock.now() + (call.timeoutMs ?? defaultMs)
     let failures = 0
     let renewed = false
+    let refusal: MillraceError | undefined
     for (;;) {
       const remaining = deadline - this.#clock.now()
       const { version } = credentials
       try {
-        return await this.#transport.unary(method, request, { timeoutMs: Math.max(remaining, 1), signal: call.signal })
+        return await attempt({ timeoutMs: Math.max(remaining, 1), signal: call.signal })
       } catch (thrown) {
         const error = errorFrom(thrown)
         if (error instanceof AuthenticationError && credentials.renewable && !renewed) {
@@ -75,8 +81,12 @@ export class Caller {
           continue
         }
         this.#closed.signal.throwIfAborted()
-        const wait = waitsForRoom(error, call) ? error.details.retryAfterMs : this.#retryDelay(error, call, ++failures)
-        if (wait === undefined || wait >= deadline - this.#clock.now()) throw error
+        const forRoom = waitsForRoom(error, call)
+        if (forRoom) refusal = error
+        const wait = forRoom ? error.details.retryAfterMs : this.#retryDelay(error, call, ++failures)
+        // What the time ran out over says more than that it did.
+        if (wait === undefined || wait >= deadline - this.#clock.now())
+          throw error.code === 'DEADLINE_EXCEEDED' ? (refusal ?? error) : error
         logger.debug(`${method} failed with ${error.code}; trying again in ${Math.round(wait)} ms`, { error: error.message })
         await this.#sleep(wait, call.signal)
       }

@@ -6,7 +6,15 @@ import { turn } from '../testing/manual-clock.ts'
 import { setUp } from '../testing/setup.ts'
 
 const options = { retry: false, circuitBreaker: false } as const
-const full: ItemError = { reason: 'QUOTA_EXCEEDED', message: 'The queue is full.', fields: [], retryAfterMs: 1000, quota: undefined }
+const full: ItemError = {
+  reason: 'QUOTA_EXCEEDED',
+  message: 'The queue is full.',
+  fields: [],
+  retryAfterMs: 1000,
+  quota: undefined,
+  resource: '',
+  id: '',
+}
 
 function payloads(request: EnqueueJobsRequest): unknown[] {
   return request.jobs.map((job) => decodePayload('payload', job.payload, job.contentType))
@@ -95,7 +103,15 @@ test('what cannot be encoded fails alone, before it travels', async () => {
 })
 
 test('a refused item fails its caller alone', async () => {
-  const conflict: ItemError = { reason: 'ALREADY_EXISTS', message: 'Other payload.', fields: [], retryAfterMs: 0, quota: undefined }
+  const conflict: ItemError = {
+    reason: 'ALREADY_EXISTS',
+    message: 'Other payload.',
+    fields: [],
+    retryAfterMs: 0,
+    quota: undefined,
+    resource: '',
+    id: '',
+  }
   const { queue } = setUpQueue((payload) => (payload === 2 ? conflict : undefined))
   const outcomes = await Promise.allSettled([queue.enqueue(1), queue.enqueue(2), queue.enqueue(3)])
   expect(outcomes.map((outcome) => outcome.status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
@@ -263,7 +279,7 @@ describe('a full queue', () => {
   })
 
   test('fails a call at once when there is no word of when to come again', async () => {
-    const { queue } = setUpQueue(() => ({ ...full, retryAfterMs: 0, quota: undefined }))
+    const { queue } = setUpQueue(() => ({ ...full, retryAfterMs: 0, quota: undefined, resource: '', id: '' }))
     await expect(queue.enqueue(1)).rejects.toThrow(QuotaExceededError)
   })
 

@@ -8,9 +8,11 @@ export interface CoalescerOptions<Item, Result, Value>
   send(group: string, items: readonly Item[], timeoutMs: number): Promise<readonly Result[]>
   /** Requests of a lane under way at once. 1 keeps their items in order. Default 4. */
   readonly maxInFlight?: number
+  /** Items of one request. Default 2000. */
+  readonly maxItems?: number
 }
 
-const maxItems = 2000
+const defaultItems = 2000
 const maxBytes = 4 << 20
 const defaultInFlight = 4
 /** Encoded size of what one client holds before it refuses more. */
@@ -46,7 +48,7 @@ export class Coalescer<Item, Result, Value> {
   }
 
   #open(group: string, timeoutMs: number): Lane<Item, Result, Value> {
-    const { send, maxInFlight = defaultInFlight, ...options } = this.#options
+    const { send, maxInFlight = defaultInFlight, maxItems = defaultItems, ...options } = this.#options
     const key = `${timeoutMs} ${group}`
     const lane = new Lane<Item, Result, Value>(
       timeoutMs,

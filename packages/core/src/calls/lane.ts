@@ -12,12 +12,14 @@ export interface LaneOptions<Item, Result, Value> {
   /** Why an item was refused, when it was. */
   refusal(result: Result): MillraceError | undefined
   /** What the item's caller gets. */
-  value(result: Result): Value
+  value(result: Result): Value | Promise<Value>
   /** Bounds of one batch. */
   readonly maxItems: number
   readonly maxBytes: number
   /** Requests under way at once: few, so that batches grow while the server is busy. */
   readonly maxInFlight: number
+  /** A request that takes longer than so many milliseconds is not waited for: others leave meanwhile. Absent: it is, however long it takes. */
+  readonly patienceMs?: number | undefined
 }
 
 /** A caller's item on its way. */
@@ -25,7 +27,7 @@ interface Pending<Item, Value> {
   readonly item: Item
   readonly bytes: number
   readonly deadline: number
-  readonly resolve: (value: Value) => void
+  readonly resolve: (value: Value | Promise<Value>) => void
   readonly reject: (error: MillraceError) => void
   readonly signal: AbortSignal | undefined
   onAbort: (() => void) | undefined
@@ -128,9 +130,16 @@ export class Lane<Item, Result, Value> {
   }
 
   async #send(batch: readonly Pending<Item, Value>[]): Promise<void> {
+    const { send, clock, patienceMs } = this.#options
+    let flies = true
+    const land = (): void => {
+      if (flies) this.#inFlight--
+      flies = false
+      this.#schedule()
+    }
     this.#inFlight++
+    const cancel = patienceMs === undefined ? undefined : clock.timer(patienceMs, land)
     try {
-      const { send, clock } = this.#options
       const timeoutMs = Math.max(batch.at(-1)!.deadline - clock.now(), 1)
       const results = await send(
         batch.map((pending) => pending.item),
@@ -142,9 +151,8 @@ export class Lane<Item, Result, Value> {
       const error = errorFrom(thrown)
       for (const pending of batch) this.#fail(pending, error)
     }
-    this.#inFlight--
-    if (this.#waiting.size > 0) this.#schedule()
-    else this.#checkIdle()
+    cancel?.()
+    land()
   }
 
   #deliver(batch: readonly Pending<Item, Value>[], results: readonly Result[]): void {
@@ -215,7 +223,7 @@ export class Lane<Item, Result, Value> {
 
   /** Lets go of the timers when nothing is left. */
   #checkIdle(): void {
-    if (this.#waiting.size > 0 || this.#inFlight > 0) return
+    if (this.#open.size > 0 || this.#inFlight > 0) return
     this.#stopTimer?.()
     this.#stopTimer = undefined
     this.#stopPause?.()

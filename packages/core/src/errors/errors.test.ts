@@ -70,7 +70,7 @@ describe.each(Object.entries(rows))('%s', (reason, { details, type, shows }) => 
   })
 
   test('comes as an item of a batch as its class', () => {
-    const error = errorFromItem({ reason, message: 'Refused.', fields: [], retryAfterMs: 0, quota: undefined })
+    const error = errorFromItem({ reason, message: 'Refused.', fields: [], retryAfterMs: 0, quota: undefined, resource: '', id: '' })
     expect(error).toBeInstanceOf(type)
     expect(error).toMatchObject({ code: reason, message: 'Refused.' })
     expect(error.details.retryAfterMs).toBeUndefined()
@@ -84,18 +84,28 @@ test('a task or job that is not found has a class of its own', () => {
 
 test('an item does not speak of its place in a batch that its caller knows nothing of', () => {
   const fields = [{ path: 'jobs[17].priority', message: 'is too high' }]
-  const item = { reason: 'VALIDATION', message: 'jobs[17].priority: is too high', fields, retryAfterMs: 0, quota: undefined }
+  const item = {
+    reason: 'VALIDATION',
+    message: 'jobs[17].priority: is too high',
+    fields,
+    retryAfterMs: 0,
+    quota: undefined,
+    resource: '',
+    id: '',
+  }
   expect(errorFromItem(item)).toMatchObject({ message: 'priority: is too high', fields: [{ path: 'priority', message: 'is too high' }] })
 })
 
 test('an item says which limit is reached', () => {
   const quota = { type: 'queue_depth', current: 7, limit: 5 }
-  const item = { reason: 'QUOTA_EXCEEDED', message: 'full', fields: [], retryAfterMs: 500, quota }
+  const item = { reason: 'QUOTA_EXCEEDED', message: 'full', fields: [], retryAfterMs: 500, quota, resource: '', id: '' }
   expect(errorFromItem(item)).toMatchObject({ quotaType: 'queue_depth', current: 7, limit: 5, details: { retryAfterMs: 500 } })
 })
 
 test('an item with a reason of a later version is an internal error', () => {
-  expect(errorFromItem({ reason: 'TOO_BLUE', message: 'm', fields: [], retryAfterMs: 5, quota: undefined })).toBeInstanceOf(InternalError)
+  expect(
+    errorFromItem({ reason: 'TOO_BLUE', message: 'm', fields: [], retryAfterMs: 5, quota: undefined, resource: '', id: '' }),
+  ).toBeInstanceOf(InternalError)
 })
 
 test('whatever is thrown becomes an error', () => {

@@ -47,14 +47,28 @@ export function errorFromDetails(details: ErrorDetails, options?: ErrorOptions):
   return new errorClass(details, options)
 }
 
-/** The error of one item of a batch. Its caller knows of no batch: places such as `jobs[3].priority` become `priority`. */
-export function errorFromItem({ reason, message, fields, retryAfterMs, quota }: ItemError): MillraceError {
+/** The error of one of several calls that travelled together. */
+export function errorFromCall(
+  { reason, message, fields, retryAfterMs, quota, resource, id }: ItemError,
+  requestId?: string,
+): MillraceError {
   return errorFromDetails({
     reason: reason in httpStatuses ? (reason as ErrorReason) : 'INTERNAL',
-    message: message.replace(placeInBatch, ''),
-    fields: fields.map((field) => ({ path: field.path.replace(placeInBatch, ''), message: field.message })),
+    message,
+    requestId,
+    fields,
     ...(retryAfterMs > 0 && { retryAfterMs }),
     ...(quota && { quota }),
+    ...(resource && { resource, id }),
+  })
+}
+
+/** The error of one item of a batch. Its caller knows of no batch: places such as `jobs[3].priority` become `priority`. */
+export function errorFromItem(item: ItemError): MillraceError {
+  return errorFromCall({
+    ...item,
+    message: item.message.replace(placeInBatch, ''),
+    fields: item.fields.map((field) => ({ path: field.path.replace(placeInBatch, ''), message: field.message })),
   })
 }
 

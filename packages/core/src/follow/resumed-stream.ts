@@ -46,7 +46,10 @@ export class ResumedStream<P extends ServerStreamMethod, T> implements AsyncIter
     const { signal } = this.#options
     if (signal?.aborted) throw new AbortError(signal.reason)
     while (this.#next >= this.#items.length) {
-      if (this.#stop.signal.aborted) return { value: undefined, done: true }
+      if (this.#stop.signal.aborted) {
+        if (signal?.aborted) throw new AbortError(signal.reason)
+        return { value: undefined, done: true }
+      }
       try {
         await this.#receive()
       } catch (thrown) {

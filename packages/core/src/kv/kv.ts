@@ -10,6 +10,7 @@ import { itemOverhead, toInt, toText } from '../wire.ts'
 import { createKvReader, createKvWriter } from './coalescers.ts'
 import { fromChange, fromEntry, fromStore, toDelete, toIncrement, toSet, toWhole } from './convert.ts'
 import type {
+  ClearOptions,
   DeleteOptions,
   IncrementOptions,
   KvChange,
@@ -123,6 +124,18 @@ export class Kv<T = unknown> {
       if (error) throw errorFromItem(error)
       return { revision }
     })
+  }
+
+  /**
+   * Deletes all keys, or those that begin with a prefix, some hundred at a time: each is told of as deleted. Keys that are written
+   * meanwhile may stay.
+   *
+   * @returns how many.
+   * @throws ValidationError without `confirm: true`.
+   */
+  async clear({ prefix, confirm }: ClearOptions, call?: CallOptions): Promise<number> {
+    const request = { store: this.name, prefix: toText('prefix', prefix), confirm: confirm === true }
+    return (await this.#context.safe('KvService/ClearEntries', request, call)).deleted
   }
 
   /** Keys in the order of their bytes. */

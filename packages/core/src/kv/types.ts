@@ -30,6 +30,14 @@ export interface DeleteOptions {
   readonly ifRevision?: number
 }
 
+/** Which keys are deleted. */
+export interface ClearOptions {
+  /** Only keys that begin with this. Default: all. */
+  readonly prefix?: string
+  /** Must be true: the values are gone for good. */
+  readonly confirm: true
+}
+
 /** How a number is added to. */
 export interface IncrementOptions {
   /** Time to live, for a key that is made by this alone; one that is there keeps its own. Default: for ever. */

@@ -5,7 +5,7 @@ import { json, setUp } from '../testing/setup.ts'
 import { observeStream } from './observe-stream.ts'
 
 function message(offset: number): Message {
-  return { offset, payload: json({ n: offset }), contentType: '', headers: {}, key: '', timestampMs: offset }
+  return { offset, payload: json({ n: offset }), contentType: '', headers: {}, key: '', timestampMs: offset, schema: undefined }
 }
 
 /** Messages of these offsets, and where to go on. */

@@ -45,7 +45,11 @@ const registries = new WeakMap<ClientContext, Registry>()
  * @param createSource - makes what looks at it; called when it is looked at first.
  */
 export function createObserver<T>(client: ClientBase, key: string, createSource: (context: ClientContext) => Source<T>): Observer<T> {
-  const context = contextOf(client)
+  return createObserverIn(contextOf(client), key, createSource)
+}
+
+/** As {@link createObserver}, for what has the client's context already. */
+export function createObserverIn<T>(context: ClientContext, key: string, createSource: (context: ClientContext) => Source<T>): Observer<T> {
   let registry = registries.get(context)
   if (!registry) {
     registry = new Registry(context)

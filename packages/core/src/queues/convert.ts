@@ -2,7 +2,7 @@ import type * as wire from '@millrace/protocol'
 import { toMs } from '../durations.ts'
 import { InternalError } from '../errors/errors.ts'
 import { decodePayload, encodePayload } from '../payload.ts'
-import { fromJobError, fromRetryPolicy, fromState, known, missingField, toConcurrency, toDate, toInt, toText, toTexts } from '../wire.ts'
+import { fromJobError, fromRetryPolicy, fromState, known, missingField, toDate, toFlow, toInt, toText, toTexts } from '../wire.ts'
 import type { EnqueueOptions, JobInfo, QueueInfo } from './types.ts'
 
 /** A job as it is enqueued. Complete by hand: this is the hot path. */
@@ -18,7 +18,7 @@ export function toNewJob(value: unknown, options: EnqueueOptions): wire.NewJob {
     headers: toTexts('headers', options.headers),
     delayMs: toMs('delay', options.delay),
     runAt: toDate('runAt', options.runAt),
-    concurrency: options.concurrency && toConcurrency(options.concurrency),
+    ...toFlow(options),
   }
 }
 
@@ -32,6 +32,7 @@ export function fromJobInfo<T>(job: wire.JobInfo | undefined): JobInfo<T> {
     status,
     payload: decodePayload('payload', job.payload, job.contentType) as T,
     headers: job.headers,
+    ...(job.schema && { schema: job.schema }),
     priority: job.priority,
     attempts: job.attempts,
     maxAttempts: job.maxAttempts,

@@ -27,6 +27,7 @@ function wireJob(n: number): Job {
     pipelineId: '',
     stage: '',
     teeRequired: false,
+    schema: undefined,
   }
 }
 
@@ -49,6 +50,7 @@ const info = {
   runAt: undefined,
   workerId: 'w',
   seq: 1,
+  schema: undefined,
 }
 
 const retryPolicy = { maxAttempts: 3, initialBackoffMs: 1000, maxBackoffMs: 300_000, multiplier: 2, strategy: 3 as const, jitter: 0.2 }
@@ -64,7 +66,15 @@ function setUpQueue() {
         jobId,
         error:
           leaseToken === 'token_9'
-            ? { reason: 'CONFLICT', message: 'The lease is not current.', fields: [], retryAfterMs: 0, quota: undefined }
+            ? {
+                reason: 'CONFLICT',
+                message: 'The lease is not current.',
+                fields: [],
+                retryAfterMs: 0,
+                quota: undefined,
+                resource: '',
+                id: '',
+              }
             : undefined,
         leaseExpiresAt: action?.$case === 'renew' ? new Date(60_000) : undefined,
       })),

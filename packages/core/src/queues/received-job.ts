@@ -3,6 +3,7 @@ import type { ClientContext } from '../context.ts'
 import { type Duration, toMs } from '../durations.ts'
 import type { CallOptions } from '../options.ts'
 import { decodePayload, encodePayload } from '../payload.ts'
+import type { SchemaVersion } from '../schemas.ts'
 import { itemOverhead, toJobError } from '../wire.ts'
 import { createSettler } from './coalescers.ts'
 import type { FailOptions } from './types.ts'
@@ -40,6 +41,11 @@ export class ReceivedJob<T = unknown> {
   /** Headers given at submission. */
   get headers(): Readonly<Record<string, string>> {
     return this.#job.headers
+  }
+
+  /** The schema that the payload was checked against; undefined when the queue had none. */
+  get schema(): SchemaVersion | undefined {
+    return this.#job.schema
   }
 
   /** -100 to 100. */

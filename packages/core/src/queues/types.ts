@@ -1,9 +1,10 @@
 import type { Duration } from '../durations.ts'
-import type { ConcurrencyLimit, JobError, JobStatus, QueueRetryPolicy, RetryPolicy } from '../job-types.ts'
+import type { FlowOptions, JobError, JobStatus, QueueRetryPolicy, RetryPolicy } from '../job-types.ts'
 import type { CallOptions } from '../options.ts'
+import type { SchemaVersion } from '../schemas.ts'
 
 /** How a job is enqueued. */
-export interface EnqueueOptions {
+export interface EnqueueOptions extends FlowOptions {
   /** -100 to 100, default 0; a higher one runs first. */
   readonly priority?: number
   /** Wait before the first attempt. Not together with `runAt`. */
@@ -16,8 +17,6 @@ export interface EnqueueOptions {
   readonly timeout?: Duration
   /** The same key in the same queue returns the first job; with another payload it is a `ConflictError`. */
   readonly idempotencyKey?: string
-  /** Limits how many jobs of the queue are at work at a time, all of them or those of a key. */
-  readonly concurrency?: ConcurrencyLimit
   /** Headers for the handler. At most 64. */
   readonly headers?: Readonly<Record<string, string>>
 }
@@ -34,7 +33,7 @@ export interface EnqueueResult {
   readonly jobId: string
   /** Position in the order of submission; grows, with gaps. */
   readonly seq: number
-  /** False when the idempotency key named an earlier job. */
+  /** False when it is an earlier job: of the same idempotency key, or one that stands for this request too. */
   readonly created: boolean
 }
 
@@ -82,6 +81,8 @@ export interface JobInfo<T = unknown> {
   readonly payload: T
   /** Headers given at submission. */
   readonly headers: Readonly<Record<string, string>>
+  /** The schema that the payload was checked against; absent when the queue had none. */
+  readonly schema?: SchemaVersion
   /** -100 to 100. */
   readonly priority: number
   /** Attempts begun. */

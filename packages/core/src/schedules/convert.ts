@@ -2,8 +2,8 @@ import type * as wire from '@millrace/protocol'
 import { toMs } from '../durations.ts'
 import { InternalError, invalid } from '../errors/errors.ts'
 import { decodePayload, encodePayload } from '../payload.ts'
-import { toPriority } from '../tasks/convert.ts'
-import { missingField, toDate, toInt, toText, toTexts } from '../wire.ts'
+import { toPriority, toStateValue } from '../tasks/convert.ts'
+import { missingField, toDate, toInt, toRetryPolicy, toText, toTexts } from '../wire.ts'
 import type { CreateScheduleOptions, Schedule, ScheduleRules, ScheduleRun, UpdateScheduleOptions } from './types.ts'
 
 const policies = ['skip', 'queue', 'allow'] as const
@@ -29,6 +29,11 @@ export function toNewSchedule(options: CreateScheduleOptions): wire.NewSchedule 
     maxAttempts: toInt('maxAttempts', maxAttempts),
     timeoutMs: toMs('timeout', timeout),
     paused: options.paused === true,
+    retry: options.retry && toRetryPolicy('retry', options.retry),
+    stateKey: toText('stateKey', options.stateKey),
+    initialState: options.initialState === undefined ? undefined : toStateValue('initialState', options.initialState),
+    stateTtlMs: toMs('stateTtl', options.stateTtl),
+    teeRequired: options.teeRequired === true,
   }
 }
 
@@ -79,6 +84,8 @@ export function fromSchedule(schedule: wire.Schedule | undefined, withPayload = 
     ...(fn && { function: fn }),
     queue,
     ...(withPayload && { payload: decodePayload('payload', payload, contentType) }),
+    ...(settings.stateKey && { stateKey: settings.stateKey }),
+    teeRequired: settings.teeRequired,
     paused,
     ...(nextAt && { nextAt }),
     ...(lastAt && { lastAt }),

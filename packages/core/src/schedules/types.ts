@@ -1,4 +1,5 @@
 import type { Duration } from '../durations.ts'
+import type { RetryPolicy } from '../job-types.ts'
 import type { CallOptions } from '../options.ts'
 import type { TaskPriority } from '../tasks/types.ts'
 
@@ -43,10 +44,20 @@ export interface CreateScheduleOptions extends ScheduleTimes, ScheduleRules {
   readonly labels?: Readonly<Record<string, string>>
   /** Default `normal`. */
   readonly priority?: TaskPriority
-  /** Attempts in all, 1 to 1000. Default: as the queue says. */
+  /** Attempts in all, 1 to 1000. Default: as the queue says. Not together with `retry`. */
   readonly maxAttempts?: number
+  /** The tasks' own retry policy. Default: the queue's. Only with a function. */
+  readonly retry?: RetryPolicy
   /** Longest time of one attempt, up to 7 days. Default: no limit. */
   readonly timeout?: Duration
+  /** Makes the tasks stateful: the name of the state they work on, one at a time and in order. 1 to 255 characters. Only with a function. */
+  readonly stateKey?: string
+  /** The state to begin with when there is none: any JSON value, or bytes. At most 4 KiB. Only with `stateKey`. */
+  readonly initialState?: unknown
+  /** How long the state is kept after the latest completed task, up to 366 days. Default: for ever. Only with `stateKey`. */
+  readonly stateTtl?: Duration
+  /** Run the tasks in a trusted execution environment alone. Default false. Only with a function. */
+  readonly teeRequired?: boolean
   /** True: made paused. */
   readonly paused?: boolean
 }
@@ -81,6 +92,10 @@ export interface Schedule {
   readonly queue: string
   /** The payload; absent in lists. */
   readonly payload?: unknown
+  /** The state its tasks work on; absent for stateless ones. */
+  readonly stateKey?: string
+  /** True: its tasks run in a trusted execution environment alone. */
+  readonly teeRequired: boolean
   /** True while it is paused. */
   readonly paused: boolean
   /** The next tick; absent while it is paused and when none is to come. */

@@ -4,6 +4,7 @@ import type { CallOptions } from '../options.ts'
 import { toInt, toText } from '../wire.ts'
 import { commitOffset, createStreamWriter } from './coalescers.ts'
 import { bytesOf, type Commit, fromMessage, fromStream, toBatch, toSettings, toStart } from './convert.ts'
+import { StreamReplays } from './replays.ts'
 import { StreamGroup } from './stream-group.ts'
 import { subscribePartition, subscribeShared } from './subscriptions.ts'
 import type {
@@ -27,11 +28,14 @@ export class Stream<T = unknown> {
   readonly #context: ClientContext
   /** Its name. */
   readonly name: string
+  /** Ranges of it that are delivered once more. */
+  readonly replay: StreamReplays<T>
 
   /** @internal Use `mr.stream(name)`. */
   constructor(context: ClientContext, name: string) {
     this.#context = context
     this.name = toText('name', name)
+    this.replay = new StreamReplays(context, this.name)
   }
 
   /**
@@ -40,13 +44,14 @@ export class Stream<T = unknown> {
    *
    * @param messages - at most 10,000.
    * @returns the offset of each message in its partition, in order.
-   * @throws ValidationError, and what any call may throw.
+   * @throws ValidationError; ConflictError for a producer that was replaced or leaves out a write; and what any call may throw.
    */
   async write(messages: readonly NewStreamMessage<T>[], options?: WriteOptions): Promise<number[]> {
     const { timeoutMs, signal } = this.#context.bounds(options)
-    const batch = toBatch(messages)
+    const batch = toBatch(messages, options?.producer)
     if (batch.messages.length === 0) return []
     if (options?.idempotencyKey !== undefined) {
+      if (batch.producer) throw invalid('producer', 'stands beside idempotencyKey; give one of them.')
       // A name of its own makes it a request of its own.
       const request = { stream: this.name, ...batch, requestId: toText('idempotencyKey', options.idempotencyKey) }
       return (await this.#context.safe('StreamService/WriteMessages', request, options)).offsets
@@ -78,13 +83,9 @@ export class Stream<T = unknown> {
   subscribe(options: SubscribeOptions = {}): AsyncIterableIterator<ReceivedMessage<T>, undefined> {
     const { group, partition } = options
     const context = this.#context
-    const committer = (name: string, of: number, member: string): Commit => {
-      return (offset, call) => commitOffset(context, this.name, { group: name, partition: of, offset, member }, call)
-    }
-    if (group !== undefined && partition === undefined) return subscribeShared<T>(context, this.name, group, options, committer)
-    const noGroup: Commit = () => Promise.reject(invalid('group', 'is missing; a subscription commits for its group.'))
-    const number = toInt('partition', partition)
-    return subscribePartition<T>(context, this.name, number, options, group === undefined ? noGroup : committer(group, number, ''))
+    const commit: Commit = ({ stream, ...place }, offset, call) => commitOffset(context, stream, { ...place, offset }, call)
+    if (group !== undefined && partition === undefined) return subscribeShared<T>(context, this.name, group, options, commit)
+    return subscribePartition<T>(context, this.name, toInt('partition', partition), options, commit)
   }
 
   /**

@@ -15,13 +15,14 @@ export function subscribePartition<T>(
   commit: Commit,
 ): AsyncIterableIterator<ReceivedMessage<T>, undefined> {
   let start = toStart(from ?? (group ? 'committed' : 'latest'), group)
+  const place = group === undefined ? undefined : { stream, group, partition, member: '' }
   return new ResumedStream(context, {
     method: 'StreamService/SubscribeMessages',
     signal,
     request: () => ({ stream, partition, ...start, filter: toText('filter', filter) }),
     take: ({ messages, nextOffset }: wire.SubscribeMessagesResponse) => {
       start = toStart(nextOffset, group)
-      return messages.map((message) => new Received<T>(message, partition, commit))
+      return messages.map((message) => new Received<T>(message, partition, commit, place))
     },
   })
 }
@@ -32,7 +33,7 @@ export function subscribeShared<T>(
   stream: string,
   group: string,
   { from = 'committed', signal, onAssigned, filter }: SubscribeOptions,
-  committer: (group: string, partition: number, member: string) => Commit,
+  commit: Commit,
 ): AsyncIterableIterator<ReceivedMessage<T>, undefined> {
   if (typeof from !== 'string') throw invalid('from', "is 'earliest', 'latest' or 'committed' where a group shares the partitions.")
   const request = { stream, group: toText('group', group), start: toStart(from, group).start, filter: toText('filter', filter) }
@@ -42,8 +43,8 @@ export function subscribeShared<T>(
     request: () => request,
     take: ({ member, rebalanced, assigned, partition, messages }: wire.SubscribeGroupResponse) => {
       if (rebalanced) onAssigned?.(assigned)
-      const commit = committer(group, partition, member)
-      return messages.map((message) => new Received<T>(message, partition, commit))
+      const place = { stream, group, partition, member }
+      return messages.map((message) => new Received<T>(message, partition, commit, place))
     },
   })
 }

@@ -1,5 +1,6 @@
 import type { Duration } from '../durations.ts'
 import type { CallOptions } from '../options.ts'
+import type { SchemaVersion } from '../schemas.ts'
 
 /** A message to write. */
 export interface NewStreamMessage<T = unknown> {
@@ -20,6 +21,21 @@ export interface WriteOptions extends CallOptions {
    * producer's name and a number that it keeps, a producer that begins anew after a crash writes nothing twice.
    */
   readonly idempotencyKey?: string
+  /** Which of a producer's writes it is. Not together with `idempotencyKey`. */
+  readonly producer?: ProducerWrite
+}
+
+/**
+ * One write of a producer. The same again, however much later, writes nothing and returns the first offsets (none, when the
+ * producer has made more than five writes since).
+ */
+export interface ProducerWrite {
+  /** Names the producer within the stream: 1 to 255 characters of `A-Z a-z 0-9 . _ : / -`. */
+  readonly id: string
+  /** Counts its writes, from 0 without holes: one that leaves out others is a `ConflictError`. */
+  readonly seq: number
+  /** Whoever begins a higher one, with `seq` 0, takes the place of who wrote before, whose writes are a `ConflictError` from then on. Default 0. */
+  readonly epoch?: number
 }
 
 /** A message as it was written. */
@@ -36,6 +52,8 @@ export interface StreamMessage<T = unknown> {
   readonly key?: string
   /** When it was written. */
   readonly timestamp: Date
+  /** The schema that the payload was checked against; absent when the stream had none. */
+  readonly schema?: SchemaVersion
 }
 
 /**
@@ -113,6 +131,14 @@ export interface CreateStreamOptions {
   readonly partitions?: number
   /** How long messages are kept. Default: for ever. */
   readonly retention?: StreamRetention
+  /**
+   * Of each key the newest message is kept: one that was replaced is removed, a minute later or more. A message without a key
+   * stays; one whose payload is `null`, or has no bytes, removes those before it, and goes itself after a day. Offsets stay as
+   * they are. Default: as it is; `false` for a new stream.
+   *
+   * @throws ConflictError for a stream that was created as a durable stream.
+   */
+  readonly compaction?: boolean
 }
 
 /** A stream. */
@@ -123,6 +149,8 @@ export interface StreamInfo {
   readonly partitions: readonly PartitionInfo[]
   /** How long messages are kept, in milliseconds and bytes; 0 means for ever. */
   readonly retention: { readonly maxAge: number; readonly maxBytes: number }
+  /** True when of each key only the newest message is kept, and others for a while. */
+  readonly compaction: boolean
   /** When it was created. */
   readonly createdAt: Date
 }
@@ -143,6 +171,6 @@ export interface GroupState {
   readonly committedOffset: number
   /** The newest message; -1 when there is none. */
   readonly latestOffset: number
-  /** Messages that are kept and not processed. */
+  /** Messages that are kept and not processed; with compaction, those it removed are counted. */
   readonly lag: number
 }

@@ -2,7 +2,7 @@ import type * as wire from '@millrace/protocol'
 import { toMs } from '../durations.ts'
 import { invalid } from '../errors/errors.ts'
 import { decodePayload, encodePayload } from '../payload.ts'
-import { fromJobError, fromState, known, toConcurrency, toDate, toInt, toRetryPolicy, toState, toText, toTexts } from '../wire.ts'
+import { fromJobError, fromState, known, toDate, toFlow, toInt, toRetryPolicy, toState, toText, toTexts } from '../wire.ts'
 import type { ListTasksOptions, SubmitTaskOptions, TaskInfo, TaskLogEntry, TaskPriority, TaskStatus, TaskUpdate } from './types.ts'
 
 const priorities: Readonly<Record<string, number>> = { low: -10, normal: 0, high: 10, critical: 100 }
@@ -24,7 +24,7 @@ export function toNewTask(options: SubmitTaskOptions): wire.NewTask {
     delayMs: toMs('delay', options.delay),
     runAt: toDate('runAt', options.runAt),
     retry: options.retry && toRetryPolicy('retry', options.retry),
-    concurrency: options.concurrency && toConcurrency(options.concurrency),
+    ...toFlow(options),
     stateKey: toStateKey(options),
     initialState: options.initialState === undefined ? undefined : toStateValue('initialState', options.initialState),
     stateTtlMs: toMs('stateTtl', options.stateTtl),

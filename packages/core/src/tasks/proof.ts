@@ -44,8 +44,10 @@ export interface ProofExpectation {
   readonly acceptSimulated?: boolean
   /** Accept code into which the owner of the machine can look. */
   readonly acceptDebug?: boolean
-  /** Root certificates of AMD to trust beside Milan's, as PEM. */
+  /** Root certificates of AMD to trust beside those of Milan, Genoa and Turin, as PEM. */
   readonly amdRoots?: string
+  /** Revocation lists of AMD in DER. When there are any, evidence needs one of its root that is valid at the time. Default: none. */
+  readonly amdRevocationLists?: readonly Uint8Array[]
 }
 
 /** What to expect of a proof. */
@@ -64,8 +66,10 @@ export interface VerifyOptions {
   readonly acceptSimulated?: boolean
   /** Accept code into which the owner of the machine can look. Default false. */
   readonly acceptDebug?: boolean
-  /** Root certificates of AMD to trust beside Milan's, as PEM. */
+  /** Root certificates of AMD to trust beside those of Milan, Genoa and Turin, as PEM. */
   readonly amdRoots?: string
+  /** Revocation lists of AMD in DER. When there are any, evidence needs one of its root that is valid at the time. Default: none. */
+  readonly amdRevocationLists?: readonly Uint8Array[]
   /** What verifies. Default in Node: `@millrace/attestation`. In browsers give that module, so that only who uses it loads it. */
   readonly verifier?: ProofVerifier
 }

@@ -56,6 +56,12 @@ describe('submit', () => {
       runAt,
       retry: { maxAttempts: 5, strategy: 'linear' },
       queue: 'media',
+      concurrency: { key: 'c', limit: 2 },
+      rateLimit: { key: 'r', limit: 3, per: '1m' },
+      fairKey: 'f',
+      debounce: { key: 'd', delay: '2s', maxDelay: '10s' },
+      deduplicate: { key: 'u', window: '3s' },
+      expiresIn: '1d',
     })
     expect(submitted()).toEqual([
       {
@@ -75,6 +81,12 @@ describe('submit', () => {
         initialState: { data: json({ n: 0 }), contentType: '' },
         stateTtlMs: 3_600_000,
         teeRequired: false,
+        concurrency: { key: 'c', limit: 2 },
+        rateLimit: { key: 'r', limit: 3, perMs: 60_000 },
+        fairKey: 'f',
+        debounce: { key: 'd', delayMs: 2000, maxDelayMs: 10_000 },
+        deduplicate: { key: 'u', windowMs: 3000 },
+        expiresInMs: 86_400_000,
       },
     ])
   })

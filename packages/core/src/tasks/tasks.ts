@@ -9,7 +9,7 @@ import { createList, type List } from '../page.ts'
 import { itemOverhead, missingField, toInt, toText } from '../wire.ts'
 import { fromTask, fromTaskState, toNewTask, toTaskFilter } from './convert.ts'
 import { createLogList, tailLogs } from './logs.ts'
-import { fromProof, type TaskProof } from './proof.ts'
+import type { TaskProof } from './proof.ts'
 import { createSubmitter } from './submitter.ts'
 import { SubmittedTask } from './task-handle.ts'
 import { TaskWatch } from './task-watch.ts'
@@ -156,7 +156,10 @@ export class Tasks {
    */
   async proof(taskId: string, call?: CallOptions): Promise<TaskProof> {
     const request = { taskId: toText('taskId', taskId) }
-    return fromProof(await this.#context.safe('TaskService/GetTaskProof', request, call), this.#context.options.loadVerifier)
+    const answer = await this.#context.safe('TaskService/GetTaskProof', request, call)
+    // Few pages look at proofs: the others do not load what that takes.
+    const { fromProof } = await import('./proof.ts')
+    return fromProof(answer, this.#context.options.loadVerifier)
   }
 
   async #getMany(taskIds: readonly string[], call: CallOptions | undefined): Promise<wire.Task[]> {

@@ -1,5 +1,5 @@
 import type { Duration } from '../durations.ts'
-import type { ConcurrencyLimit, JobError, JobStatus, RetryPolicy } from '../job-types.ts'
+import type { FlowOptions, JobError, JobStatus, RetryPolicy } from '../job-types.ts'
 import type { CallOptions } from '../options.ts'
 import type { TaskWatch } from './task-watch.ts'
 
@@ -10,7 +10,7 @@ export type TaskPriority = 'low' | 'normal' | 'high' | 'critical' | number
 export type TaskType = 'stateless' | 'stateful'
 
 /** A task to submit. */
-export interface SubmitTaskOptions {
+export interface SubmitTaskOptions extends FlowOptions {
   /** What handles it. Default: `payload.function` when that is text, else `default`. */
   readonly function?: string
   /** Any JSON value or a `Uint8Array`. At most the server's limit, 4 MiB by default. */
@@ -24,8 +24,6 @@ export interface SubmitTaskOptions {
   readonly stateKey?: string
   /** The state to begin with when there is none: any JSON value or a `Uint8Array`. */
   readonly initialState?: unknown
-  /** Limits how many tasks of its queue are at work at a time, all of them or those of a key. */
-  readonly concurrency?: ConcurrencyLimit
   /** How long the state is kept after the latest completed task. At most 366 days. Default: for ever. */
   readonly stateTtl?: Duration
   /** Default `normal`. */
@@ -63,7 +61,7 @@ export interface SubmitBatchOptions extends Omit<SubmitTaskOptions, 'payload' | 
 export interface TaskResult {
   /** The task's id: `task_…`. */
   readonly taskId: string
-  /** False when the idempotency key named an earlier task. */
+  /** False when it is an earlier task: of the same idempotency key, or one that stands for this request too. */
   readonly created: boolean
 }
 

@@ -4,6 +4,7 @@ import { AbortError, TimeoutError } from '../errors/errors.ts'
 import { DuplexSource } from '../follow/duplex-source.ts'
 import type { FollowEvents, FollowSource } from '../follow/follow-source.ts'
 import { SetSource } from '../follow/set-source.ts'
+import { shareRowCalls } from '../tables/shared-row-calls.ts'
 import type {
   DuplexCall,
   DuplexHandlers,
@@ -73,6 +74,7 @@ export class MemoryTransport implements Transport {
   /** What real transports put into each call. */
   credentials: Credentials | undefined
   duplex: Transport['duplex']
+  readonly shareRowCalls = shareRowCalls
 
   constructor(clock: Clock, options: { readonly duplex?: boolean } = {}) {
     this.#clock = clock

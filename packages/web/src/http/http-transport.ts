@@ -8,6 +8,8 @@ import {
   type FollowSource,
   invalid,
   noAnswer,
+  type RawCall,
+  type RawRequest,
   type RequestOf,
   type ResponseOf,
   type ServerStreamMethod,
@@ -22,16 +24,8 @@ import { readEvents } from './event-stream.ts'
 import { watchHeartbeat } from './heartbeat.ts'
 
 /** A call under way. */
-interface OpenCall<P extends UnaryMethod | ServerStreamMethod> {
+interface OpenCall extends RawCall {
   readonly controller: AbortController
-  /** Makes the call and resolves with a good answer. */
-  send(): Promise<Response>
-  /** The answer's message. */
-  read(json: unknown): ResponseOf<P>
-  /** Whatever was thrown meanwhile, as an error. */
-  failure(thrown: unknown): MillraceError
-  /** It is over. */
-  close(): void
 }
 
 /** Carries calls over HTTP: JSON for single answers, server-sent events for many. */
@@ -53,9 +47,10 @@ export class HttpTransport implements Transport {
   }
 
   async unary<P extends UnaryMethod>(method: P, request: RequestOf<P>, options: TransportCall): Promise<ResponseOf<P>> {
-    const call = this.#call<P>(method, request, options, 'application/json')
+    const route = this.#route(method)
+    const call = this.begin(options)
     try {
-      return call.read(await (await call.send()).json())
+      return fromJson(route[3], await (await send(call, route, request, 'application/json')).json())
     } catch (thrown) {
       throw call.failure(thrown)
     } finally {
@@ -68,14 +63,15 @@ export class HttpTransport implements Transport {
     request: RequestOf<P>,
     options: TransportCall,
   ): AsyncGenerator<ResponseOf<P>, void, undefined> {
-    const call = this.#call<P>(method, request, options, 'text/event-stream')
+    const route = this.#route(method)
+    const call = this.begin(options)
     let retryAfterMs: number | undefined
     const broken = (message: string): MillraceError => unavailable(message, { retryAfterMs })
     const heartbeat = watchHeartbeat(this.#clock, this.#options.keepalive, (silentMs) =>
       call.controller.abort(broken(`The server was silent for ${silentMs} ms.`)),
     )
     try {
-      const reader = (await call.send()).body!.getReader()
+      const reader = (await send(call, route, request, 'text/event-stream')).body!.getReader()
       const retry = (ms: number): void => {
         retryAfterMs = ms
       }
@@ -83,7 +79,7 @@ export class HttpTransport implements Transport {
         const json: unknown = JSON.parse(data)
         if (type === 'problem') throw errorFromDetails(fromProblem(500, json))
         if (type === 'end') return
-        yield call.read(json)
+        yield fromJson(route[3], json)
         // A slow reader is no silent server.
         heartbeat.alive()
       }
@@ -108,13 +104,12 @@ export class HttpTransport implements Transport {
     for (const controller of this.#open) controller.abort(closedError())
   }
 
-  #call<P extends UnaryMethod | ServerStreamMethod>(
-    method: P,
-    request: RequestOf<P>,
-    { signal, timeoutMs }: TransportCall,
-    accept: string,
-  ): OpenCall<P> {
-    const route = this.#routes.get(method) as HttpRoute<RequestOf<P>, ResponseOf<P>>
+  #route<P extends UnaryMethod | ServerStreamMethod>(method: P): HttpRoute<RequestOf<P>, ResponseOf<P>> {
+    return this.#routes.get(method) as HttpRoute<RequestOf<P>, ResponseOf<P>>
+  }
+
+  /** Begins a call of any kind. */
+  begin({ signal, timeoutMs }: TransportCall): OpenCall {
     const controller = new AbortController()
     const onAbort = (): void => controller.abort(new AbortError(signal?.reason))
     signal?.addEventListener('abort', onAbort)
@@ -124,8 +119,7 @@ export class HttpTransport implements Transport {
     if (this.#closed) controller.abort(closedError())
     return {
       controller,
-      send: () => this.#send(route, request, accept, controller.signal),
-      read: (json) => fromJson(route[3], json),
+      fetch: (request) => this.#fetch(request, controller.signal),
       failure: (thrown) => {
         const error =
           thrown instanceof MillraceError ? thrown : controller.signal.aborted ? errorFrom(controller.signal.reason) : noConnection(thrown)
@@ -143,23 +137,26 @@ export class HttpTransport implements Transport {
     }
   }
 
-  async #send<Req>(route: HttpRoute<Req>, request: Req, accept: string, signal: AbortSignal): Promise<Response> {
+  /** What every request has in common. */
+  async #fetch({ verb, path, headers, body }: RawRequest, signal: AbortSignal): Promise<Response> {
     const secret = await untilAborted(this.#options.credentials.get(), signal)
-    const { verb, path, body } = write(route, request)
-    const headers: Record<string, string> = { accept, 'millrace-namespace': this.#options.namespace }
-    if (secret !== undefined) headers.authorization = `Bearer ${secret}`
-    if (body !== undefined) headers['content-type'] = 'application/json'
-    const url = this.#endpoints[this.#turn]! + path
-    const response = await fetch(url, { method: verb, headers, body: body === undefined ? undefined : JSON.stringify(body), signal })
-    if (response.ok && response.headers.get('content-type')?.startsWith(accept)) return response
-    const json = await response.json().catch(() => undefined)
-    if (!response.ok) {
-      const details = fromProblem(response.status, json)
-      throw errorFromDetails({ ...details, requestId: details.requestId ?? response.headers.get('request-id') ?? undefined })
-    }
-    const message = `The answer of ${url} is not ${accept}: is a Millrace server there?`
-    throw unavailable(message)
+    const own = { 'millrace-namespace': this.#options.namespace, ...(secret !== undefined && { authorization: `Bearer ${secret}` }) }
+    const response = await fetch(this.#endpoints[this.#turn]! + path, { method: verb, headers: { ...headers, ...own }, body, signal })
+    // 304 is what somebody asked for who has an older answer.
+    if (response.ok || response.status === 304) return response
+    const details = fromProblem(response.status, await response.json().catch(() => undefined))
+    throw errorFromDetails({ ...details, requestId: details.requestId ?? response.headers.get('request-id') ?? undefined })
   }
+}
+
+/** Makes a call whose request and answers are messages; resolves with a good answer. */
+async function send<Req>(call: OpenCall, route: HttpRoute<Req>, request: Req, accept: string): Promise<Response> {
+  const { verb, path, body } = write(route, request)
+  const headers = { accept, ...(body !== undefined && { 'content-type': 'application/json' }) }
+  // Nothing is no JSON, and no body.
+  const response = await call.fetch({ verb, path, headers, body: JSON.stringify(body) })
+  if (response.headers.get('content-type')?.startsWith(accept)) return response
+  throw unavailable(`The answer of ${response.url} is not ${accept}: is a Millrace server there?`)
 }
 
 /** A call as HTTP carries it. */

@@ -15,6 +15,14 @@ export const clientCases: readonly Case[] = [
     },
   },
   {
+    name: 'a client lists the services of the server',
+    expected: { tasks: { name: 'tasks', healthy: true }, kv: { name: 'kv', healthy: true } },
+    async run(kit) {
+      const services = await kit.client().cluster.services()
+      return Object.fromEntries(['tasks', 'kv'].map((wanted) => [wanted, services.find(({ name }) => name === wanted)]))
+    },
+  },
+  {
     name: 'namespaces do not see each other',
     expected: { other: { name: 'TaskNotFoundError', code: 'NOT_FOUND', statusCode: 404, requestId: 'given', resource: 'task' }, listed: 0 },
     async run(kit) {

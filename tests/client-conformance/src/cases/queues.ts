@@ -100,6 +100,58 @@ export const queueCases: readonly Case[] = [
     },
   },
   {
+    name: 'starts are limited: the others wait',
+    expected: {
+      received: 2,
+      waiting: { blocked: 1, processing: 2 },
+      refused: { name: 'ValidationError', code: 'VALIDATION', statusCode: 400, fields: ['rateLimit.limit', 'rateLimit.perMs'] },
+    },
+    async run(kit) {
+      const q = kit.client().queue<number>('q')
+      const rateLimit = { key: 'ada', limit: 2, per: '1h' } as const
+      for (let n = 0; n < 3; n++) await q.enqueue(n, { rateLimit })
+      const received = (await q.receive({ max: 10 })).length
+      const { blocked, processing } = await q.stats()
+      const refused = await failureOf(q.enqueue(0, { rateLimit: { limit: 0, per: 0 } }))
+      return { received, waiting: { blocked, processing }, refused }
+    },
+  },
+  {
+    name: 'customers take turns',
+    expected: { mine: true, refused: { name: 'ValidationError', code: 'VALIDATION', statusCode: 400, fields: ['fairKey'] } },
+    async run(kit) {
+      const q = kit.client().queue<string>('q')
+      await q.enqueueBatch(Array.from({ length: 100 }, () => ({ payload: 'large', fairKey: 'large' })))
+      await q.enqueue('small', { fairKey: 'small' })
+      const taken: string[] = []
+      while (!taken.includes('small')) taken.push(...(await q.receive({ max: 10, wait: '5s' })).map(({ payload }) => payload))
+      const refused = await failureOf(q.enqueue('x', { fairKey: 'x', concurrency: { limit: 1 } }))
+      return { mine: taken.length <= 70, refused }
+    },
+  },
+  {
+    name: 'triggers are debounced, repeats deduplicated, and wrong ones refused',
+    expected: {
+      created: [true, false, true, false],
+      same: [true, true],
+      payload: 1,
+      refused: { name: 'ValidationError', code: 'VALIDATION', statusCode: 400, fields: ['expiresInMs', 'debounce'] },
+    },
+    async run(kit) {
+      const q = kit.client().queue<number>('q')
+      const debounce = { key: 'ada', delay: '1h', maxDelay: '2h' } as const
+      const deduplicate = { key: 'ada', window: '1h' } as const
+      const results = []
+      for (const options of [{ debounce }, { debounce }, { deduplicate }, { deduplicate }]) {
+        results.push(await q.enqueue(results.length, { ...options, expiresIn: '3h' }))
+      }
+      const [a, b, c, d] = results.map(({ jobId }) => jobId)
+      const { payload } = await q.get(a!)
+      const refused = await failureOf(q.enqueue(0, { debounce, delay: '1s', expiresIn: '1h' }))
+      return { created: results.map(({ created }) => created), same: [a === b, c === d], payload, refused }
+    },
+  },
+  {
     name: 'settings, counts and lists',
     expected: {
       policy: { maxAttempts: 4, initialBackoff: 2000, maxBackoff: 60_000, multiplier: 3, strategy: 'linear', jitter: 0 },

@@ -65,4 +65,30 @@ export const streamCases: readonly Case[] = [
       return { before, committed: await s.committed('g', 0), lag, next, streams, missing: { name, code, statusCode } }
     },
   },
+  {
+    name: 'a replay delivers a range once more to a group of its own',
+    expected: {
+      created: { group: 'sandbox', state: 'ready', speed: 'full', total: 2, processed: 0, partitions: [{ from: 1, to: 3, committed: -1 }] },
+      seen: [1, 2],
+      after: { state: 'stopped', processed: 2 },
+      groups: ['sandbox'],
+      deleted: [true, false],
+    },
+    async run(kit) {
+      const s = kit.client().stream<number>('orders')
+      await s.create({ partitions: 1 })
+      await s.write([0, 1, 2, 3].map((payload) => ({ payload })))
+      const { createdAt: _, ...created } = await s.replay.create({ group: 'sandbox', from: 1, to: 3 })
+      await s.replay.start('sandbox')
+      const seen: number[] = []
+      for await (const message of s.replay.subscribe('sandbox')) {
+        seen.push(message.payload)
+        await message.commit()
+      }
+      const { state, processed } = await s.replay.stop('sandbox')
+      const groups = (await s.replay.list()).map(({ group }) => group)
+      const deleted = [await s.replay.delete('sandbox'), await s.replay.delete('sandbox')]
+      return { created, seen, after: { state, processed }, groups, deleted }
+    },
+  },
 ]

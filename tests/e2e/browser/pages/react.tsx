@@ -3,14 +3,18 @@ import {
   retryAfter,
   useClusterHealth,
   useKV,
+  useMillrace,
   usePipeline,
+  useQuery,
   useQueueStats,
   useStream,
   useSuspenseTasks,
+  useTable,
   useTask,
   useTaskStatus,
   useTasks,
 } from '@millrace/react'
+import type { Millrace } from '@millrace/web'
 import { Component, type ReactNode, StrictMode, Suspense, useEffect, useRef, useState, version } from 'react'
 import { createRoot } from 'react-dom/client'
 import { connection, noteFallback, type Scene, shown } from './shown.ts'
@@ -82,6 +86,18 @@ function Messages() {
   )
 }
 
+function Rows({ queue }: QueueProps) {
+  // Other objects each time, which ask for the same.
+  const table = useTable<{ id: number; name: string }>('people', { where: { name: { ne: queue } }, order: 'id', limit: 10 })
+  const query = useQuery((useMillrace() as Millrace).table('people').select('name').where('id=gt.1'))
+  return (
+    <section>
+      <pre id="table">{shown(table)}</pre>
+      <pre id="query">{shown(query)}</pre>
+    </section>
+  )
+}
+
 function Pipeline({ pipelineId }: { readonly pipelineId: string | undefined }) {
   return <pre id="pipeline">{shown(usePipeline(pipelineId))}</pre>
 }
@@ -126,6 +142,8 @@ function Show({ name, queue, taskId = '', pipelineId, count = 0 }: Scene) {
       return <List queue={queue} />
     case 'key':
       return <Key />
+    case 'rows':
+      return <Rows queue={queue} />
     case 'pipeline':
       return <Pipeline pipelineId={pipelineId} />
     case 'stream':

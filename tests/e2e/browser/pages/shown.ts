@@ -8,7 +8,7 @@ export function shown(what: object): string {
 /** What a test tells the page to show. */
 export interface Scene {
   /** What to mount; nothing by default. */
-  readonly name?: 'task' | 'list' | 'key' | 'stream' | 'pipeline' | 'many' | 'suspended'
+  readonly name?: 'task' | 'list' | 'key' | 'stream' | 'pipeline' | 'rows' | 'many' | 'suspended'
   /** The queue of all that is submitted and shown. */
   readonly queue: string
   /** The task that `many` shows. */

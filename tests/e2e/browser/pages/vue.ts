@@ -2,13 +2,17 @@ import {
   createMillrace,
   useClusterHealth,
   useKV,
+  useMillrace,
   usePipeline,
+  useQuery,
   useQueueStats,
   useStream,
+  useTable,
   useTask,
   useTaskStatus,
   useTasks,
 } from '@millrace/vue'
+import type { Millrace } from '@millrace/web'
 import { createApp, defineComponent, h, KeepAlive, reactive, ref, Suspense, shallowRef, version } from 'vue'
 import { connection, noteFallback, type Scene, shown } from './shown.ts'
 
@@ -39,6 +43,16 @@ const List = defineComponent({
         h('pre', { id: 'stats' }, shown({ ...stats })),
         h('pre', { id: 'health' }, shown({ ...health })),
       ])
+  },
+})
+
+const Rows = defineComponent({
+  props: { queue: { type: String, required: true } },
+  setup(props) {
+    const mr = useMillrace() as Millrace
+    const table = reactive({ ...useTable('people', () => ({ where: { name: { ne: props.queue } }, order: 'id', limit: 10 })) })
+    const query = reactive({ ...useQuery(() => mr.table('people').select('name').where('id=gt.1')) })
+    return () => h('section', [h('pre', { id: 'table' }, shown({ ...table })), h('pre', { id: 'query' }, shown({ ...query }))])
   },
 })
 
@@ -99,6 +113,7 @@ const Show = defineComponent({
       if (name === 'task') return h(Task, { queue })
       if (name === 'list') return h(List, { queue })
       if (name === 'key') return h(Key)
+      if (name === 'rows') return h(Rows, { queue })
       if (name === 'pipeline') return h(Pipeline, { pipelineId })
       if (name === 'stream') return h(Messages)
       if (name === 'many')

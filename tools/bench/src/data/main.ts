@@ -7,17 +7,22 @@ import { describeMachine } from '../table.ts'
 import { type DataFigures, type DataSizes, measureData } from './measure.ts'
 import { millraceData } from './millrace.ts'
 import { natsData } from './nats.ts'
+import { measureOffsets } from './offsets.ts'
 import { redisData } from './redis.ts'
 
 const help = `Measures streams, and keys and values, of Millrace, Redis and NATS side by side, taking turns.
 
   pnpm bench:data [--rounds N] [--quick] [--alone] [--sources] [--dir PATH]
+  pnpm bench:data --offsets [--messages N] [--store URL] [--sources] [--dir PATH]
 
   --rounds N  rounds; medians are shown (default 3)
   --quick     a tenth of the work: shows that it runs, not what it can do
   --alone     Millrace alone
   --sources   Millrace from its TypeScript sources instead of its build
   --dir PATH  where servers keep their data
+  --offsets   instead: what a read costs at the beginning and at the end of a partition
+  --messages N  how long that partition is (default 10,000,000; 1,000,000 with --quick)
+  --store URL   over this Postgres instead of SQLite
 
 Redis and NATS are the machine's own: apt-get install redis-server nats-server
 `
@@ -30,6 +35,7 @@ const rows: readonly (readonly [title: string, figure: keyof DataFigures, unit: 
   ['from write to subscriber, p99', 'deliveryP99', 'ms', ''],
   ['set keys, 256 single calls at once', 'set', 'k/s', '≥ 60 k/s'],
   ['get keys, 256 single calls at once', 'get', 'k/s', '≥ 80 k/s'],
+  ['transactions of a message, a key and a job, 64 at once', 'transact', 'k/s', ''],
 ]
 
 async function bench(): Promise<void> {
@@ -40,6 +46,9 @@ async function bench(): Promise<void> {
       alone: { type: 'boolean', default: false },
       sources: { type: 'boolean', default: false },
       dir: { type: 'string' },
+      offsets: { type: 'boolean', default: false },
+      messages: { type: 'string' },
+      store: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   })
@@ -48,6 +57,14 @@ async function bench(): Promise<void> {
   process.once('exit', () => rmSync(parentDir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 }))
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
   console.log(describeMachine(machineFacts(parentDir)))
+  if (values.offsets) {
+    const messages = Number(values.messages ?? (values.quick ? 1_000_000 : 10_000_000))
+    const found = await measureOffsets({ parentDir, sources: values.sources, store: values.store, messages })
+    for (const { offset, p50, p99 } of found) {
+      console.log(`read of 100 from offset ${offset} on: p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms`)
+    }
+    return
+  }
   if (!values.alone)
     console.log(`Redis ${redisVersion()}, appendfsync always; NATS ${natsVersion()}, file storage, synced every two minutes`)
   const full: DataSizes = { payloadBytes: 200, singles: 100_000, batched: 400_000, deliveries: 1000 }
@@ -72,6 +89,7 @@ async function bench(): Promise<void> {
 }
 
 function show(value: number, unit: 'k/s' | 'ms'): string {
+  if (Number.isNaN(value)) return '–'
   return unit === 'ms' ? `${value.toFixed(2)} ms` : `${(value / 1000).toFixed(1)} k/s`
 }
 

@@ -22,11 +22,14 @@ export interface DataFigures {
   readonly deliveryP99: number
   readonly set: number
   readonly get: number
+  /** NaN: the system has none. */
+  readonly transact: number
 }
 
 const callers = 256
 const batchSize = 500
 const batchCallers = 4
+const transactors = 64
 const keys = 10_000
 
 /** Measures one system once, on a stream of its own. Throws when a message or value is missing or wrong. */
@@ -47,7 +50,11 @@ export async function measureData(system: DataSystem, stream: string, sizes: Dat
     const value = (await system.get(`key.${i % keys}`)) as Payload | undefined
     if (value?.data === undefined) throw new Error(`${system.title} lost key.${i % keys}`)
   })
-  return { write, writeMany: writeMany * batchSize, read, deliveryP50: p50, deliveryP99: p99, set, get }
+  const { transact } = system
+  const transactions = transact
+    ? await rate(sizes.singles / 4, transactors, (i) => transact(`${stream}-mixed`, `key.${i % keys}`, next()))
+    : Number.NaN
+  return { write, writeMany: writeMany * batchSize, read, deliveryP50: p50, deliveryP99: p99, set, get, transact: transactions }
 }
 
 /** Calls a second, so many at a time. */

@@ -40,6 +40,12 @@ export async function millraceData(options: { readonly parentDir: string; readon
     },
     set: (key, value) => kv.set(key, value),
     get: (key) => kv.get(key),
+    transact: (stream, key, payload) =>
+      mr.writeTransaction({
+        streams: [{ stream, messages: [{ payload }] }],
+        kv: [{ store: 'bench', key, value: payload }],
+        jobs: [{ queue: stream, payload }],
+      }),
     async [Symbol.asyncDispose]() {
       await mr.close()
       await server.stop()

@@ -45,6 +45,17 @@ export async function redisData(parentDir: string): Promise<DataSystem> {
       }
     },
     set: (key, value) => redis.set(key, JSON.stringify(value)),
+    async transact(stream, key, payload) {
+      const text = JSON.stringify(payload)
+      const outcomes = await redis
+        .multi()
+        .xadd(stream, '*', ...fields(payload))
+        .set(key, text)
+        .rpush(`${stream}-jobs`, text)
+        .exec()
+      const failed = outcomes?.find(([error]) => error)
+      if (!outcomes || failed) throw failed?.[0] ?? new Error('Redis carried nothing out')
+    },
     get: async (key) => JSON.parse((await redis.get(key)) ?? 'null'),
     async [Symbol.asyncDispose]() {
       redis.disconnect()

@@ -11,4 +11,6 @@ export interface DataSystem extends AsyncDisposable {
   subscribe(stream: string, from: 'beginning' | 'now', handle: (payload: Payload) => void): Promise<AsyncDisposable>
   set(key: string, value: Payload): Promise<unknown>
   get(key: string): Promise<unknown>
+  /** Writes a message, sets a key and adds a job to a queue, all or none. Absent: the system cannot. */
+  transact?(stream: string, key: string, payload: Payload): Promise<unknown>
 }

@@ -78,6 +78,23 @@ const remove: Command = {
   },
 }
 
+const clear: Command = {
+  name: 'kv clear',
+  summary: 'Delete all keys of a store, or those that begin with a prefix.',
+  args: [storeArg, { name: 'PREFIX', help: 'only keys that begin with this', optional: true }],
+  options: [{ name: 'confirm', help: 'Required: the values are gone for good.' }, ...clientOptions],
+  examples: [{ line: 'millrace kv clear settings draft: --confirm', does: 'keys that begin with draft: are gone' }],
+  async run({ flags, words, env, output }) {
+    if (!flags.confirm) throw new UsageError('The values are gone for good; say --confirm')
+    const { connect } = await import('../connect.ts')
+    using server = connect({ flags, env })
+    const { deleted } = await server.kv.clearEntries({ store: words[0]!, prefix: words[1] ?? '', confirm: true })
+    if (flags.json) output.json({ deleted })
+    else output.line(`${deleted} deleted`)
+    return 0
+  },
+}
+
 const keys: Command = {
   name: 'kv keys',
   summary: 'List keys, in order.',
@@ -128,7 +145,7 @@ const watch: Command = {
 }
 
 /** `millrace kv …` */
-export const kv: readonly Command[] = [get, set, remove, keys, watch]
+export const kv: readonly Command[] = [get, set, remove, clear, keys, watch]
 
 const changeWords: Readonly<Record<number, string>> = { 1: 'set', 2: 'deleted', 3: 'expired' }
 

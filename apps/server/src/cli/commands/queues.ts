@@ -3,9 +3,10 @@ import { clientOptions } from '../client-options.ts'
 import { type Command, UsageError } from '../command.ts'
 import { stateWord } from '../states.ts'
 import {
-  concurrencyFlags,
   decodePayload,
   durationFlag,
+  flowFlags,
+  flowOptions,
   integerFlag,
   pairsFlag,
   priorityFlag,
@@ -70,9 +71,8 @@ const enqueue: Command = {
     { name: 'timeout', placeholder: 'TIME', help: 'Longest time of one attempt.' },
     { name: 'max-attempts', placeholder: 'N', help: 'Attempts in all instead of the policy of the queue.' },
     { name: 'header', placeholder: 'NAME=VALUE', help: 'A header for the handler.', multiple: true },
-    { name: 'concurrency-limit', placeholder: 'N', help: 'So many may be at work at a time in the queue; others wait.' },
-    { name: 'concurrency-key', placeholder: 'KEY', help: 'The limit is for this key alone, such as a customer.' },
     { name: 'idempotency-key', placeholder: 'KEY', help: 'The same key again returns the first job.' },
+    ...flowOptions,
     ...clientOptions,
   ],
   examples: [
@@ -92,7 +92,7 @@ const enqueue: Command = {
       headers: pairsFlag(flags, 'header'),
       delayMs: durationFlag(flags, 'delay'),
       runAt: undefined,
-      concurrency: concurrencyFlags(flags),
+      ...flowFlags(flags),
     }
     using server = connect({ flags, env })
     const { results } = await server.queues.enqueueJobs({ queue, jobs: [job], requestId: '', allowPartial: false })

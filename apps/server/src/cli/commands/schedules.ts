@@ -8,6 +8,7 @@ import {
   integerFlag,
   pairsFlag,
   priorityFlag,
+  readJson,
   readPayload,
   showPayload,
   showTime,
@@ -34,6 +35,10 @@ const create: Command = {
     { name: 'priority', placeholder: 'PRIORITY', help: 'low, normal, high, critical, or -100 to 100.', default: 'normal' },
     { name: 'max-attempts', placeholder: 'N', help: 'Attempts in all.' },
     { name: 'timeout', placeholder: 'TIME', help: 'Longest time of one attempt.' },
+    { name: 'state-key', placeholder: 'KEY', help: 'Makes its tasks stateful: tasks with one key run one at a time, in order.' },
+    { name: 'initial-state', placeholder: 'JSON', help: 'The state to begin with when there is none; with --state-key.' },
+    { name: 'state-ttl', placeholder: 'TIME', help: 'How long the state is kept after the latest task; with --state-key.' },
+    { name: 'tee-required', help: 'Run its tasks in a trusted execution environment alone.' },
     { name: 'label', placeholder: 'NAME=VALUE', help: 'A label of the tasks.', multiple: true },
     { name: 'header', placeholder: 'NAME=VALUE', help: 'A header for the handler.', multiple: true },
     { name: 'paused', help: 'Make it paused.' },
@@ -45,6 +50,7 @@ const create: Command = {
   ],
   async run({ flags, words, env, output, stdin }) {
     const { connect } = await import('../connect.ts')
+    const initialState = textFlag(flags, 'initial-state')
     const schedule = {
       name: words[0]!,
       cron: textFlag(flags, 'cron') ?? '',
@@ -64,6 +70,11 @@ const create: Command = {
       maxAttempts: integerFlag(flags, 'max-attempts'),
       timeoutMs: durationFlag(flags, 'timeout'),
       paused: flags.paused === true,
+      retry: undefined,
+      stateKey: textFlag(flags, 'state-key') ?? '',
+      initialState: initialState === undefined ? undefined : { data: readJson('--initial-state', initialState), contentType: '' },
+      stateTtlMs: durationFlag(flags, 'state-ttl'),
+      teeRequired: flags['tee-required'] === true,
     }
     using server = connect({ flags, env })
     print(output, flags.json === true, (await server.schedules.createSchedule({ schedule })).schedule!)
@@ -209,8 +220,14 @@ function timesOf({ settings }: Schedule): string {
 }
 
 function scheduleJson({ settings, ...rest }: Schedule): object {
-  const { payload, contentType, overlap, ...more } = settings!
-  return { ...more, overlap: overlaps[overlap - 1], payload: decodePayload(payload, contentType), ...rest }
+  const { payload, contentType, overlap, initialState, ...more } = settings!
+  return {
+    ...more,
+    overlap: overlaps[overlap - 1],
+    payload: decodePayload(payload, contentType),
+    ...(initialState && { initialState: decodePayload(initialState.data, initialState.contentType) }),
+    ...rest,
+  }
 }
 
 function print(output: Output, json: boolean, schedule: Schedule): void {
@@ -218,13 +235,15 @@ function print(output: Output, json: boolean, schedule: Schedule): void {
     output.json(scheduleJson(schedule))
     return
   }
-  const { name, function: fn, queue, overlap, catchUp, jitterMs, payload, contentType, paused } = schedule.settings!
+  const { name, function: fn, queue, overlap, catchUp, jitterMs, payload, contentType, paused, stateKey, teeRequired } = schedule.settings!
   output.fields({
     schedule: name,
     times: timesOf(schedule),
     function: fn,
     queue,
     payload: showPayload(payload, contentType),
+    state: stateKey,
+    'tee required': teeRequired ? 'yes' : '',
     overlap: overlaps[overlap - 1],
     'catch-up': catchUp,
     jitter: jitterMs ? `${jitterMs / 1000}s` : '',

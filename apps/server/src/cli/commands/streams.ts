@@ -28,7 +28,12 @@ const write: Command = {
       partition: textFlag(flags, 'partition') === undefined ? undefined : integerFlag(flags, 'partition'),
     }
     using server = connect({ flags, env })
-    const { partitions, offsets } = await server.streams.writeMessages({ stream: words[0]!, messages: [message], requestId: '' })
+    const { partitions, offsets } = await server.streams.writeMessages({
+      stream: words[0]!,
+      messages: [message],
+      requestId: '',
+      producer: undefined,
+    })
     if (flags.json) output.json({ partition: partitions[0], offset: offsets[0] })
     else output.line(`partition ${partitions[0]}, offset ${offsets[0]}`)
     return 0
@@ -141,15 +146,23 @@ const create: Command = {
     { name: 'partitions', placeholder: 'N', help: 'Partitions; they can become more, never fewer.' },
     { name: 'max-age', placeholder: 'TIME', help: 'Drop messages older than this, such as 7d.' },
     { name: 'max-bytes', placeholder: 'N', help: 'Drop the oldest messages of a partition that is larger.' },
+    { name: 'compaction', placeholder: 'on|off', help: 'Keep the newest message of each key, others only for a while.' },
     ...clientOptions,
   ],
-  examples: [{ line: 'millrace streams create orders --partitions 4 --max-age 7d', does: 'four partitions, a week' }],
+  examples: [
+    { line: 'millrace streams create orders --partitions 4 --max-age 7d', does: 'four partitions, a week' },
+    { line: 'millrace streams create prices --compaction on', does: 'the newest message of each key' },
+  ],
   async run({ flags, words, env, output }) {
     const { connect } = await import('../connect.ts')
     const limited = textFlag(flags, 'max-age') !== undefined || textFlag(flags, 'max-bytes') !== undefined
     const retention = limited ? { maxAgeMs: durationFlag(flags, 'max-age'), maxBytes: integerFlag(flags, 'max-bytes') } : undefined
+    const wanted = textFlag(flags, 'compaction')
+    if (wanted !== undefined && wanted !== 'on' && wanted !== 'off') throw new UsageError(`--compaction: '${wanted}' is not on or off`)
+    const compaction = wanted === undefined ? undefined : wanted === 'on'
     using server = connect({ flags, env })
-    const { stream } = await server.streams.putStream({ stream: words[0]!, partitions: integerFlag(flags, 'partitions'), retention })
+    const settings = { stream: words[0]!, partitions: integerFlag(flags, 'partitions'), retention, compaction }
+    const { stream } = await server.streams.putStream(settings)
     if (flags.json) output.json(stream)
     else output.line(`${stream!.name}: ${stream!.partitions.length} partition${stream!.partitions.length === 1 ? '' : 's'}`)
     return 0

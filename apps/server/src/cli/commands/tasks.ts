@@ -4,9 +4,10 @@ import type { Command } from '../command.ts'
 import type { Output } from '../output.ts'
 import { stateCell, stateWord } from '../states.ts'
 import {
-  concurrencyFlags,
   decodePayload,
   durationFlag,
+  flowFlags,
+  flowOptions,
   integerFlag,
   pairsFlag,
   priorityFlag,
@@ -36,8 +37,7 @@ const submit: Command = {
     { name: 'label', placeholder: 'NAME=VALUE', help: 'A label to find it by.', multiple: true },
     { name: 'header', placeholder: 'NAME=VALUE', help: 'A header for the handler.', multiple: true },
     { name: 'idempotency-key', placeholder: 'KEY', help: 'The same key again returns the first task.' },
-    { name: 'concurrency-limit', placeholder: 'N', help: 'So many may be at work at a time in the queue; others wait.' },
-    { name: 'concurrency-key', placeholder: 'KEY', help: 'The limit is for this key alone, such as a customer.' },
+    ...flowOptions,
     { name: 'state-key', placeholder: 'KEY', help: 'Makes it stateful: tasks with one key run one at a time, in order.' },
     { name: 'initial-state', placeholder: 'JSON', help: 'The state to begin with when there is none; with --state-key.' },
     { name: 'tee-required', help: 'Run it in a trusted execution environment alone.' },
@@ -66,7 +66,7 @@ const submit: Command = {
       idempotencyKey: textFlag(flags, 'idempotency-key') ?? '',
       labels: pairsFlag(flags, 'label'),
       headers: pairsFlag(flags, 'header'),
-      concurrency: concurrencyFlags(flags),
+      ...flowFlags(flags),
       stateKey: textFlag(flags, 'state-key') ?? '',
       initialState: initialState === undefined ? undefined : { data: readJson('--initial-state', initialState), contentType: '' },
       stateTtlMs: durationFlag(flags, 'state-ttl'),

@@ -8,8 +8,10 @@ export interface AttestationPolicy {
   readonly acceptSimulated: boolean
   /** Intel collateral, for evidence that brings none. */
   readonly collateral: readonly Uint8Array[]
-  /** Root certificates of AMD to trust beside Milan's, as PEM. */
+  /** Root certificates of AMD to trust beside those that are built in, as PEM. */
   readonly amdRoots?: string
+  /** Revocation lists of AMD. When there are any, evidence needs one of its root. */
+  readonly amdRevocationLists: readonly Uint8Array[]
   /** Measurements that are accepted, lower-case hexadecimal; none: all. */
   readonly measurements: readonly string[]
 }

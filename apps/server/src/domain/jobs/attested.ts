@@ -1,8 +1,7 @@
-/**
- * Tasks that require a trusted execution environment have lanes of their own, which attested workers alone draw from: the
- * function with a mark that no name may have. Order over lanes is by priority and age, so a worker's tasks stay in order.
- */
-const mark = '!tee'
+import { attestedMark as mark } from '../../store/ports.ts'
+
+// Tasks that require a trusted execution environment have lanes of their own, which attested workers alone draw from: the
+// function with a mark. Order over lanes is by priority and age, so a worker's tasks stay in order.
 
 /** The lane of a function's tasks that require attested workers. */
 export function attestedLane(name: string): string {

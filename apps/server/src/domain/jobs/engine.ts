@@ -1,6 +1,6 @@
 import type { Clock } from '../../clock.ts'
 import { notFound } from '../../errors.ts'
-import type { ClaimedJob, Retention, Scope, Seq, Store } from '../../store/ports.ts'
+import type { ClaimedJob, NewJob, Retention, Scope, Seq, Store } from '../../store/ports.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { Followers } from './followers.ts'
 import { formatId } from './ids.ts'
@@ -67,14 +67,22 @@ export function createJobEngine({ store, clock, retention, onError }: JobEngineO
     }
   }
 
+  function added(scope: Scope, jobs: readonly NewJob[]): void {
+    for (const { runAt, startBefore } of jobs) {
+      if (runAt !== undefined) upkeep.dueAt(runAt)
+      if (startBefore !== undefined) upkeep.dueAt(startBefore)
+    }
+    // Jobs that wait for their time, or in a paused queue, make no lane ready.
+    for (const queue of new Set(jobs.map((job) => job.queue))) views.touched(scope, queue)
+  }
+
   return {
     async enqueue(scope, request) {
       const result = await jobs.enqueue({ ...request, scope, now: clock.now() })
-      for (const { runAt } of request.jobs) if (runAt !== undefined) upkeep.dueAt(runAt)
-      // Jobs that wait for their time, or in a paused queue, make no lane ready.
-      for (const queue of new Set(request.jobs.map((job) => job.queue))) views.touched(scope, queue)
+      added(scope, request.jobs)
       return result
     },
+    added,
 
     async receive({ scope, queue, max, leaseMs, waitMs, workerId, signal }) {
       const demand = { functions: [''], max, leaseMs, workerId }

@@ -39,6 +39,8 @@ export function limitEngine(engine: JobEngine): JobEngine {
       return { batch, outcomes: request.jobs.map((job): EnqueueOutcome => (scope.covers(job) ? outcomes[next++]! : { error })) }
     },
 
+    added: (scope, jobs) => engine.added(scope, jobs),
+
     async receive(options) {
       checkQueue(options.scope, options.queue, `take jobs of the queue '${options.queue}'`)
       return engine.receive(options)

@@ -74,6 +74,8 @@ export interface JobEngine {
     scope: Scope,
     request: { readonly jobs: readonly NewJob[]; readonly requestId: string; readonly partial: boolean; readonly batch: boolean },
   ): Promise<EnqueueResult>
+  /** Jobs were added otherwise: sees to those that wait for their time, and to who watches their queues. */
+  added(scope: Scope, jobs: readonly NewJob[]): void
   /** Takes jobs, waiting up to `waitMs` for the first. Resolves with none when the wait or `signal` ends first. */
   receive(options: {
     readonly scope: Scope

@@ -3,8 +3,8 @@ import type { JobStore, Retention } from '../../store/ports.ts'
 
 /** Rows changed in one transaction: a long one would hold up everybody's commit. */
 const chunk = 500
-/** How often ended jobs past their retention are looked for. */
-const sweepEveryMs = 60_000
+/** How often ended jobs past their retention are looked for: each minute, and more often where one is shorter. */
+const sweepEveryMs = { least: 1000, most: 60_000 }
 /** The wait after the store failed. */
 const retryMs = 1000
 
@@ -74,7 +74,9 @@ export class Upkeep {
   }
 
   #scheduleSweep(): void {
-    this.#stopSweeping = this.#clock.timer(sweepEveryMs, () => {
+    const shortest = Math.min(...Object.values(this.#retention))
+    const wait = Math.min(Math.max(shortest, sweepEveryMs.least), sweepEveryMs.most)
+    this.#stopSweeping = this.#clock.timer(wait, () => {
       this.#sweep()
         .catch(this.#onError)
         .finally(() => this.#closed || this.#scheduleSweep())

@@ -1,7 +1,4 @@
-/** What a key may be allowed to do. `admin` includes all but `root`; `root` includes all, for every tenant. */
-export const apiScopes = [
-  'admin',
-  'root',
+const ordinary = [
   'workers',
   'tasks:read',
   'tasks:write',
@@ -15,27 +12,27 @@ export const apiScopes = [
   'schedules:write',
   'webhooks:read',
   'webhooks:write',
+  'databases:read',
+  'databases:write',
+  'tables:read',
+  'tables:write',
+  'tables:sql',
+  'vectors:read',
+  'vectors:write',
+  'schemas:read',
+  'schemas:write',
+  'objects:read',
+  'objects:write',
 ] as const
+
+/** What a key may be allowed to do. `admin` includes all but `root`; `root` includes all, for every tenant. */
+export const apiScopes = ['admin', 'root', ...ordinary] as const
 
 /** One of {@link apiScopes}. */
 export type ApiScope = (typeof apiScopes)[number]
 
 /** What a key may do when nothing else is said: everything but administration. */
-export const defaultScopes: readonly ApiScope[] = [
-  'workers',
-  'tasks:read',
-  'tasks:write',
-  'queues:read',
-  'queues:write',
-  'streams:read',
-  'streams:write',
-  'kv:read',
-  'kv:write',
-  'schedules:read',
-  'schedules:write',
-  'webhooks:read',
-  'webhooks:write',
-]
+export const defaultScopes: readonly ApiScope[] = ordinary
 
 /** True for text that is a scope. */
 export function isApiScope(text: string): text is ApiScope {

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import type { Clock } from '../../clock.ts'
 import { MillraceError } from '../../errors.ts'
 import type { KeyRecord, KeyStore, Seq, TenantId } from '../../store/ports.ts'
@@ -67,6 +67,28 @@ export class Keyring {
   /** Makes a token. It is not kept: the tenant's secret is all it takes to check it. */
   async createToken(claims: TokenClaims): Promise<string> {
     return signToken(claims, (await this.#tokenSecret(claims.tenant, randomBytes(32)))!)
+  }
+
+  /** Signs a text with the tenant's secret; tokens are signed otherwise, so neither stands for the other. */
+  async sign(tenant: TenantId, text: string): Promise<Buffer> {
+    return signatureOf(text, (await this.#tokenSecret(tenant, randomBytes(32)))!)
+  }
+
+  /** The right signature of a text; undefined when the tenant never signed any, or there is none. */
+  async signatureOf(tenant: TenantId, text: string): Promise<Buffer | undefined> {
+    const secret = await this.#tokenSecret(tenant)
+    return secret && signatureOf(text, secret)
+  }
+
+  /**
+   * Who a key is, by its number: for what it signed.
+   *
+   * @throws UNAUTHENTICATED when it has ended.
+   */
+  async principal(tenant: TenantId, seq: Seq): Promise<Principal> {
+    const key = await this.#store.find(tenant, seq)
+    if (!key) throw new MillraceError('UNAUTHENTICATED', 'The API key that signed this is not known.')
+    return this.#current(new Principal(key.hash.toString(), key))
   }
 
   /** Makes a key of a secret chosen elsewhere, unless there is one. */
@@ -206,6 +228,10 @@ export class Keyring {
     }
     return principal
   }
+}
+
+function signatureOf(text: string, secret: Uint8Array): Buffer {
+  return createHmac('sha256', secret).update('signed ').update(text).digest()
 }
 
 function revoked({ hint }: KeyRecord): MillraceError {

@@ -19,6 +19,8 @@ export class Principal {
   readonly namespaces: readonly string[]
   /** True for a token. */
   readonly isToken: boolean
+  /** The user that it uses tables as; '' when calls may say. */
+  readonly user: string
   readonly #resources: Resources | undefined
   readonly #scopes: ReadonlySet<ApiScope>
   /** One object for each namespace in use, so that a call does not make one. */
@@ -34,6 +36,7 @@ export class Principal {
     this.id = id
     this.key = key
     this.isToken = token !== undefined
+    this.user = token?.user ?? ''
     this.expiresAt = token ? Math.min(token.exp * 1000, key.expiresAt ?? Infinity) : key.expiresAt
     this.namespaces = token?.namespaces ?? key.namespaces
     this.#resources = token?.resources

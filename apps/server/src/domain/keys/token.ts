@@ -11,6 +11,8 @@ export interface TokenClaims {
   /** Never empty, unless the key may use all namespaces and the token shall. */
   readonly namespaces: readonly string[]
   readonly resources?: Resources
+  /** The user that tables are used as. */
+  readonly user?: string
   /** When it was made and when it ends, in seconds since 1970. Clients read them. */
   readonly iat: number
   readonly exp: number

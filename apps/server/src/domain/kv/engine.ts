@@ -7,6 +7,7 @@ import type {
   KvPage,
   KvSettings,
   KvStorage,
+  KvWrite,
   KvWriteRequest,
   Revision,
 } from '../../store/kv-port.ts'
@@ -30,12 +31,16 @@ export interface KvEngine {
     store: string,
     page: { readonly prefix: string; readonly after?: string; readonly limit: number; readonly values: boolean },
   ): Promise<KvPage>
+  /** Deletes the keys that begin with `prefix`; returns how many. Each transaction is a short one. */
+  clear(scope: Scope, store: string, prefix: string): Promise<number>
   history(scope: Scope, store: string, key: string): Promise<readonly KvChange[]>
   changes(
     scope: Scope,
     store: string,
     from: { readonly prefix: string; readonly after: Revision; readonly limit: number },
   ): Promise<KvChanges>
+  /** Keys were written otherwise: sees to the ends of their times. */
+  written(writes: readonly KvWrite[]): void
   /** Calls `wake` when keys of a store changed; returns how to stop. */
   follow(scope: Scope, store: string, wake: () => void): () => void
   settings(scope: Scope, store: string): Promise<KvSettings>
@@ -82,16 +87,35 @@ export function createKvEngine({
   expiry.dueAt(clock.now())
   sweeping.dueAt(clock.now() + sweepEveryMs)
 
+  function written(writes: readonly KvWrite[]): void {
+    let first = Infinity
+    for (const write of writes) if (write.type !== 'delete') first = Math.min(first, write.expiresAt ?? Infinity)
+    if (first < Infinity) expiry.dueAt(first)
+  }
+
   return {
     async write(request) {
       const outcomes = await kv.write({ ...request, now: clock.now() })
-      let first = Infinity
-      for (const write of request.writes) if (write.type !== 'delete') first = Math.min(first, write.expiresAt ?? Infinity)
-      if (first < Infinity) expiry.dueAt(first)
+      written(request.writes)
       return outcomes
     },
+    written,
     read: (scope, store, keys, values) => kv.read(scope, store, keys, { values, now: clock.now() }),
     list: (scope, store, page) => kv.list(scope, store, { ...page, now: clock.now() }),
+    async clear(scope, store, prefix) {
+      let deleted = 0
+      for (let after: string | undefined; ; ) {
+        const now = clock.now()
+        const { items, next } = await kv.list(scope, store, { prefix, after, limit: chunk, values: false, now })
+        const writes = items.map(({ key }) => ({ type: 'delete' as const, key }))
+        if (writes.length > 0) {
+          const outcomes = await kv.write({ scope, store, writes, requestId: '', partial: true, now })
+          deleted += outcomes.filter((outcome) => 'deleted' in outcome && outcome.deleted).length
+        }
+        if (next === undefined) return deleted
+        after = next
+      }
+    },
     history: (scope, store, key) => kv.history(scope, store, key),
     changes: (scope, store, from) => kv.changes(scope, store, { ...from, now: clock.now() }),
     follow: (scope, store, wake) => topics.follow(scope, store, wake),

@@ -45,7 +45,13 @@ afterEach(async () => {
 
 /** A server. @param enqueue - what it has for enqueueing, when it is to fail. */
 function node(enqueue: JobEngine['enqueue'] = jobs.enqueue): ScheduleEngine {
-  const engine = createScheduleEngine({ store, jobs: { enqueue }, clock, onError: (error) => errors.push(error) })
+  const engine = createScheduleEngine({
+    store,
+    jobs: { enqueue },
+    schemas: { guard: () => undefined },
+    clock,
+    onError: (error) => errors.push(error),
+  })
   engines.push(engine)
   return engine
 }

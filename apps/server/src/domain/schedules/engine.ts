@@ -4,6 +4,7 @@ import { JobState, type NewJob, type Scope, type Seq, type Store } from '../../s
 import type { ScheduleName, ScheduleRecord, ScheduleRun, ScheduleSpec } from '../../store/schedule-port.ts'
 import { Alarm } from '../alarm.ts'
 import type { JobEngine } from '../jobs/types.ts'
+import type { SchemaRegistry } from '../schemas/registry.ts'
 import { dueAt, Timing } from './timing.ts'
 
 /** Ticks later than this were missed: no server ran. */
@@ -35,10 +36,14 @@ export interface ScheduleEngine {
 export interface ScheduleEngineOptions {
   readonly store: Pick<Store, 'schedules' | 'jobs'>
   readonly jobs: Pick<JobEngine, 'enqueue'>
+  readonly schemas: Pick<SchemaRegistry, 'guard'>
   readonly clock: Clock
   /** Told of failures nobody waits for. */
   readonly onError: (error: unknown) => void
 }
+
+/** What a tick may be refused with for good. */
+const refusals: ReadonlySet<string> = new Set(['QUOTA_EXCEEDED', 'ALREADY_EXISTS', 'VALIDATION'])
 
 /**
  * Makes the schedule engine and starts its timer.
@@ -47,7 +52,7 @@ export interface ScheduleEngineOptions {
  * submitted under a key made of the tick, and the schedule goes to the next tick only from this one. So a tick is neither
  * lost nor doubled, wherever a server dies.
  */
-export function createScheduleEngine({ store, jobs, clock, onError }: ScheduleEngineOptions): ScheduleEngine {
+export function createScheduleEngine({ store, jobs, schemas, clock, onError }: ScheduleEngineOptions): ScheduleEngine {
   const { schedules } = store
   let working: Promise<unknown> = Promise.resolve()
   let closed = false
@@ -111,7 +116,7 @@ export function createScheduleEngine({ store, jobs, clock, onError }: ScheduleEn
     try {
       return { ...run, job: await submit(schedule, { idempotencyKey: `schedule:${schedule.name}:${run.at}` }) }
     } catch (error) {
-      const refused = error instanceof MillraceError && (error.reason === 'QUOTA_EXCEEDED' || error.reason === 'ALREADY_EXISTS')
+      const refused = error instanceof MillraceError && refusals.has(error.reason)
       if (refused) return { ...run, submitted: false, reason: error.message }
       throw error
     }
@@ -120,8 +125,10 @@ export function createScheduleEngine({ store, jobs, clock, onError }: ScheduleEn
   async function submit({ tenant, namespace, name, spec, payload }: ScheduleRecord, once: { idempotencyKey?: string; requestId?: string }) {
     const { idempotencyKey = '', requestId = '' } = once
     // Jobs with a common state run one after the other; this state is never written.
-    const stateful = spec.overlap === 'queue' ? { key: `schedule:${name}`, ttlMs: 0 } : undefined
-    const job: NewJob = { ...spec.job, payload, idempotencyKey, stateful }
+    const inLine = spec.overlap === 'queue' ? { key: `schedule:${name}`, ttlMs: 0 } : undefined
+    const planned: NewJob = { ...spec.job, payload, idempotencyKey, stateful: spec.state ? statefulOf(spec.state) : inLine }
+    const guard = planned.function === '' ? await schemas.guard({ tenant, namespace }, 'queue', planned.queue) : undefined
+    const job = guard ? guard.admit(planned) : planned
     const { outcomes } = await jobs.enqueue({ tenant, namespace }, { jobs: [job], requestId, partial: false, batch: false })
     const outcome = outcomes[0]!
     if ('error' in outcome) throw outcome.error
@@ -184,6 +191,10 @@ export function createScheduleEngine({ store, jobs, clock, onError }: ScheduleEn
       await working
     },
   }
+}
+
+function statefulOf({ key, ttlMs, initial, contentType = '' }: NonNullable<ScheduleSpec['state']>): NonNullable<NewJob['stateful']> {
+  return { key, ttlMs, initial: initial === undefined ? undefined : { data: Buffer.from(initial, 'base64'), contentType } }
 }
 
 function isSame(found: ScheduleRecord | undefined, made: ScheduleRecord): boolean {

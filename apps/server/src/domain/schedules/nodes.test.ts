@@ -22,7 +22,16 @@ it('servers over one Postgres submit each tick once, also when the one that made
     store.listen({ ready() {}, changed() {} })
     // Nothing but schedules needs the time to pass.
     const enqueue: JobEngine['enqueue'] = (scope, request) => store.jobs.enqueue({ ...request, scope, now: clock.now() })
-    return { store, engine: createScheduleEngine({ store, jobs: { enqueue }, clock, onError: (error) => errors.push(error) }) }
+    return {
+      store,
+      engine: createScheduleEngine({
+        store,
+        jobs: { enqueue },
+        schemas: { guard: () => undefined },
+        clock,
+        onError: (error) => errors.push(error),
+      }),
+    }
   }
   const [one, two] = [await open(), await open()]
   const scope = { tenant: await two.store.keys.tenant('t', 0), namespace: 'n' }

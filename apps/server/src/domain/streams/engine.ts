@@ -2,11 +2,11 @@ import type { Clock } from '../../clock.ts'
 import { notFound } from '../../errors.ts'
 import type { Scope } from '../../store/ports.ts'
 import type {
+  StreamChange,
   StreamCommit,
   StreamCommitOutcome,
   StreamInfo,
   StreamReading,
-  StreamRetention,
   StreamStorage,
   StreamWriteOutcome,
   StreamWriteRequest,
@@ -15,9 +15,9 @@ import { Alarm } from '../alarm.ts'
 import { Topics } from '../topics.ts'
 import { type Membership, Memberships } from './memberships.ts'
 
-/** How often messages past their retention are looked for. */
+/** How often messages past their retention, and those that others replaced, are looked for. */
 export const trimEveryMs = 10_000
-/** Rows dropped in one transaction. */
+/** Rows dropped, or messages compacted, in one transaction. */
 const chunk = 200
 
 /** Where reading begins. */
@@ -40,13 +40,15 @@ export interface StreamEngine {
   resolve(scope: Scope, stream: string, partition: number, start: Start): Promise<number>
   /** Calls `wake` when messages were written to a stream, or it was deleted; returns how to stop. */
   follow(scope: Scope, stream: string, wake: () => void): () => void
+  /** Wakes those who follow a stream: there is news of it other than messages. */
+  wake(scope: Scope, stream: string): void
   /** Joins a group; `wake` is called when its partitions were shared anew. Rejects with NOT_FOUND. */
   join(scope: Scope, stream: string, group: string, wake: () => void): Promise<Membership>
   commit(scope: Scope, stream: string, commits: readonly StreamCommit[]): Promise<readonly StreamCommitOutcome[]>
   committed(scope: Scope, stream: string, group: string): Promise<readonly number[]>
   /** Rejects with NOT_FOUND. */
   describe(scope: Scope, stream: string): Promise<StreamInfo>
-  put(scope: Scope, stream: string, change: { readonly partitions?: number; readonly retention?: StreamRetention }): Promise<StreamInfo>
+  put(scope: Scope, stream: string, change: StreamChange): Promise<StreamInfo>
   list(scope: Scope, page: { readonly limit: number; readonly after: string }): Promise<readonly StreamInfo[]>
   /** Rejects with NOT_FOUND. */
   delete(scope: Scope, stream: string): Promise<void>
@@ -77,6 +79,7 @@ export function createStreamEngine({
     clock,
     onError,
     async run() {
+      while ((await streams.expire(clock.now(), chunk)) >= chunk);
       while ((await streams.trim(clock.now(), chunk)) >= chunk);
       return clock.now() + trimEveryMs
     },
@@ -106,6 +109,7 @@ export function createStreamEngine({
     },
 
     follow: (scope, stream, wake) => topics.follow(scope, stream, wake),
+    wake: (scope, stream) => topics.wake(scope, stream),
     join: (scope, stream, group, wake) => memberships.join(scope, stream, group, wake),
     commit: (scope, stream, commits) => streams.commit(scope, stream, commits, clock.now()),
     committed: (scope, stream, group) => streams.committed(scope, stream, group),

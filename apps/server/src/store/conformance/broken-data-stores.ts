@@ -1,5 +1,11 @@
 import type { Store } from '../ports.ts'
+import { compactAfterMs } from '../stream-compaction.ts'
+import { plainTraits } from '../trait-port.ts'
 import { type BrokenStore, override } from './broken-stores.ts'
+
+const model = 'any history of writes, producers, commits, groups, retention and restarts agrees with the model of streams'
+
+const compactionModel = 'any history of writes by keys leaves what a model of compaction says'
 
 /** Faults that a store may have in its streams, keys and values. */
 export const brokenDataStores: readonly BrokenStore[] = [
@@ -31,7 +37,50 @@ export const brokenDataStores: readonly BrokenStore[] = [
         kv: override(store.kv, { write: (request) => store.kv.write({ ...request, requestId: '' }) }),
         streams: override(store.streams, { write: (request) => store.streams.write({ ...request, requestId: '' }) }),
       }),
-    caughtBy: ['a repeated request answers as the first did', 'a repeated write answers as the first did and writes nothing'],
+    caughtBy: ['a repeated request answers as the first did', 'a repeated write answers as the first did and writes nothing', model],
+  },
+  {
+    fault: 'writes to closed streams of any number, in any order',
+    break: (store) =>
+      override(store, {
+        streams: override(store.streams, {
+          write: (request) => {
+            const batches = request.batches.map(({ messages, producer }) => ({ messages, producer }))
+            return store.streams.write({ ...request, to: undefined, batches })
+          },
+        }),
+      }),
+    caughtBy: [
+      'a closed stream takes nothing more, and tells those who wait for it',
+      'orders only grow, and a write meant for another stream of the name is refused',
+    ],
+  },
+  {
+    fault: 'forgets what a stream was created as',
+    break: (store) =>
+      override(store, {
+        streams: override(store.streams, { create: (request) => store.streams.create({ ...request, traits: plainTraits }) }),
+      }),
+    caughtBy: [
+      'a stream is created with what it is and its first messages, once',
+      'a stream that is not used ends, and its name is free',
+      'a fork has what its source had, and goes its own way',
+      'what a source dropped is dropped for its forks',
+    ],
+  },
+  {
+    fault: 'forgets who produced what',
+    break: (store) =>
+      override(store, {
+        streams: override(store.streams, {
+          write: (request) => store.streams.write({ ...request, batches: request.batches.map(({ messages }) => ({ messages })) }),
+        }),
+      }),
+    caughtBy: [
+      'what a producer repeats is answered as it was and not written again, also after a restart',
+      'a producer that was replaced, or leaves out a write, writes nothing',
+      model,
+    ],
   },
   {
     fault: 'lets any member commit',
@@ -44,7 +93,31 @@ export const brokenDataStores: readonly BrokenStore[] = [
           },
         }),
       }),
-    caughtBy: ['a member that is not heard of loses its partitions, and its commits are refused'],
+    caughtBy: ['a member that is not heard of loses its partitions, and its commits are refused', model],
+  },
+  {
+    fault: 'keeps the first parts of a transaction of which a later one is refused',
+    break: (store) =>
+      override(store, {
+        transactions: override(store.transactions, {
+          async write(request) {
+            const { streams } = await store.transactions.write({ ...request, jobs: [], kv: [], commits: [], requestId: '' })
+            return { ...(await store.transactions.write({ ...request, streams: [] })), streams }
+          },
+        }),
+      }),
+    caughtBy: [
+      'a transaction of which a part is refused changes nothing, and says which part',
+      'of transactions that ask for the same revision at the same time, one is carried out',
+    ],
+  },
+  {
+    fault: 'removes messages as soon as they are replaced',
+    break: (store) =>
+      override(store, {
+        streams: override(store.streams, { trim: (now, limit) => store.streams.trim(now + compactAfterMs, limit) }),
+      }),
+    caughtBy: ['compaction keeps the newest message of each key, and those without one; offsets stay', compactionModel],
   },
   {
     fault: 'begins one message late',
@@ -57,6 +130,7 @@ export const brokenDataStores: readonly BrokenStore[] = [
     caughtBy: [
       'messages come back as they went in, with offsets from 0 without holes, also after a restart',
       'reads begin and end at any offset, however messages were cut into rows',
+      model,
     ],
   },
 ]

@@ -39,6 +39,49 @@ export const brokenStores: readonly BrokenStore[] = [
     caughtBy: ['gives a scheduled job when its time has come, not before', 'keeps everything that was submitted', model],
   },
   {
+    fault: 'forgets a limit on starts',
+    break: (store) =>
+      withJobs(store, {
+        enqueue: (request) => store.jobs.enqueue({ ...request, jobs: request.jobs.map((job) => ({ ...job, rateLimit: undefined })) }),
+      }),
+    caughtBy: [
+      'counts starts, not jobs that became ready: what waited for a worker does not start all at once',
+      'whatever happens, no more than the limit start within any window, and none waits while there is room',
+    ],
+  },
+  {
+    fault: 'forgets that a job stands for several requests',
+    break: (store) =>
+      withJobs(store, {
+        enqueue: (request) =>
+          store.jobs.enqueue({ ...request, jobs: request.jobs.map((job) => ({ ...job, debounce: undefined, deduplicate: undefined })) }),
+      }),
+    caughtBy: [
+      'a debounced job starts after the last trigger, with its payload; another key, queue or function is another job',
+      'a repeat within the window is the first job, whatever has become of it; afterwards there is a new one',
+      'any history of triggers: each is in a run that starts after it, no run starts before its delay, none later than the longest',
+    ],
+  },
+  {
+    fault: 'forgets by when jobs are to begin',
+    break: (store) =>
+      withJobs(store, {
+        enqueue: (request) => store.jobs.enqueue({ ...request, jobs: request.jobs.map((job) => ({ ...job, startBefore: undefined })) }),
+      }),
+    caughtBy: ['one that is not begun in time ends as cancelled, says why, and makes room for those behind it'],
+  },
+  {
+    fault: 'forgets whose turn it is',
+    break: (store) =>
+      withJobs(store, {
+        enqueue: (request) => store.jobs.enqueue({ ...request, jobs: request.jobs.map((job) => ({ ...job, fairKey: undefined })) }),
+      }),
+    caughtBy: [
+      'keys take turns, however many jobs one has; each in the order of priority, then age',
+      'with more keys than a round holds, each is served before any is served twice',
+    ],
+  },
+  {
     fault: 'forgets a backoff: a failed job is tried again at once',
     break: (store) =>
       withJobs(store, {
@@ -90,6 +133,19 @@ export const brokenStores: readonly BrokenStore[] = [
         },
       }),
     caughtBy: ['completes with a result of any size', 'counts jobs by state, the same after a restart', model],
+  },
+  {
+    fault: 'asks for no proof: a job of an attested lane is completed without one',
+    break: (store) =>
+      withJobs(store, {
+        settle(scope, items, now) {
+          const trusted = items.map((item) =>
+            item.action.type === 'complete' ? { ...item, action: { ...item.action, proven: true } } : item,
+          )
+          return store.jobs.settle(scope, trusted, now)
+        },
+      }),
+    caughtBy: ['completes jobs of attested lanes with a proof alone'],
   },
   {
     fault: 'ignores the tenant: everybody sees and changes what the first one has',

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect } from 'vitest'
 import type { KvOutcome, KvWrite } from '../kv-port.ts'
 import type { Case, Harness } from './harness.ts'
+import { historyCase } from './history.ts'
 import { KvSteps } from './kv-steps.ts'
 
 /** A key as it should be. */
@@ -144,24 +145,12 @@ async function agree(t: Harness, model: Model): Promise<void> {
 
 /** Any history leaves every key where a model says it is. */
 export const kvModelCases: readonly Case[] = [
-  {
+  historyCase({
     name: 'any history of writes, time and restarts agrees with the model of keys and values',
-    async run(fresh) {
-      await fc.assert(
-        fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 25 }), async (steps) => {
-          const t = await fresh.another()
-          try {
-            const model = new Model()
-            for (const step of steps) {
-              await play(t, model, step)
-              await agree(t, model)
-            }
-          } finally {
-            await t.close()
-          }
-        }),
-        { numRuns: 40 },
-      )
-    },
-  },
+    steps: fc.array(step, { minLength: 3, maxLength: 25 }),
+    runs: 40,
+    begin: () => new Model(),
+    play,
+    agree,
+  }),
 ]

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect } from 'vitest'
 import { JobState, type NewJob } from '../ports.ts'
 import { type Case, type Harness, testBackoffMs } from './harness.ts'
+import { tryEach } from './tries.ts'
 
 const limited = (key: string, limit: number, change: Partial<NewJob> = {}): Partial<NewJob> => ({ ...change, concurrency: { key, limit } })
 const count = async (t: Harness, seqs: readonly number[], states: readonly JobState[]) =>
@@ -82,43 +83,39 @@ export const limitedCases: readonly Case[] = [
         'advance',
         'reopen',
       )
-      await fc.assert(
-        fc.asyncProperty(fc.integer({ min: 1, max: 3 }), fc.array(step, { minLength: 5, maxLength: 40 }), async (limit, steps) => {
-          const t = await fresh.another()
-          try {
-            const seqs: number[] = []
-            let held: { seq: number; token: number }[] = []
-            for (const step of steps) {
-              const [job] = held
-              if (step === 'submit') seqs.push((await t.enqueue(limited('k', limit, { maxAttempts: 2, priority: seqs.length % 2 })))[0]!)
-              if (step === 'claim') held.push(...(await t.claim({ leaseMs: 600_000 })))
-              if (job && ['complete', 'fail', 'release', 'cancel'].includes(step)) {
-                held = held.slice(1)
-                if (step === 'complete') await t.complete(job)
-                else if (step === 'fail') await t.fail(job)
-                else if (step === 'release') await t.settle(job, { type: 'release' })
-                else await t.store.jobs.cancel(t.scope, job.seq, '', t.clock.now())
-              }
-              const last = seqs.at(-1)
-              if (step === 'cancelLast' && last && ((await t.state(last)) ?? 9) <= JobState.blocked)
-                await t.store.jobs.cancel(t.scope, last, '', t.clock.now())
-              if (step === 'retry')
-                for (const seq of seqs)
-                  if ([JobState.failed, JobState.cancelled].includes((await t.state(seq)) as 6))
-                    await t.store.jobs.retry(t.scope, seq, t.clock.now())
-              if (step === 'advance') await t.tick(testBackoffMs)
-              if (step === 'reopen') await t.reopen()
-              const inside = await count(t, seqs, [JobState.scheduled, JobState.pending, JobState.running])
-              const waiting = await count(t, seqs, [JobState.blocked])
-              expect(inside).toBeLessThanOrEqual(limit)
-              if (waiting > 0) expect(inside).toBe(limit)
+      await tryEach(
+        fresh,
+        40,
+        [fc.integer({ min: 1, max: 3 }), fc.array(step, { minLength: 5, maxLength: 40 })],
+        async (t, limit, steps) => {
+          const seqs: number[] = []
+          let held: { seq: number; token: number }[] = []
+          for (const step of steps) {
+            const [job] = held
+            if (step === 'submit') seqs.push((await t.enqueue(limited('k', limit, { maxAttempts: 2, priority: seqs.length % 2 })))[0]!)
+            if (step === 'claim') held.push(...(await t.claim({ leaseMs: 600_000 })))
+            if (job && ['complete', 'fail', 'release', 'cancel'].includes(step)) {
+              held = held.slice(1)
+              if (step === 'complete') await t.complete(job)
+              else if (step === 'fail') await t.fail(job)
+              else if (step === 'release') await t.settle(job, { type: 'release' })
+              else await t.store.jobs.cancel(t.scope, job.seq, '', t.clock.now())
             }
-          } finally {
-            await t.close()
+            const last = seqs.at(-1)
+            if (step === 'cancelLast' && last && ((await t.state(last)) ?? 9) <= JobState.blocked)
+              await t.store.jobs.cancel(t.scope, last, '', t.clock.now())
+            if (step === 'retry')
+              for (const seq of seqs)
+                if ([JobState.failed, JobState.cancelled].includes((await t.state(seq)) as 6))
+                  await t.store.jobs.retry(t.scope, seq, t.clock.now())
+            if (step === 'advance') await t.tick(testBackoffMs)
+            if (step === 'reopen') await t.reopen()
+            const inside = await count(t, seqs, [JobState.scheduled, JobState.pending, JobState.running])
+            const waiting = await count(t, seqs, [JobState.blocked])
+            expect(inside).toBeLessThanOrEqual(limit)
+            if (waiting > 0) expect(inside).toBe(limit)
           }
-        }),
-        // Fewer on a slow store: the seed differs each time.
-        { numRuns: 40, interruptAfterTimeLimit: 20_000 },
+        },
       )
     },
   },

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect } from 'vitest'
 import { JobState } from '../ports.ts'
 import { type Case, type Harness, testBackoffMs } from './harness.ts'
+import { historyCase } from './history.ts'
 
 const leaseMs = 10_000
 const maxAttempts = 3
@@ -130,25 +131,12 @@ async function agree(t: Harness, model: Map<number, ModelJob>): Promise<void> {
 
 /** Any history leaves every job where a model of thirty lines says it is. */
 export const modelCases: readonly Case[] = [
-  {
+  historyCase({
     name: 'any history of calls, time and restarts agrees with the model',
-    async run(fresh) {
-      const histories = fc.array(step, { minLength: 5, maxLength: 40 })
-      await fc.assert(
-        fc.asyncProperty(histories, async (steps) => {
-          const t = await fresh.another()
-          try {
-            const model = new Map<number, ModelJob>()
-            for (const step of steps) {
-              await play(t, model, step)
-              await agree(t, model)
-            }
-          } finally {
-            await t.close()
-          }
-        }),
-        { numRuns: 60 },
-      )
-    },
-  },
+    steps: fc.array(step, { minLength: 5, maxLength: 40 }),
+    runs: 60,
+    begin: () => new Map<number, ModelJob>(),
+    play,
+    agree,
+  }),
 ]

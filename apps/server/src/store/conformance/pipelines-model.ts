@@ -3,6 +3,7 @@ import { expect } from 'vitest'
 import { JobState } from '../ports.ts'
 import { type Case, type Harness, testBackoffMs } from './harness.ts'
 import { create, stage, statesOf } from './pipelines.ts'
+import { tryEach } from './tries.ts'
 
 const leaseMs = 10_000
 const timeoutMs = 40_000
@@ -160,32 +161,23 @@ export const pipelineModelCases: readonly Case[] = [
   {
     name: 'any history of pipelines agrees with the model, and none is stuck',
     async run(fresh) {
-      await fc.assert(
-        fc.asyncProperty(graph, fc.boolean(), fc.array(step, { maxLength: 40 }), async (graph, goOn, steps) => {
-          const t = await fresh.another()
-          try {
-            const stages = graph.map((dependsOn, i) => stage(`s${i}`, dependsOn, { maxAttempts }))
-            const seq = await create(t, stages, { continueOnFailure: goOn, timeoutMs })
-            const model = new Model(graph, goOn, t.clock.now())
-            await agree(t, model, seq)
-            for (const step of steps) {
-              await play(t, model, seq, step)
-              await agree(t, model, seq)
-            }
-            for (let i = 0; model.state === 'running' && i < 50; i++) {
-              await play(t, model, seq, { type: 'claim', max: 3 })
-              await play(t, model, seq, { type: 'complete', pick: 0 })
-              if (i % 5 === 4) await play(t, model, seq, { type: 'advance', ms: testBackoffMs })
-              await agree(t, model, seq)
-            }
-            expect(model.state).not.toBe('running')
-          } finally {
-            await t.close()
-          }
-        }),
-        // Fewer on a slow store: the seed differs each time.
-        { numRuns: 60, interruptAfterTimeLimit: 20_000 },
-      )
+      await tryEach(fresh, 60, [graph, fc.boolean(), fc.array(step, { maxLength: 40 })], async (t, graph, goOn, steps) => {
+        const stages = graph.map((dependsOn, i) => stage(`s${i}`, dependsOn, { maxAttempts }))
+        const seq = await create(t, stages, { continueOnFailure: goOn, timeoutMs })
+        const model = new Model(graph, goOn, t.clock.now())
+        await agree(t, model, seq)
+        for (const step of steps) {
+          await play(t, model, seq, step)
+          await agree(t, model, seq)
+        }
+        for (let i = 0; model.state === 'running' && i < 50; i++) {
+          await play(t, model, seq, { type: 'claim', max: 3 })
+          await play(t, model, seq, { type: 'complete', pick: 0 })
+          if (i % 5 === 4) await play(t, model, seq, { type: 'advance', ms: testBackoffMs })
+          await agree(t, model, seq)
+        }
+        expect(model.state).not.toBe('running')
+      })
     },
   },
 ]

@@ -42,6 +42,68 @@ const resultOf = async (t: Harness, seq: number, position: number) => parse((awa
 /** Jobs that depend on each other. */
 export const pipelineCases: readonly Case[] = [
   {
+    name: 'stages that fail as they begin end once, and no job of those that begin with them is left',
+    async run(t) {
+      const list = new TextEncoder().encode('[1,2]')
+      const wrong = [1, 2].map((i) => stage(`wrong${i}`, [0], { forEach: 0 }))
+      const seq = await create(t, [stage('a'), ...wrong, stage('listed', [0], { forEach: list }), stage('plain', [0])])
+      const over = { '': 'failed', a: 'completed', wrong1: 'failed', wrong2: 'cancelled', listed: 'cancelled', plain: 'cancelled' }
+      const [a] = await t.claim()
+      await complete(t, a!, 'no list')
+      expect(await statesOf(t, seq)).toEqual(over)
+      expect((await t.store.pipelines.get(t.scope, seq))!.stagesLeft).toBe(0)
+      const none = { pending: 0, blocked: 0, processing: 0 }
+      expect(await t.store.queues.stats(t.scope, 'q')).toMatchObject({ ...none, cancelled: 1 })
+      // They fail once more as it is tried again.
+      await t.store.pipelines.retry(t.scope, seq, t.clock.now())
+      expect(await statesOf(t, seq)).toEqual(over)
+      expect(await t.store.queues.stats(t.scope, 'q')).toMatchObject({ ...none, cancelled: 1 })
+      expect(await t.claim()).toEqual([])
+    },
+  },
+  {
+    name: 'counts an item once that was let go, taken again and never ended, and one that is settled twice in one call',
+    async run(t) {
+      const list = new TextEncoder().encode('[1,2,3]')
+      const seq = await create(t, [stage('each', [], { forEach: list })], { continueOnFailure: true })
+      const itemsLeft = async () => (await t.store.pipelines.get(t.scope, seq))!.stages![0]!.itemsLeft
+      const [first] = await t.claim({ max: 1 })
+      await t.settle(first!, { type: 'release' })
+      const [again, second] = await t.claim({ max: 2 })
+      expect(again!.seq).toBe(first!.seq)
+      const complete = { type: 'complete', result: new TextEncoder().encode('1'), contentType: '' } as const
+      const both = [0, 1].map(() => ({ seq: second!.seq, token: second!.token, action: complete }))
+      // A repeat is answered as the first was.
+      expect(await t.store.jobs.settle(t.scope, both, t.clock.now())).toEqual([{}, {}])
+      expect(await itemsLeft()).toBe(2)
+      // Both leases of the first are over by now.
+      await t.tick(60_000)
+      expect(await itemsLeft()).toBe(1)
+      const [third] = await t.claim()
+      const fail = { type: 'fail', error: { message: '', code: '', stack: '' }, noRetry: true, delayMs: undefined } as const
+      const twice = [0, 1].map(() => ({ seq: third!.seq, token: third!.token, action: fail }))
+      await t.store.jobs.settle(t.scope, twice, t.clock.now())
+      expect(await t.store.pipelines.get(t.scope, seq)).toMatchObject({ state: JobState.failed, stagesLeft: 0 })
+      expect(await t.store.queues.stats(t.scope, 'q')).toMatchObject({ pending: 0, processing: 0, completed: 1, dead: 2 })
+    },
+  },
+  {
+    name: 'what waits for a list that turns out empty as the pipeline is tried again begins',
+    async run(t) {
+      const empty = new TextEncoder().encode('[]')
+      const seq = await create(t, [stage('a'), stage('bad'), stage('none', [0], { forEach: empty }), stage('after', [2])])
+      const [a, bad] = await t.claim()
+      await t.fail(bad!)
+      await complete(t, a!, 1)
+      expect(await statesOf(t, seq)).toEqual({ '': 'failed', a: 'completed', bad: 'failed', none: 'cancelled', after: 'cancelled' })
+      await t.store.pipelines.retry(t.scope, seq, t.clock.now())
+      expect(await statesOf(t, seq)).toEqual({ '': 'running', a: 'completed', bad: 'pending', none: 'completed', after: 'pending' })
+      expect(await t.store.queues.stats(t.scope, 'q')).toMatchObject({ pending: 2, blocked: 0 })
+      for (const job of await t.claim()) await complete(t, job, 1)
+      expect(await statesOf(t, seq)).toMatchObject({ '': 'completed' })
+    },
+  },
+  {
     name: 'begins each stage when those it depends on are done, and gives it their results',
     async run(t) {
       const seq = await create(t, [stage('a'), stage('b', [0]), stage('c', [0]), stage('d', [1, 2])])

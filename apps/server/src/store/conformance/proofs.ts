@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import { attestedMark } from '../ports.ts'
 import type { Case, Harness } from './harness.ts'
 
 const bytes = (text: string) => new TextEncoder().encode(text)
@@ -12,6 +13,23 @@ const proofOf = async (t: Harness, seq: number, scope = t.scope) => {
 
 /** What workers prove: of the latest attempt alone, for as long as completed jobs are kept. */
 export const proofCases: readonly Case[] = [
+  {
+    name: 'completes jobs of attested lanes with a proof alone',
+    async run(t) {
+      const lane = `f${attestedMark}`
+      await t.enqueue({ function: lane }, { function: lane, stateful: { key: 'k', ttlMs: 0 } }, { function: 'f' })
+      const jobs = await t.claim({ functions: [lane, 'f'], max: 3 })
+      const [attested, plain] = [jobs.filter((job) => job.function === lane), jobs.filter((job) => job.function === 'f')]
+      expect([attested.length, plain.length]).toEqual([2, 1])
+      const complete = { type: 'complete', result: bytes('1'), contentType: '' } as const
+      for (const job of attested) {
+        expect(await t.settle(job, complete)).toMatchObject({ error: { reason: 'FAILED_PRECONDITION' } })
+        expect(await t.settle(job, { type: 'renew', leaseMs: 0 })).toMatchObject({ leaseExpiresAt: expect.any(Number) })
+        expect(await t.settle(job, { ...complete, proven: true })).toEqual({})
+      }
+      expect(await t.settle(plain[0]!, complete)).toEqual({})
+    },
+  },
   {
     name: 'keeps the proof of the latest attempt, whatever comes late',
     async run(t) {

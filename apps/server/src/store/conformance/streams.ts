@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import type { Scope } from '../ports.ts'
-import type { NewStreamMessage, StreamName, StreamWriteOutcome } from '../stream-port.ts'
+import type { NewStreamMessage, StreamName, StreamProducer, StreamWriteOutcome } from '../stream-port.ts'
 import type { Case, Harness } from './harness.ts'
 
 const everything = { maxMessages: 10_000, maxBytes: 1 << 30 }
@@ -8,21 +8,24 @@ const none = { headers: {}, contentType: '', key: '' }
 const text = (value: Uint8Array) => Buffer.from(value).toString()
 
 /** Messages with these payloads. */
-function messages(...payloads: string[]): NewStreamMessage[] {
+export function messages(...payloads: string[]): NewStreamMessage[] {
   return payloads.map((payload) => ({ ...none, payload: Buffer.from(payload) }))
 }
 
-function write(
+/** Writes a batch. */
+export function write(
   t: Harness,
   batch: readonly NewStreamMessage[],
-  options: { stream?: string; scope?: Scope; requestId?: string } = {},
+  options: { stream?: string; scope?: Scope; requestId?: string; producer?: StreamProducer } = {},
 ): Promise<StreamWriteOutcome> {
-  const { stream = 's', scope = t.scope, requestId = '' } = options
-  return t.store.streams.write({ scope, stream, batches: [batch], requestId, now: t.clock.now() }).then(([outcome]) => outcome!)
+  const { stream = 's', scope = t.scope, requestId = '', producer } = options
+  return t.store.streams
+    .write({ scope, stream, batches: [{ messages: batch, producer }], requestId, now: t.clock.now() })
+    .then(([outcome]) => outcome!)
 }
 
 /** What is in a partition from an offset on, as `offset payload`. */
-async function read(t: Harness, partition = 0, offset = 0, limits = everything): Promise<string[]> {
+export async function read(t: Harness, partition = 0, offset = 0, limits = everything): Promise<string[]> {
   const all: string[] = []
   for (let from = offset; ; ) {
     const { slices, next } = await t.store.streams.read(t.scope, 's', partition, { offset: from, ...limits })
@@ -104,7 +107,7 @@ export const streamCases: readonly Case[] = [
     name: 'a batch is written whole or not at all, and a refused one does not hurt the others',
     async run(t) {
       const wrong = [...messages('b'), { ...messages('c')[0]!, partition: 1 }]
-      const batches = [messages('a'), wrong, messages('d')]
+      const batches = [messages('a'), wrong, messages('d')].map((messages) => ({ messages }))
       const outcomes = await t.store.streams.write({ scope: t.scope, stream: 's', batches, requestId: '', now: t.clock.now() })
       expect(outcomes).toMatchObject([
         { offsets: [0] },
@@ -125,6 +128,9 @@ export const streamCases: readonly Case[] = [
       expect([...(await read(t, 0)), ...(await read(t, 1))]).toHaveLength(3)
       await write(t, batch, { requestId: 'r', scope: t.otherNamespace })
       await write(t, messages('a'), { requestId: 'r', stream: 'another' })
+      await t.store.streams.delete(t.scope, 's')
+      expect(await write(t, batch, { requestId: 'r' })).toEqual(first)
+      expect(await t.store.streams.describe(t.scope, 's')).toBeUndefined()
     },
   },
   {
@@ -194,7 +200,7 @@ export const streamCases: readonly Case[] = [
       const { streams } = t.store
       const retention = { maxAgeMs: 1000, maxBytes: 5000 }
       const partition = { earliest: 0, latest: -1, bytes: 0 }
-      const created = { name: 's', createdAt: t.clock.now(), partitions: [partition, partition] }
+      const created = { name: 's', compaction: false, createdAt: t.clock.now(), partitions: [partition, partition] }
       expect(await streams.put(t.scope, 's', { partitions: 2 }, t.clock.now())).toEqual({
         ...created,
         retention: { maxAgeMs: 0, maxBytes: 0 },

@@ -4,6 +4,8 @@ import type { JobState, NewJob, Seq } from '../ports.ts'
 export interface Aftermath {
   /** Blocked jobs that may begin. */
   readonly start: Seq[]
+  /** Jobs that are blocked still, until then. */
+  readonly waiting: { readonly seq: Seq; readonly dueAt: number }[]
   /** Jobs that end, those that have ended left out. */
   readonly cancel: Seq[]
   /** Failed and cancelled jobs that wait again, or may begin. */
@@ -15,5 +17,5 @@ export interface Aftermath {
 }
 
 export function noAftermath(): Aftermath {
-  return { start: [], cancel: [], restart: [], add: [], pipelines: [] }
+  return { start: [], waiting: [], cancel: [], restart: [], add: [], pipelines: [] }
 }

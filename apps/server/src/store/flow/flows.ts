@@ -1,12 +1,15 @@
 import { type ClaimedJob, type Content, JobState, type NewJob, type Scope, type Seq, type Stateful, type TenantId } from '../ports.ts'
 import { type Aftermath, noAftermath } from './aftermath.ts'
+import { arriveInTurn, fairGate, leaveTurn } from './fair.ts'
 import { enterGate, joinLine, leaveGate, leaveLine, queueGate, stateGate } from './gates.ts'
 import { endStageJob, placeOf, takeStage } from './pipelines.ts'
 import { insertRows, type Program, query } from './program.ts'
+import { type Arrival, arriveAtRate, leaveRate, rateGate } from './rates.ts'
 import { commitState, readState } from './states.ts'
 
 /** What a job has to do with others. A job without a flow has no row and costs nothing. */
 interface FlowRow {
+  /** '' when it goes through none but a limit on starts. */
   readonly gate: string
   readonly capacity: number
   /** Where it stands among those that wait: its negated priority; 0 when they come in order of submission alone. */
@@ -16,26 +19,40 @@ interface FlowRow {
   readonly initial: Uint8Array | null
   readonly initial_type: string | null
   readonly state_ttl: number
+  /** Of a job that takes turns; `gate` is that of the turns. */
+  readonly fair_key: string | null
+  readonly rate_gate: string | null
+  readonly rate_limit: number
+  /** Its place in line before `rate_gate`; NULL when it does not stand there. */
+  readonly rate_line: number | null
 }
 
 /** The kinds of flow, as a job's row tells them apart. */
-export const FlowKind = { stateful: 1, stage: 2, limited: 3 } as const
+export const FlowKind = { stateful: 1, stage: 2, limited: 3, rated: 4, fair: 5 } as const
 
 /** The kind of a new job's flow; undefined when it has none. */
-export function flowKindOf({ stateful, stage, concurrency }: NewJob): number | undefined {
+export function flowKindOf({ stateful, stage, concurrency, rateLimit, fairKey }: NewJob): number | undefined {
   if (stateful) return FlowKind.stateful
   if (stage) return FlowKind.stage
+  if (rateLimit) return FlowKind.rated
+  if (fairKey) return FlowKind.fair
   return concurrency && FlowKind.limited
 }
 
 /** Notes what a new job has to do with others. @param pipeline - of a stage. */
 export function* addFlow(scope: Scope, seq: Seq, job: NewJob, pipeline?: Seq): Program<void> {
-  const { stateful, stage, concurrency, queue, priority } = job
+  const { stateful, stage, concurrency, rateLimit, fairKey, priority } = job
   if (stateful) yield* addStateful(scope, seq, stateful)
-  else if (concurrency) {
-    const gate = queueGate(scope.namespace, queue, concurrency.key)
-    const row = { gate, capacity: concurrency.limit, place: -priority, state_key: '', state_ttl: 0 }
-    yield* insertRows('flows', [{ tenant: scope.tenant, seq, ...row }])
+  else if (concurrency || rateLimit || fairKey) {
+    const row = { capacity: concurrency?.limit ?? 0, place: -priority, state_key: '', state_ttl: 0 }
+    const { gate, rate } = gatesOf(scope.namespace, job)
+    const rated = {
+      rate_gate: rate ?? null,
+      rate_limit: rateLimit?.limit ?? null,
+      rate_ms: rateLimit?.perMs ?? null,
+      fair_key: fairKey ?? null,
+    }
+    yield* insertRows('flows', [{ tenant: scope.tenant, seq, gate: gate ?? '', ...row, ...rated }])
   }
   if (stage)
     yield* insertRows('stage_jobs', [{ tenant: scope.tenant, seq, pipeline: pipeline!, stage: stage.stage, item: stage.item ?? null }])
@@ -48,12 +65,40 @@ function* addStateful({ tenant, namespace }: Scope, seq: Seq, { key, initial, tt
   )
 }
 
-/** A job could run now. True when it may; otherwise it stands in line from now on. */
-export function* arrive(tenant: TenantId, seq: Seq): Program<boolean> {
+/** The gates that a new job comes to, in the order in which it does. */
+export function gatesOf(
+  namespace: string,
+  { queue, function: name, stateful, concurrency, rateLimit, fairKey }: NewJob,
+): { readonly gate?: string; readonly rate?: string } {
+  if (stateful) return { gate: stateGate(namespace, stateful.key) }
+  if (fairKey) return { gate: fairGate(namespace, queue, name) }
+  return {
+    gate: concurrency && queueGate(namespace, queue, concurrency.key),
+    rate: rateLimit && rateGate(namespace, queue, rateLimit.key),
+  }
+}
+
+/**
+ * A job could run now. It may, or it stands in line from now on.
+ *
+ * @param attempts - it has begun so often, and kept its place among those at work since.
+ */
+export function* arrive(tenant: TenantId, seq: Seq, attempts: number, now: number): Program<Arrival> {
   const flow = yield* flowOf(tenant, seq)
-  if (!flow || (yield* enterGate(tenant, flow.gate, flow.capacity))) return true
-  yield* joinLine(tenant, seq, flow.place)
-  return false
+  if (!flow) return { through: true }
+  const { gate, fair_key: key, place } = flow
+  if (key !== null) return { through: attempts > 0 || (yield* arriveInTurn(tenant, { seq, gate, key, place })) }
+  if (attempts === 0 && flow.gate !== '' && !(yield* enterGate(tenant, flow.gate, flow.capacity))) {
+    yield* joinLine(tenant, seq, flow.place)
+    return { through: false }
+  }
+  return yield* arriveInside(tenant, seq, flow, attempts > 0, now)
+}
+
+/** It is through the first gate: now for the limit on starts. */
+function* arriveInside(tenant: TenantId, seq: Seq, flow: FlowRow, again: boolean, now: number): Program<Arrival> {
+  const { rate_gate: gate, rate_limit: limit, place } = flow
+  return gate === null ? { through: true } : yield* arriveAtRate(tenant, { seq, gate, limit, place, again }, now)
 }
 
 /** How a job ends. */
@@ -81,9 +126,19 @@ export function* endFlow(scope: Scope, seq: Seq, end: End): Program<Aftermath> {
   if (end.state === JobState.completed && flow.state_key !== '') {
     yield* commitState(scope, flow.state_key, { change: end.change, initial: initialOf(flow), ttlMs: flow.state_ttl, now: end.now })
   }
-  if (end.inside) return { ...noAftermath(), start: [...(yield* leaveGate(tenant, flow.gate))] }
-  yield* leaveLine(tenant, seq)
-  return noAftermath()
+  if (flow.fair_key !== null) return { ...noAftermath(), start: [...(yield* leaveTurn(tenant, seq))] }
+  const started: Seq[] = []
+  const waiting: { seq: Seq; dueAt: number }[] = []
+  if (flow.rate_gate !== null) started.push(...(yield* leaveRate(tenant, seq, flow.rate_gate, end.now)))
+  // Whoever waits for a start has a place among those at work.
+  if (flow.gate !== '' && (end.inside || flow.rate_line !== null)) {
+    for (const next of yield* leaveGate(tenant, flow.gate)) {
+      const { through, dueAt } = yield* arriveInside(tenant, next, (yield* flowOf(tenant, next))!, false, end.now)
+      if (through) started.push(next)
+      else if (dueAt !== undefined) waiting.push({ seq: next, dueAt })
+    }
+  } else yield* leaveLine(tenant, seq)
+  return { ...noAftermath(), start: started, waiting }
 }
 
 /** True when a job in this state holds its place: one that waits for its first time does not, one between attempts does. */
@@ -115,7 +170,8 @@ export function* removeFlow(tenant: TenantId, seq: Seq): Program<void> {
 
 function* flowOf(tenant: TenantId, seq: Seq): Program<FlowRow | undefined> {
   const [flow] = yield* query<FlowRow>(
-    'SELECT gate, capacity, place, state_key, initial, initial_type, state_ttl FROM millrace.flows WHERE tenant = $1 AND seq = $2',
+    `SELECT gate, capacity, place, state_key, initial, initial_type, state_ttl, fair_key, rate_gate, rate_limit, rate_line
+      FROM millrace.flows WHERE tenant = $1 AND seq = $2`,
     [tenant, seq],
   )
   return flow

@@ -70,12 +70,14 @@ export class PipelineRun {
     for (let next = ended.shift(); next; next = ended.shift()) {
       const [row] = yield* query<{ dependents: string }>(
         `UPDATE millrace.stages SET state = $4, finished_at = $5, error = coalesce($6, error)
-          WHERE tenant = $1 AND pipeline = $2 AND stage = $3 RETURNING dependents`,
+          WHERE tenant = $1 AND pipeline = $2 AND stage = $3 AND state < ${JobState.completed} RETURNING dependents`,
         [...this.#name(), next.stage, next.state, this.#now, next.error ?? null],
       )
+      // Skipped already: by another that began and failed with it.
+      if (!row) continue
       this.tell(next)
       this.#left--
-      const dependents = JSON.parse(row!.dependents) as number[]
+      const dependents = JSON.parse(row.dependents) as number[]
       if (next.state === JobState.completed) {
         const ready = yield* forEach<{ stage: number; waits: number; state: JobState }>(
           dependents,
@@ -182,18 +184,29 @@ export class PipelineRun {
   }
 
   *#skipped(rows: readonly { readonly stage: number; readonly job: Seq | null }[]): Program<void> {
+    const jobs: Seq[] = []
     for (const { stage, job } of [...rows].sort((a, b) => a.stage - b.stage)) {
       this.tell({ stage, state: JobState.cancelled })
       this.#left--
-      if (job !== null) this.#out.cancel.push(job)
+      if (job !== null) jobs.push(job)
       else {
         const items = yield* query<{ seq: Seq }>('SELECT seq FROM millrace.stage_jobs WHERE tenant = $1 AND pipeline = $2 AND stage = $3', [
           ...this.#name(),
           stage,
         ])
-        this.#out.cancel.push(...items.map(({ seq }) => seq))
+        jobs.push(...items.map(({ seq }) => seq))
       }
     }
+    this.#drop(new Set(rows.map(({ stage }) => stage)), jobs)
+  }
+
+  /** Jobs of stages that do not begin end; those that were to begin, or to be made, by what came before do not. */
+  #drop(stages: ReadonlySet<number>, jobs: readonly Seq[]): void {
+    const { cancel, restart, add } = this.#out
+    cancel.push(...jobs)
+    const own = new Set(jobs)
+    restart.splice(0, restart.length, ...restart.filter(({ seq }) => !own.has(seq)))
+    add.splice(0, add.length, ...add.filter(({ stage }) => !stages.has(stage!.stage)))
   }
 
   *#items({ for_each, list }: StageRow): Program<readonly unknown[] | string> {

@@ -41,6 +41,26 @@ export interface Concurrency {
   readonly limit: number
 }
 
+/** How many jobs with a key in a queue may start within a time, this one included. '' is the whole queue. */
+export interface RateLimit {
+  readonly key: string
+  readonly limit: number
+  readonly perMs: number
+}
+
+/** Jobs of a queue and function with this key that have not begun are one, with the payload of the latest; `runAt` is its start. */
+export interface Debounce {
+  readonly key: string
+  /** It starts at most so long after it was first asked for; 0 means as late as it is put off. */
+  readonly maxDelayMs: number
+}
+
+/** Jobs of a queue and function with this key are one within the window. */
+export interface Deduplicate {
+  readonly key: string
+  readonly windowMs: number
+}
+
 /** Where a job is in a pipeline. */
 export interface StagePlace {
   /** Absent while the pipeline is made: its number is the batch's. */

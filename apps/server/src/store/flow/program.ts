@@ -52,17 +52,17 @@ export function* insertRows(table: string, rows: readonly Readonly<Record<string
 }
 
 /**
- * Carries out a statement for many numbers.
+ * Carries out a statement for many numbers or texts.
  *
- * @param sql - the statement, given SQL of the list of numbers; its own parameters come first.
+ * @param sql - the statement, given SQL of the list; its own parameters come first.
  */
 export function* forEach<Row extends object>(
-  numbers: readonly number[],
+  items: readonly (number | string)[],
   values: readonly Value[],
   sql: (list: string) => string,
 ): Program<Row[]> {
   const rows: Row[] = []
-  for (const part of parts(numbers)) {
+  for (const part of parts(items)) {
     const list = part.map((_, i) => `$${values.length + i + 1}`).join(', ')
     rows.push(...(yield* query<Row>(sql(`(${list})`), [...values, ...part])))
   }

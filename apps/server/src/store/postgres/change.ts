@@ -190,11 +190,12 @@ export class Change {
       if (held[0] === FlowKind.stage) {
         throw new MillraceError('FAILED_PRECONDITION', 'The task is a stage of a pipeline: run the pipeline again.')
       }
-      const state = (await flow.run(arrive(scope.tenant, seq))) ? JobState.pending : JobState.blocked
+      const { through, dueAt } = await flow.run(arrive(scope.tenant, seq, 0, now))
+      const state = through ? JobState.pending : JobState.blocked
       const values = [scope.tenant, scope.namespace, seq, now, this.#context.writer(Writer.other), state]
       const done = await flow.change<ReadyRow>(retryFlow, values)
       if (state === JobState.pending) flow.ready.push(...done.map(readyOf))
-      flow.changes.push({ ...name, state, cause: 'other' })
+      flow.changes.push({ ...name, state, cause: 'other', dueAt })
       return true
     })
   }

@@ -1,9 +1,10 @@
+import { FlowKind } from '../flow/flows.ts'
 import { type ClaimedJob, type ClaimRequest, type JobChange, JobState, type Scope } from '../ports.ts'
 import { columns, numbers, texts } from './arrays.ts'
 import type { Context } from './context.ts'
 import { countMoves, Writer } from './counts.ts'
 import type { Statement } from './database.ts'
-import { withInputs } from './flow.ts'
+import { startJobs, takeJobsInTurn, withInputs } from './flow.ts'
 import type { Taker, WaitingClaim } from './handoff.ts'
 import type { Position } from './heads.ts'
 import { keyOf, type LaneEntry } from './lanes.ts'
@@ -167,6 +168,10 @@ export class Claim {
     const found = new Map(lanes.map((lane) => [lane.number, { lane, count: 0, last: undefined as Position | undefined }]))
     const changes: JobChange[] = []
     let bytes = 0
+    const rated = rows.filter((row) => row[14] === FlowKind.rated).map(([, seq]) => seq)
+    if (rated.length > 0) await startJobs(this.#context, scope, rated, now)
+    const fair = rows.filter((row) => row[14] === FlowKind.fair).map(([, seq]) => seq)
+    if (fair.length > 0) await takeJobsInTurn(this.#context, scope, fair, now)
     for (const row of rows) {
       const [n, seq, number, priority] = row
       const lane = found.get(number)!

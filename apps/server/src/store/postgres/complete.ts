@@ -1,4 +1,4 @@
-import { type Content, JobState } from '../ports.ts'
+import { attestedMark, type Content, JobState } from '../ports.ts'
 import { Bytes, columns } from './arrays.ts'
 import type { Context } from './context.ts'
 import { countMoves, Writer } from './counts.ts'
@@ -13,6 +13,8 @@ export interface Completion extends Lease {
   readonly contentType: string
   /** Of a job with a flow: its new state. */
   readonly state?: Content | null
+  /** What its worker proved is kept. */
+  readonly proven?: boolean
 }
 
 const rows = columns<Completion & { readonly start: number }>({
@@ -20,7 +22,11 @@ const rows = columns<Completion & { readonly start: number }>({
   result_at: ['int', ({ start }) => start],
   result_length: ['int', ({ result }) => result.length],
   result_type: ['text', ({ contentType }) => contentType || null],
+  proven: ['smallint', ({ proven }) => Number(proven === true)],
 })
+/** Jobs of attested lanes are completed with a proof alone. */
+const mayComplete = `(i.proven = 1 OR NOT EXISTS (
+        SELECT FROM millrace.lanes l WHERE l.tenant = j.tenant AND l.lane = j.lane AND l.function LIKE '%${attestedMark}'))`
 
 /** Moves jobs to where they stay. (Not before the horizon: what is there has been forgotten already.) */
 const completion = (name: string, condition: string): Statement => ({
@@ -45,8 +51,8 @@ const completion = (name: string, condition: string): Statement => ({
     )
     SELECT tenant, seq FROM gone`,
 })
-const complete = completion('complete', 'AND j.flow IS NULL')
-const completeFlow = completion('complete_flow', 'AND j.flow IS NOT NULL')
+const complete = completion('complete', `AND j.flow IS NULL AND ${mayComplete}`)
+const completeFlow = completion('complete_flow', `AND j.flow IS NOT NULL AND ${mayComplete}`)
 
 /** Completes jobs without a flow whose lease is current; returns their {@link jobKey}s. */
 export async function completeJobs(context: Context, completions: readonly Completion[]): Promise<ReadonlySet<string>> {

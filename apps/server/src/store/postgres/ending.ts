@@ -1,3 +1,4 @@
+import { FlowKind } from '../flow/flows.ts'
 import { type ChangeCause, type JobError, JobState, type RetryPolicy, type Scope } from '../ports.ts'
 import { columns } from './arrays.ts'
 import type { Context } from './context.ts'
@@ -31,6 +32,7 @@ interface Attempt {
   readonly retry: string | null
   readonly deadline: number | null
   readonly flow: boolean
+  readonly rated: boolean
 }
 
 type AttemptRow = readonly [
@@ -192,7 +194,9 @@ function endFlows(context: Context, endings: readonly Ending[], writer: number):
  */
 export async function expireAttempts(context: Context, now: number, limit: number): Promise<number> {
   const rows = await context.db.run<AttemptRow | WatchRow>(readOverdue, [now, limit])
-  const attempts = rows.filter((row): row is AttemptRow => row[1] !== null).map(attemptOf)
+  // A job that was let go and taken again is looked after twice, and ends once.
+  const byJob = rows.filter((row): row is AttemptRow => row[1] !== null).map((row) => [jobKey(row[0], row[2]), attemptOf(row)] as const)
+  const attempts = [...new Map(byJob).values()]
   const endings = attempts.slice(0, limit).map((attempt) => overdueEnding(context, attempt, now))
   const ended = await endAttempts(context, endings, Writer.other)
   const watches = rows.filter((row) => row[1] === null)
@@ -215,7 +219,7 @@ function overdueEnding(context: Context, attempt: Attempt, now: number): Ending 
 /** The attempt failed: plans the next one, or the job's end. */
 function endingOf(
   { options }: Context,
-  { scope, seq, token, attempt, maxAttempts, retry, flow }: Attempt,
+  { scope, seq, token, attempt, maxAttempts, retry, flow, rated }: Attempt,
   { now, error, noRetry, runAt, cause }: { now: number; error: JobError; noRetry: boolean; runAt: number | undefined; cause: ChangeCause },
 ): Ending {
   const policy = retry === null ? options.defaultRetry : (JSON.parse(retry) as RetryPolicy)
@@ -223,9 +227,20 @@ function endingOf(
   const common = { scope, seq, token, now, error, uncounted: false, cause, overdue: cause !== 'settled', flow }
   if (planned === undefined) return { ...common, state: JobState.failed }
   const next = runAt ?? planned
-  return next > now ? { ...common, state: JobState.scheduled, dueAt: next } : { ...common, state: JobState.pending }
+  // One whose starts are limited comes to the limit again.
+  return next > now || rated ? { ...common, state: JobState.scheduled, dueAt: next } : { ...common, state: JobState.pending }
 }
 
 function attemptOf([tenant, namespace, seq, token, attempt, maxAttempts, retry, deadline, flow]: AttemptRow): Attempt {
-  return { scope: { tenant, namespace }, seq, token, attempt, maxAttempts, retry, deadline, flow: flow !== null }
+  return {
+    scope: { tenant, namespace },
+    seq,
+    token,
+    attempt,
+    maxAttempts,
+    retry,
+    deadline,
+    flow: flow !== null,
+    rated: flow === FlowKind.rated,
+  }
 }

@@ -5,14 +5,14 @@ import { columns } from './arrays.ts'
 import type { Context } from './context.ts'
 import { Writer } from './counts.ts'
 import type { Statement } from './database.ts'
-import { enterLines, markFlows } from './enqueue-flow.ts'
-import { EnqueuePlan, type FirstUse, idempotencyId, type Known, type PlannedJob, storedRequestId } from './enqueue-plan.ts'
-import { type KeyUse, writeOf } from './enqueue-rows.ts'
+import { enterLines, expires, markFlows, noteExpiries } from './enqueue-flow.ts'
+import { EnqueuePlan, type Known, type PlannedJob, storedRequestId } from './enqueue-plan.ts'
+import { askedQueues, loadQueues, readDepths, readFirstUses } from './enqueue-read.ts'
+import { writeOf } from './enqueue-rows.ts'
 import { isDisconnected, violatedConstraint } from './errors.ts'
 import { withFlow } from './flow.ts'
 import type { Rider } from './handoff.ts'
 import type { ReadyLane } from './heads.ts'
-import { keyOf, type QueueEntry } from './lanes.ts'
 import { type Pending, Pipeline } from './pipeline.ts'
 
 /** A batch is closed at this many jobs, … */
@@ -21,21 +21,6 @@ const mostJobs = 1000
 const bytesPerJob = 8 * 1024
 /** How often a batch is planned and written anew when other nodes came first with its keys. */
 const attempts = 5
-/** How old the count of a queue's waiting jobs may be. */
-const waitingMaxAgeMs = 250
-
-const askedKeys = columns<KeyUse>({
-  tenant: ['int', ({ queue }) => queue.tenant],
-  queue: ['int', ({ queue }) => queue.number],
-  key: ['text', ({ key }) => key],
-})
-const readKeys: Statement = {
-  name: 'enqueue_keys',
-  repeatable: true,
-  text: `
-    SELECT i.tenant, i.queue, i.key, k.seq, encode(k.hash, 'hex') FROM ${askedKeys.from('i', 1)}
-    CROSS JOIN LATERAL (SELECT seq, hash FROM millrace.idempotency WHERE tenant = i.tenant AND queue = i.queue AND key = i.key LIMIT 1) AS k`,
-}
 
 const askedRequests = columns<EnqueueRequest>({ tenant: ['int', ({ scope }) => scope.tenant], id: ['text', storedRequestId] })
 const readRequests: Statement = {
@@ -114,39 +99,14 @@ export class Enqueue {
   }
 
   async #read(requests: readonly EnqueueRequest[], repeated: boolean): Promise<Known> {
-    const names: (readonly [EnqueueRequest['scope'], string])[] = []
-    const asked = new Map<string, number>()
-    for (const { scope, jobs } of requests) {
-      for (const { queue } of jobs) {
-        const key = keyOf(scope, queue)
-        const count = asked.get(key)
-        if (count === undefined) names.push([scope, queue])
-        asked.set(key, (count ?? 0) + 1)
-      }
-    }
-    const queues = await this.#context.lanes.load(names)
+    const asked = askedQueues(requests)
+    const queues = await loadQueues(this.#context, asked)
     const [keys, remembered] = await Promise.all([
-      this.#readKeys(requests, queues),
+      readFirstUses(this.#context.db, requests, queues),
       repeated ? this.#readRequests(requests) : new Map<string, string>(),
-      this.#readDepths(queues, asked),
+      readDepths(this.#context, asked, queues),
     ])
     return { queues, keys, requests: remembered }
-  }
-
-  async #readKeys(requests: readonly EnqueueRequest[], queues: ReadonlyMap<string, QueueEntry>): Promise<ReadonlyMap<string, FirstUse>> {
-    const uses: KeyUse[] = []
-    for (const { scope, jobs } of requests) {
-      for (const { queue: name, idempotencyKey: key } of jobs) {
-        const queue = key === '' ? undefined : queues.get(keyOf(scope, name))!
-        if (queue && queue.number > 0) uses.push({ queue, key })
-      }
-    }
-    const found = new Map<string, FirstUse>()
-    if (uses.length === 0) return found
-    const rows = await this.#context.db.run<[number, number, string, number, string]>(readKeys, askedKeys.values(uses))
-    const byNumber = new Map(uses.map(({ queue }) => [`${queue.tenant} ${queue.number}`, queue]))
-    for (const [tenant, number, key, seq, hash] of rows) found.set(idempotencyId(byNumber.get(`${tenant} ${number}`)!, key), { seq, hash })
-    return found
   }
 
   async #readRequests(requests: readonly EnqueueRequest[]): Promise<ReadonlyMap<string, string>> {
@@ -157,21 +117,6 @@ export class Enqueue {
       found.set(`${tenant} ${id}`, outcome)
     }
     return found
-  }
-
-  /** Counts the waiting jobs of queues that look full, before a job is refused; with other nodes about, those of others from time to time. */
-  async #readDepths(queues: ReadonlyMap<string, QueueEntry>, asked: ReadonlyMap<string, number>): Promise<void> {
-    const { lanes, nodes, options } = this.#context
-    const now = performance.now()
-    const full: QueueEntry[] = []
-    const old: QueueEntry[] = []
-    for (const [key, queue] of queues) {
-      if (queue.waiting + asked.get(key)! > (queue.maxDepth || options.defaultMaxDepth)) full.push(queue)
-      else if (!nodes.alone && now - queue.waitingReadAt > waitingMaxAgeMs) old.push(queue)
-    }
-    // Nobody waits for these, and what fails is asked for again.
-    if (old.length > 0) lanes.readWaiting(old, now).catch(() => undefined)
-    await lanes.readWaiting(full, now)
   }
 
   /**
@@ -204,7 +149,7 @@ export class Enqueue {
 
   async #carryOut(plan: EnqueuePlan, writer: number): Promise<void> {
     const flowing = plan.jobs.filter(({ job }) => flowKindOf(job) !== undefined)
-    if (flowing.length === 0) {
+    if (flowing.length === 0 && !plan.jobs.some(expires)) {
       const { statement, values } = writeOf(plan, writer)
       await this.#context.db.run(statement, values)
       return
@@ -214,6 +159,7 @@ export class Enqueue {
       const { statement, values } = writeOf(plan, writer)
       await flow.change(statement, values)
       await markFlows(flow, flowing)
+      await noteExpiries(flow, plan.jobs)
     })
   }
 

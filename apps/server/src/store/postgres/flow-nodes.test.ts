@@ -38,9 +38,9 @@ async function enqueue(node: PostgresStore, jobs: readonly Partial<NewJob>[]): P
   return outcomes.map((outcome) => ('seq' in outcome ? outcome.seq : 0))
 }
 
-async function claim(node: PostgresStore): Promise<readonly ClaimedJob[]> {
+async function claim(node: PostgresStore, at = now): Promise<readonly ClaimedJob[]> {
   const demands = () => [{ functions: [''], max: 10, leaseMs: 600_000, workerId: 'w' }]
-  return (await node.jobs.claim({ scope, queue: 'q', demands, now }))[0]!
+  return (await node.jobs.claim({ scope, queue: 'q', demands, now: at }))[0]!
 }
 
 /** Both servers work until nothing is left. */
@@ -92,6 +92,43 @@ describe('several servers at the same time', () => {
       expect(counter(state?.content)).toBe(completed)
     }
     expect(await sql(database.url, 'SELECT * FROM millrace.gates')).toEqual([])
+  })
+
+  it('start no more jobs together than their limits allow, within any window', { timeout: 60_000 }, async () => {
+    await start(2)
+    const window = 1000
+    const job = (i: number) => ({
+      rateLimit: { key: String(i % 3), limit: 5, perMs: window },
+      // Every combination, so that servers would wait for each other in a circle if they locked one after the other.
+      concurrency: { key: String(i % 2), limit: 20 },
+      labels: { key: String(i % 3) },
+    })
+    const batches = Array.from({ length: 30 }, (_, i) => enqueue(nodes[i % 2]!, [job(i), job(i + 1), job(i + 2), job(i + 3)]))
+    const seqs = (await Promise.all(batches)).flat()
+    const starts = new Map<string, number[]>()
+    for (let at = now, left = seqs.length; left > 0; at += window / 2) {
+      expect(at).toBeLessThan(now + 20 * window)
+      await Promise.all(
+        nodes.map(async (node) => {
+          await node.jobs.promoteDue(at, 500)
+          const jobs = await claim(node, at)
+          for (const { labels } of jobs) starts.set(labels.key!, [...(starts.get(labels.key!) ?? []), at])
+          left -= jobs.length
+          const action = { type: 'complete', result: new Uint8Array(), contentType: '' } as const
+          await node.jobs.settle(
+            scope,
+            jobs.map(({ seq, token }) => ({ seq, token, action })),
+            at,
+          )
+        }),
+      )
+    }
+    for (const times of starts.values()) {
+      for (const at of times) expect(times.filter((other) => other > at - window && other <= at).length).toBeLessThanOrEqual(5)
+    }
+    await nodes[0]!.jobs.sweep({ completedMs: 1e9, failedMs: 1e9, cancelledMs: 1e9, requestsMs: 1e9 }, now + 60 * window, 500)
+    expect(await sql(database.url, 'SELECT * FROM millrace.gates')).toEqual([])
+    expect(await sql(database.url, 'SELECT * FROM millrace.rate_places')).toEqual([])
   })
 
   it('bring every pipeline to its end, with its events in order', { timeout: 60_000 }, async () => {

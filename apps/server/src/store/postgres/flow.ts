@@ -1,7 +1,10 @@
 import { MillraceError } from '../../errors.ts'
-import type { Aftermath } from '../flow/aftermath.ts'
+import { type Aftermath, noAftermath } from '../flow/aftermath.ts'
+import { takeInTurn } from '../flow/fair.ts'
 import { type End, endFlow, FlowKind, take } from '../flow/flows.ts'
+import type { Hold } from '../flow/objects/storage.ts'
 import type { JobName, Program } from '../flow/program.ts'
+import { startRated } from '../flow/rates.ts'
 import { type ClaimedJob, type JobChange, JobState, type Scope, type Seq, type TenantId } from '../ports.ts'
 import { columns, numbers, storable } from './arrays.ts'
 import type { Context } from './context.ts'
@@ -19,7 +22,8 @@ const lockGates: Statement = {
   text: `
     SELECT 1 FROM (
       SELECT DISTINCT f.tenant, f.gate FROM ${names.from('i', 1)}
-      CROSS JOIN LATERAL (SELECT tenant, gate FROM millrace.flows WHERE tenant = i.tenant AND seq = i.seq LIMIT 1) AS f
+      CROSS JOIN LATERAL (SELECT tenant, gate, rate_gate FROM millrace.flows WHERE tenant = i.tenant AND seq = i.seq LIMIT 1) AS w
+      CROSS JOIN LATERAL (VALUES (w.tenant, w.gate), (w.tenant, w.rate_gate)) AS f (tenant, gate)
     ) AS f JOIN millrace.gates g ON g.tenant = f.tenant AND g.gate = f.gate ORDER BY g.tenant, g.gate FOR UPDATE OF g`,
 }
 
@@ -125,27 +129,38 @@ export class FlowWork {
   }
 
   /** All that must become of jobs. */
-  async apply(scope: Scope, { start, cancel: over, restart: again, add, pipelines }: Aftermath, now: number): Promise<void> {
+  async apply(scope: Scope, { start, waiting, cancel: over, restart: again, add, pipelines }: Aftermath, now: number): Promise<void> {
     const { tenant } = scope
     const writer = this.#context.writer(Writer.other)
-    if (start.length > 0) {
-      const rows = await this.change<ReadyRow>(admit, [tenant, numbers(start), now, writer])
-      this.#moved(tenant, rows, JobState.pending)
-    }
-    if (over.length > 0) {
-      for (const [seq] of await this.change<[number]>(cancel, [tenant, numbers(over), now, writer])) {
-        this.changes.push({ tenant, seq, state: JobState.cancelled, cause: 'cancelled' })
-      }
-    }
+    // First: what waits again may begin at once.
     for (const state of [JobState.pending, JobState.blocked]) {
       const seqs = again.filter(({ blocked }) => blocked === (state === JobState.blocked)).map(({ seq }) => seq)
       if (seqs.length === 0) continue
-      const rows = await this.change<ReadyRow>(restart, [tenant, numbers(seqs), now, writer, state])
+      const rows = await this.#changeAll<ReadyRow>(restart, seqs, [tenant, numbers(seqs), now, writer, state])
       if (rows.length < seqs.length) throw forgotten()
       this.#moved(tenant, rows, state)
     }
+    if (start.length > 0) {
+      const rows = await this.#changeAll<ReadyRow>(admit, start, [tenant, numbers(start), now, writer])
+      this.#moved(tenant, rows, JobState.pending)
+    }
+    for (const { seq, dueAt } of waiting) this.changes.push({ tenant, seq, state: JobState.blocked, cause: 'other', dueAt })
+    if (over.length > 0) {
+      for (const [seq] of await this.#changeAll<[number]>(cancel, over, [tenant, numbers(over), now, writer])) {
+        this.changes.push({ tenant, seq, state: JobState.cancelled, cause: 'cancelled' })
+      }
+    }
     if (add.length > 0) await addJobs(this.#context, this, { scope, jobs: add, requestId: '', partial: false, batch: false, now }, Infinity)
     for (const { seq, state, deadline } of pipelines) this.changes.push({ tenant, seq, state, cause: 'other', dueAt: deadline })
+  }
+
+  /**
+   * Changes these jobs, or those of them that may be changed. One that another transaction changed while this one waited for it is
+   * locked, but at a place that the statement cannot see: a second time it can, and nobody has changed it since.
+   */
+  async #changeAll<Row extends readonly unknown[]>(statement: Statement, seqs: readonly Seq[], values: readonly Value[]): Promise<Row[]> {
+    const rows = await this.change<Row>(statement, values)
+    return rows.length < seqs.length ? [...rows, ...(await this.change<Row>(statement, values))] : rows
   }
 
   #moved(tenant: TenantId, rows: readonly ReadyRow[], state: JobState): void {
@@ -161,10 +176,10 @@ function forgotten(): MillraceError {
 }
 
 /** Carries out work on jobs that have to do with others, in one transaction, and tells of it. */
-export async function withFlow<T>(context: Context, work: (flow: FlowWork) => Promise<T>): Promise<T> {
+export async function withFlow<T>(context: Context, work: (flow: FlowWork, transaction: Transaction) => Promise<T>): Promise<T> {
   const { result, flow } = await context.db.transaction(async (transaction) => {
     const flow = new FlowWork(context, transaction)
-    return { result: await work(flow), flow }
+    return { result: await work(flow, transaction), flow }
   })
   await context.announce(flow)
   return result
@@ -175,9 +190,21 @@ export function runAlone<T>({ db }: Context, program: Program<T>): Promise<T> {
   return carryOut(program, (text, values) => db.objects<object>({ name: nameOf(text), text, repeatable: true }, values))
 }
 
+/** Takes a name until the transaction ends; the lower half of the statement's hash is enough to keep names apart. */
+const hold = (shared: boolean) => `SELECT pg_advisory_xact_lock${shared ? '_shared' : ''}(hashtextextended($1, 7411002))`
+
+/** Carries out a program in one transaction, while nobody else has what it holds. */
+export function runTogether<T>({ db }: Context, program: () => Program<T>, holds: readonly Hold[] = []): Promise<T> {
+  return db.transaction(async (transaction) => {
+    // In one order, so that nobody waits for another in a circle.
+    for (const { name, shared } of [...holds].sort((a, b) => (a.name < b.name ? -1 : 1))) await transaction.query(hold(shared), [name])
+    return carryOut(program(), (sql, values) => transaction.query<object>(sql, values))
+  })
+}
+
 /** What a claimed job's handler is given beside its payload. */
 export async function withInputs(context: Context, scope: Scope, job: ClaimedJob, kind: number, now: number): Promise<ClaimedJob> {
-  if (kind === FlowKind.limited) return job
+  if (kind === FlowKind.limited || kind === FlowKind.rated || kind === FlowKind.fair) return job
   if (kind === FlowKind.stateful) return { ...job, ...(await runAlone(context, take(scope, job.seq, now))) }
   const given = await withFlow(context, async (flow) => {
     await flow.lock([{ tenant: scope.tenant, seq: job.seq }])
@@ -186,6 +213,25 @@ export async function withInputs(context: Context, scope: Scope, job: ClaimedJob
     return taken
   })
   return { ...job, ...given }
+}
+
+/** Claimed jobs whose starts are limited have started. */
+export function startJobs(context: Context, { tenant }: Scope, seqs: readonly Seq[], now: number): Promise<void> {
+  return withFlow(context, async (flow) => {
+    await flow.lock(seqs.map((seq) => ({ tenant, seq })))
+    const dueAt = await flow.run(startRated(tenant, seqs, now))
+    if (dueAt !== undefined) flow.changes.push({ tenant, seq: seqs[0]!, state: JobState.running, cause: 'other', dueAt })
+  })
+}
+
+/** Claimed jobs that take turns: the next ones may be due. */
+export function takeJobsInTurn(context: Context, scope: Scope, seqs: readonly Seq[], now: number): Promise<void> {
+  const { tenant } = scope
+  return withFlow(context, async (flow) => {
+    await flow.lock(seqs.map((seq) => ({ tenant, seq })))
+    const start = [...(await flow.run(takeInTurn(tenant, seqs)))]
+    await flow.apply(scope, { ...noAftermath(), start }, now)
+  })
 }
 
 const statementNames = new Map<string, string>()

@@ -1,3 +1,4 @@
+import { triggerOf } from '../flow/triggers.ts'
 import type {
   ClaimedJob,
   ClaimRequest,
@@ -19,10 +20,12 @@ import { Claim } from './claim.ts'
 import type { Context } from './context.ts'
 import { expireAttempts } from './ending.ts'
 import { Enqueue } from './enqueue.ts'
+import { expireJobs } from './expiry.ts'
 import { Maintenance } from './maintenance.ts'
 import { PostgresPipelines } from './pipelines.ts'
 import { Read } from './read.ts'
 import { Settle } from './settle.ts'
+import { enqueueTriggered } from './triggers.ts'
 
 /** The job store on Postgres: each part of a job's life is one file beside this one. */
 export class PostgresJobs implements JobStore {
@@ -48,7 +51,7 @@ export class PostgresJobs implements JobStore {
   }
 
   enqueue(request: EnqueueRequest): Promise<EnqueueResult> {
-    return this.#enqueue.run(request)
+    return request.jobs.some(triggerOf) ? enqueueTriggered(this.#context, request) : this.#enqueue.run(request)
   }
 
   claim(request: ClaimRequest): Promise<readonly (readonly ClaimedJob[])[]> {
@@ -123,6 +126,6 @@ export class PostgresJobs implements JobStore {
 
   async #expire(now: number, limit: number): Promise<number> {
     const ended = await expireAttempts(this.#context, now, limit)
-    return Math.max(ended, await this.pipelines.expire(now, limit))
+    return Math.max(ended, await this.pipelines.expire(now, limit), await expireJobs(this.#context, now, limit))
   }
 }

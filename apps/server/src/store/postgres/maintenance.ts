@@ -1,7 +1,10 @@
-import { arrive } from '../flow/flows.ts'
+import { noAftermath } from '../flow/aftermath.ts'
+import { arrive, FlowKind } from '../flow/flows.ts'
 import { sweepPipelines } from '../flow/pipeline-read.ts'
 import { sweepProofs } from '../flow/proofs.ts'
+import { dueGates, staleGates, turnGate } from '../flow/rates.ts'
 import { sweepStates } from '../flow/states.ts'
+import { sweepTriggers } from '../flow/triggers.ts'
 import { JobState, type Retention } from '../ports.ts'
 import { freeKeysOf } from './change.ts'
 import type { Context } from './context.ts'
@@ -16,7 +19,7 @@ const promote: Statement = {
   repeatable: true,
   text: `
     WITH due AS MATERIALIZED (
-      SELECT ctid AS at FROM millrace.jobs WHERE run_at <= $1 AND (flow IS NULL OR attempts > 0)
+      SELECT ctid AS at FROM millrace.jobs WHERE run_at <= $1 AND (flow IS NULL OR (attempts > 0 AND flow <> ${FlowKind.rated}))
       ORDER BY run_at LIMIT $2 FOR UPDATE SKIP LOCKED
     ), promoted AS (
       UPDATE millrace.jobs j SET state = ${JobState.pending}, rank = -j.priority, run_at = NULL, updated_at = $1::bigint, revision = j.revision + 1
@@ -27,18 +30,18 @@ const promote: Statement = {
     SELECT tenant, lane, -priority, seq FROM promoted`,
 }
 
-/** Jobs whose first time has come, and who may have to wait for others. */
+/** Jobs whose time has come, and who may have to wait for others. */
 const dueFlows: Statement = {
   name: 'promote_flows',
   repeatable: true,
-  text: `SELECT tenant, seq FROM millrace.jobs WHERE run_at <= $1 AND flow IS NOT NULL AND attempts = 0 ORDER BY run_at LIMIT $2`,
+  text: `SELECT tenant, seq FROM millrace.jobs WHERE run_at <= $1 AND flow IS NOT NULL AND (attempts = 0 OR flow = ${FlowKind.rated}) ORDER BY run_at LIMIT $2`,
 }
 const promoteFlow: Statement = {
   name: 'promote_flow',
   repeatable: false,
   text: `
     WITH due AS MATERIALIZED (
-      SELECT ctid AS at FROM millrace.jobs WHERE tenant = $1 AND seq = $2 AND run_at <= $3 AND attempts = 0 FOR UPDATE
+      SELECT ctid AS at FROM millrace.jobs WHERE tenant = $1 AND seq = $2 AND run_at <= $3 FOR UPDATE
     ), promoted AS (
       UPDATE millrace.jobs j SET state = $5::smallint, rank = CASE WHEN $5 = ${JobState.pending} THEN -j.priority END, run_at = NULL,
         updated_at = $3::bigint, revision = j.revision + 1
@@ -52,14 +55,15 @@ const promoteFlow: Statement = {
 const holdDue: Statement = {
   name: 'promote_flow_hold',
   repeatable: false,
-  text: 'SELECT 1 FROM millrace.jobs WHERE tenant = $1 AND seq = $2 AND run_at <= $3 AND attempts = 0 FOR UPDATE',
+  text: 'SELECT attempts FROM millrace.jobs WHERE tenant = $1 AND seq = $2 AND run_at <= $3 FOR UPDATE',
 }
 
 const nextDue: Statement = {
   name: 'next_due',
   repeatable: true,
   text: `SELECT least((SELECT min(run_at) FROM millrace.jobs WHERE run_at IS NOT NULL), (SELECT min(due_at) FROM millrace.leases),
-    (SELECT min(deadline) FROM millrace.pipelines WHERE deadline IS NOT NULL AND finished_at IS NULL))`,
+    (SELECT min(deadline) FROM millrace.pipelines WHERE deadline IS NOT NULL AND finished_at IS NULL),
+    (SELECT min(due_at) FROM millrace.gates WHERE due_at IS NOT NULL), (SELECT min(at) FROM millrace.expiries))`,
 }
 
 /** Failed and cancelled jobs are few: they are deleted one by one. */
@@ -128,7 +132,8 @@ export class Maintenance {
       ready,
       changes: ready.map(({ tenant, seq }) => ({ tenant, seq, state: JobState.pending, cause: 'other' })),
     })
-    return ready.length + (await this.#promoteFlows(now, limit))
+    const flows = await this.#promoteFlows(now, limit)
+    return Math.max(ready.length + flows, await this.#turn(dueGates(now, limit), now))
   }
 
   async #promoteFlows(now: number, limit: number): Promise<number> {
@@ -136,11 +141,25 @@ export class Maintenance {
     for (const [tenant, seq] of due) {
       await withFlow(this.#context, async (flow) => {
         await flow.lock([{ tenant, seq }])
-        if ((await flow.change(holdDue, [tenant, seq, now])).length === 0) return
-        const state = (await flow.run(arrive(tenant, seq))) ? JobState.pending : JobState.blocked
+        const [held] = await flow.change<[number]>(holdDue, [tenant, seq, now])
+        if (!held) return
+        const { through, dueAt } = await flow.run(arrive(tenant, seq, held[0], now))
+        const state = through ? JobState.pending : JobState.blocked
         const done = await flow.change<ReadyRow>(promoteFlow, [tenant, seq, now, this.#context.writer(Writer.other), state])
         if (state === JobState.pending) flow.ready.push(...done.map(readyOf))
-        flow.changes.push({ tenant, seq, state, cause: 'other' })
+        flow.changes.push({ tenant, seq, state, cause: 'other', dueAt })
+      })
+    }
+    return due.length
+  }
+
+  /** Lets those through whose time has come; returns how many gates were turned. */
+  async #turn(gates: ReturnType<typeof dueGates>, now: number): Promise<number> {
+    const due = await runAlone(this.#context, gates)
+    for (const { tenant, gate } of due) {
+      await withFlow(this.#context, async (flow) => {
+        const start = [...(await flow.run(turnGate(tenant, gate, now)))]
+        await flow.apply({ tenant, namespace: '' }, { ...noAftermath(), start }, now)
       })
     }
     return due.length
@@ -159,6 +178,8 @@ export class Maintenance {
     left -= (await db.run(deleteEnded, [...before, left, this.#context.writer(Writer.other)])).length
     if (left > 0) left -= (await db.run<[number]>(moveHorizon, [now - retention.completedMs, left]))[0]![0]
     if (left > 0) left -= (await db.run(forgetRequests, [now - retention.requestsMs, left])).length
+    if (left > 0) left -= await this.#turn(staleGates(now, left), now)
+    if (left > 0) left -= await runAlone(this.#context, sweepTriggers(now, left))
     if (left > 0) left -= await runAlone(this.#context, sweepStates(now, left))
     if (left > 0) left -= await runAlone(this.#context, sweepPipelines(retention, now, left))
     if (left > 0) left -= await runAlone(this.#context, sweepProofs(now - retention.completedMs, left))

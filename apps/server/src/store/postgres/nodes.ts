@@ -51,7 +51,8 @@ const beat: Statement = {
     RETURNING (extract(epoch FROM clock_timestamp()) * 1000)::bigint, tick_limit, (SELECT max(tick) FROM millrace.nodes),
       (SELECT coalesce(string_agg(owner, ' ' ORDER BY slot), '') FROM millrace.nodes WHERE owner <> $2 AND seen_at > clock_timestamp() - interval '${quietMs} ms'),
       (SELECT value FROM millrace.meta WHERE key = 'schema'), (SELECT value FROM millrace.meta WHERE key = 'works_with'),
-      least((SELECT min(run_at) FROM millrace.jobs WHERE run_at IS NOT NULL), (SELECT min(due_at) FROM millrace.leases))`,
+      least((SELECT min(run_at) FROM millrace.jobs WHERE run_at IS NOT NULL), (SELECT min(due_at) FROM millrace.leases),
+        (SELECT min(due_at) FROM millrace.gates WHERE due_at IS NOT NULL), (SELECT min(at) FROM millrace.expiries))`,
 }
 
 const leave: Statement = {

@@ -1,10 +1,13 @@
 import { MillraceError } from '../../errors.ts'
+import { objectStorage } from '../flow/objects/storage.ts'
+import { replayStorage } from '../flow/replays.ts'
+import { schemaStorage } from '../flow/schemas.ts'
 import { webhookStorage } from '../flow/webhooks.ts'
 import type { Store, StoreListener, StoreOptions } from '../ports.ts'
 import { readConnectionUrl } from './connection.ts'
 import { Context } from './context.ts'
 import { Database } from './database.ts'
-import { runAlone } from './flow.ts'
+import { runAlone, runTogether } from './flow.ts'
 import { PostgresJobs } from './jobs.ts'
 import { PostgresKeys } from './keys.ts'
 import { PostgresKv } from './kv/kv.ts'
@@ -16,6 +19,7 @@ import { PostgresSchedules } from './schedules.ts'
 import { migrate } from './schema.ts'
 import { PostgresStates } from './states.ts'
 import { PostgresStreams } from './streams/streams.ts'
+import { PostgresTransactions } from './transactions.ts'
 
 const day = 86_400_000
 
@@ -63,6 +67,7 @@ async function postgresStore(db: Database, options: PostgresStoreOptions): Promi
   await jobs.prepare(options.now(), options.completedMs ?? day)
   const kv = new PostgresKv(context)
   const streams = new PostgresStreams(context)
+  const transactions = new PostgresTransactions(context, { kv, streams })
   await context.start()
   return {
     jobs,
@@ -74,9 +79,25 @@ async function postgresStore(db: Database, options: PostgresStoreOptions): Promi
     keys: new PostgresKeys(context),
     kv,
     streams,
+    transactions,
     webhooks: webhookStorage(
       (program) => runAlone(context, program),
       (program) => runAlone(context, program),
+    ),
+    schemas: schemaStorage(
+      (program) => runTogether(context, program),
+      (program) => runAlone(context, program),
+      (scope) => context.touch('schema', scope, ''),
+      (listener) => context.onTouch('schema', { touched: (scope) => listener.changed(scope), missed: () => listener.missed() }),
+    ),
+    objects: objectStorage({
+      write: (program, holds) => runTogether(context, program, holds),
+      read: (program) => runAlone(context, program),
+    }),
+    replays: replayStorage(
+      (program) => runTogether(context, program),
+      (program) => runAlone(context, program),
+      (scope, stream) => context.touch('stream', scope, stream),
     ),
     listen(listener: StoreListener) {
       context.listener = listener
@@ -87,6 +108,7 @@ async function postgresStore(db: Database, options: PostgresStoreOptions): Promi
     quotas: (tenant) => readQuotas(context.db, tenant),
     now: context.time.now,
     async close() {
+      await transactions.close()
       await jobs.close()
       await kv.close()
       await streams.close()

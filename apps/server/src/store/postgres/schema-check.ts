@@ -5,7 +5,7 @@ import { beginning, migrate, migrations } from './schema.ts'
 
 const shadow = 'millrace_check'
 
-/** SQL: a line for each column, index and constraint of a schema's tables; partitions are as their tables are. */
+/** SQL: a line for each column, index, setting, trigger and function of a schema; partitions are as their tables are. */
 const describe = (schema: string) => `
     SELECT line FROM (
       SELECT c.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END AS line
@@ -17,6 +17,14 @@ const describe = (schema: string) => `
       UNION ALL
       SELECT c.relname || ' WITH (' || array_to_string(c.reloptions, ', ') || ')' FROM pg_class c
       WHERE c.relnamespace = '${schema}'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.reloptions IS NOT NULL
+      UNION ALL
+      SELECT replace(pg_get_triggerdef(t.oid), '${schema}.', '') || CASE WHEN t.tgenabled = 'D' THEN ', disabled' ELSE '' END
+      FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+      WHERE c.relnamespace = '${schema}'::regnamespace AND NOT c.relispartition AND NOT t.tgisinternal
+      UNION ALL
+      SELECT 'FUNCTION ' || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || '), MD5 of its text '
+        || md5(replace(pg_get_functiondef(p.oid), '${schema}.', ''))
+      FROM pg_proc p WHERE p.pronamespace = '${schema}'::regnamespace
     ) AS lines ORDER BY line`
 
 /**

@@ -21,6 +21,25 @@ it('is made by a migration, and compared with the code without a trace', async (
   const { missing, unexpected } = await checkPostgresSchema(url)
   expect(unexpected).toEqual(['jobs.extra integer'])
   expect(missing).toEqual(expect.arrayContaining(['jobs.progress real', expect.stringContaining('INDEX jobs_ready ON')]))
+
+  // Whoever ends jobs writes webhooks' deliveries by triggers: without them events would be lost in silence.
+  await sql(url, 'DROP TRIGGER webhook_jobs ON millrace.jobs')
+  await sql(url, 'ALTER TABLE millrace.pipelines DISABLE TRIGGER webhook_pipelines')
+  await sql(url, 'CREATE OR REPLACE FUNCTION millrace.webhook_ended() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$')
+  const without = await checkPostgresSchema(url)
+  expect(without.missing).toEqual(
+    expect.arrayContaining([
+      expect.stringMatching(/^CREATE TRIGGER webhook_jobs AFTER UPDATE OF state ON jobs/),
+      expect.stringMatching(/^CREATE TRIGGER webhook_pipelines .*\)$/),
+      expect.stringMatching(/^FUNCTION webhook_ended\(\), MD5/),
+    ]),
+  )
+  expect(without.unexpected).toEqual(
+    expect.arrayContaining([
+      expect.stringMatching(/^CREATE TRIGGER webhook_pipelines .*, disabled$/),
+      expect.stringMatching(/^FUNCTION webhook_ended/),
+    ]),
+  )
   await drop()
 })
 

@@ -1,8 +1,12 @@
 import { MillraceError } from '../../errors.ts'
 import type { Database, Transaction } from './database.ts'
 import { codeOf } from './errors.ts'
+import { fairSchema, rateSchema, triggerSchema } from './flow-schema.ts'
 import { kvSchema } from './kv/schema.ts'
-import { groupSchema, streamSchema } from './streams/schema.ts'
+import { objectSchema } from './object-schema.ts'
+import { replaysSchema } from './replays-schema.ts'
+import { schemasSchema } from './schemas-schema.ts'
+import { compactionSchema, depthSchema, groupSchema, producerSchema, streamSchema, traitSchema } from './streams/schema.ts'
 import { webhookSchema } from './webhook-schema.ts'
 
 /** A step from one version of the schema to the next. Never changed once released. */
@@ -220,6 +224,17 @@ export const migrations: readonly Migration[] = [
   `,
   },
   { worksWith: 9, sql: webhookSchema },
+  { worksWith: 9, sql: producerSchema },
+  { worksWith: 14, sql: rateSchema },
+  { worksWith: 15, sql: traitSchema },
+  { worksWith: 16, sql: triggerSchema },
+  { worksWith: 16, sql: depthSchema },
+  { worksWith: 18, sql: fairSchema },
+  // A server that knows no schemas would write what does not fit.
+  { worksWith: 19, sql: schemasSchema },
+  { worksWith: 20, sql: compactionSchema },
+  { worksWith: 20, sql: objectSchema },
+  { worksWith: 20, sql: replaysSchema },
 ]
 
 /** The version of the schema that this code makes and works on. */

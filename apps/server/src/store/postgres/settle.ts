@@ -1,6 +1,6 @@
 import { MillraceError } from '../../errors.ts'
 import { FlowKind } from '../flow/flows.ts'
-import { JobState, type Scope, type SettleAction, type SettleItem, type SettleOutcome } from '../ports.ts'
+import { attestedMark, JobState, type Scope, type SettleAction, type SettleItem, type SettleOutcome } from '../ports.ts'
 import { columns } from './arrays.ts'
 import { completeFlowJobs, completeJobs } from './complete.ts'
 import type { Context } from './context.ts'
@@ -41,7 +41,7 @@ const look: Statement = {
   name: 'settle_look',
   repeatable: true,
   text: `
-    SELECT j.tenant, j.seq, j.token, j.state, j.flow FROM ${leases.from('i', 1)}
+    SELECT j.tenant, j.seq, j.token, j.state, j.flow, l.function FROM ${leases.from('i', 1)}
     CROSS JOIN LATERAL (
       SELECT tenant, seq, lane, token, state, flow FROM millrace.jobs WHERE tenant = i.tenant AND seq = i.seq
       UNION ALL
@@ -156,8 +156,8 @@ export class Settle {
 
   /** Says why entries were refused. One whose lease is current after all was in somebody's way; it stays without an outcome. */
   async #explain(entries: readonly Entry[]): Promise<void> {
-    const rows = await this.#context.db.run<[number, number, number | null, JobState, number | null]>(look, leases.values(entries))
-    const found = new Map(rows.map(([tenant, seq, token, state, flow]) => [jobKey(tenant, seq), { token, state, flow }]))
+    const rows = await this.#context.db.run<[number, number, number | null, JobState, number | null, string]>(look, leases.values(entries))
+    const found = new Map(rows.map(([tenant, seq, token, state, flow, name]) => [jobKey(tenant, seq), { token, state, flow, name }]))
     for (const entry of entries) {
       const job = found.get(keyOf(entry))
       if (!job) entry.outcome = unknownJob
@@ -165,6 +165,7 @@ export class Settle {
       else if (job.state !== JobState.running) entry.outcome = repeats(entry.action.type, job.state) ? done : staleLease
       else if (entry.action.type === 'complete' && entry.action.state !== undefined && job.flow !== FlowKind.stateful)
         entry.outcome = notStateful
+      else if (entry.action.type === 'complete' && !entry.action.proven && job.name.endsWith(attestedMark)) entry.outcome = notProven
       else entry.flow = job.flow !== null
     }
   }
@@ -210,6 +211,12 @@ const notStateful: SettleOutcome = {
   error: new MillraceError('VALIDATION', 'state: the job is not stateful and has no state to change. Submit it with a state key.', {
     fields: [{ path: 'state', message: 'the job is not stateful; submit it with a state key' }],
   }),
+}
+const notProven: SettleOutcome = {
+  error: new MillraceError(
+    'FAILED_PRECONDITION',
+    'The task requires a trusted execution environment: complete it over the stream of its attested worker, with a proof.',
+  ),
 }
 const staleLease: SettleOutcome = {
   error: new MillraceError(

@@ -26,7 +26,7 @@ const lookWithoutListeningEveryMs = 500
 const causes: readonly ChangeCause[] = ['settled', 'cancelled', 'timeout', 'lease-expired', 'other']
 
 /** Things that others wait on by their name. */
-export type TopicKind = 'kv' | 'stream' | 'group' | 'key' | 'schedule'
+export type TopicKind = 'kv' | 'stream' | 'group' | 'key' | 'schedule' | 'schema'
 
 /** A thing that others wait on. */
 export interface Topic extends Scope {

@@ -86,8 +86,9 @@ export class Change {
   }
 
   #restartOne({ tenant, seq, lane, state, flow }: Found & { tenant: TenantId; seq: Seq }, now: number): void {
-    const next = flow !== undefined && !this.#context.flow.run(arrive(tenant, seq)) ? JobState.blocked : JobState.pending
-    this.#aftermaths.restart(tenant, seq, lane, state, next, now)
+    const { through, dueAt } = flow === undefined ? { through: true } : this.#context.flow.run(arrive(tenant, seq, 0, now))
+    this.#aftermaths.restart(tenant, seq, lane, state, through ? JobState.pending : JobState.blocked, now)
+    if (dueAt !== undefined) this.#context.changed(tenant, seq, JobState.blocked, 'other', dueAt)
   }
 
   #find(scope: Scope, seq: Seq): Found & { attempts: number } {

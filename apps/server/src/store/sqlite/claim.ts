@@ -1,8 +1,12 @@
 import type { StatementSync } from 'node:sqlite'
-import { take } from '../flow/flows.ts'
-import { type ClaimedJob, type ClaimRequest, type Demand, JobState, type Scope } from '../ports.ts'
+import { noAftermath } from '../flow/aftermath.ts'
+import { takeInTurn } from '../flow/fair.ts'
+import { FlowKind, take } from '../flow/flows.ts'
+import { startRated } from '../flow/rates.ts'
+import { type ClaimedJob, type ClaimRequest, type Demand, JobState, type Scope, type Seq } from '../ports.ts'
 import { BlobKind } from './blobs.ts'
 import type { Context } from './context.ts'
+import type { Aftermaths } from './flow.ts'
 import type { LaneEntry, QueueEntry } from './lanes.ts'
 import { recordOfText } from './rows.ts'
 
@@ -12,11 +16,13 @@ const mostBytes = 2 * 1024 * 1024
 /** Takes jobs under leases. */
 export class Claim {
   readonly #context: Context
+  readonly #aftermaths: Aftermaths
   readonly #heads: StatementSync
   readonly #take: StatementSync
 
-  constructor(context: Context) {
+  constructor(context: Context, aftermaths: Aftermaths) {
     this.#context = context
+    this.#aftermaths = aftermaths
     // The index gives the order: what it costs does not depend on how many jobs wait.
     this.#heads =
       context.db.prepare(`SELECT seq, priority, attempts, max_attempts, created_at, timeout_ms, content_type, headers, labels, payload, flow
@@ -36,13 +42,18 @@ export class Claim {
 
   #claim({ scope, now }: ClaimRequest, queue: QueueEntry, demand: Demand): readonly ClaimedJob[] {
     const claimed: ClaimedJob[] = []
+    const [rated, fair]: [Seq[], Seq[]] = [[], []]
     let bytes = 0
     for (const head of this.#next(queue, demand)) {
       const job = this.#lease(scope, demand, head, now)
       claimed.push(job)
+      if (head.row[10] === FlowKind.rated) rated.push(job.seq)
+      if (head.row[10] === FlowKind.fair) fair.push(job.seq)
       bytes += bytesOf(job)
       if (bytes >= mostBytes) break
     }
+    if (rated.length > 0) this.#start(scope, rated, now)
+    if (fair.length > 0) this.#takeInTurn(scope, fair, now)
     return claimed
   }
 
@@ -62,6 +73,20 @@ export class Claim {
     // Past the last one read of a lane, its next might come before those of other lanes.
     const end = heads.findIndex((head) => head.last) + 1
     return heads.slice(0, Math.min(end || heads.length, max))
+  }
+
+  /** Jobs that take turns are taken: the next ones may be due. */
+  #takeInTurn(scope: Scope, fair: readonly Seq[], now: number): void {
+    const start = [...this.#context.flow.run(takeInTurn(scope.tenant, fair))]
+    const touched = new Set<LaneEntry>()
+    this.#aftermaths.apply(scope, { ...noAftermath(), start }, now, touched)
+    for (const lane of touched) this.#context.ready(lane)
+  }
+
+  /** Jobs whose starts are limited have started. */
+  #start({ tenant }: Scope, rated: readonly Seq[], now: number): void {
+    const dueAt = this.#context.flow.run(startRated(tenant, rated, now))
+    if (dueAt !== undefined) this.#context.changed(tenant, rated[0]!, JobState.running, 'other', dueAt)
   }
 
   #lease(scope: Scope, { leaseMs, workerId }: Demand, { row, lane }: Head, now: number): ClaimedJob {
@@ -90,7 +115,9 @@ export class Claim {
       leaseExpiresAt,
       deadline,
     }
-    return flow === null ? job : { ...job, ...this.#context.flow.run(take({ ...scope, namespace: lane.queue.namespace }, seq, now)) }
+    return flow === null || flow === FlowKind.rated || flow === FlowKind.fair
+      ? job
+      : { ...job, ...this.#context.flow.run(take({ ...scope, namespace: lane.queue.namespace }, seq, now)) }
   }
 }
 

@@ -1,8 +1,19 @@
 import { createHash } from 'node:crypto'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { MillraceError } from '../../errors.ts'
+import { addExpiry } from '../flow/expiries.ts'
 import { addFlow, arrive, flowKindOf } from '../flow/flows.ts'
-import { type EnqueueOutcome, type EnqueueRequest, type EnqueueResult, JobState, type NewJob, type Scope, type Seq } from '../ports.ts'
+import { findTriggered, noteTriggered, startOf, triggerOf } from '../flow/triggers.ts'
+import {
+  type EnqueueOutcome,
+  type EnqueueRequest,
+  type EnqueueResult,
+  JobState,
+  type NewJob,
+  type Scope,
+  type Seq,
+  type TenantId,
+} from '../ports.ts'
 import { BlobKind } from './blobs.ts'
 import type { Context } from './context.ts'
 import { countOf, type LaneEntry, type QueueEntry } from './lanes.ts'
@@ -16,6 +27,7 @@ export class Enqueue {
   readonly #context: Context
   readonly #insert: StatementSync
   readonly #markFlow: StatementSync
+  readonly #replace: StatementSync
   readonly #insertLabel: StatementSync
   readonly #findKey: StatementSync
   readonly #insertKey: StatementSync
@@ -29,6 +41,9 @@ export class Enqueue {
       updated_at, revision, batch, idempotency_key, retry, content_type, headers, labels, payload)
       VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?)`)
     this.#markFlow = db.prepare('UPDATE jobs SET flow = ? WHERE tenant = ? AND seq = ?')
+    this.#replace = db.prepare(`UPDATE jobs SET payload = ?1, content_type = ?2, headers = ?3, updated_at = ?4, revision = revision + 1,
+      due_at = CASE WHEN state = ${JobState.scheduled} THEN ?5 END
+      WHERE tenant = ?6 AND seq = ?7 AND state <= ${JobState.blocked} AND attempts = 0 RETURNING state`)
     this.#insertLabel = db.prepare('INSERT INTO labels (tenant, key, value, seq) VALUES (?, ?, ?, ?)')
     this.#findKey = db.prepare('SELECT seq, hash FROM idempotency WHERE tenant = ? AND queue = ? AND key = ?')
     this.#insertKey = db.prepare('INSERT INTO idempotency (tenant, queue, key, seq, hash) VALUES (?, ?, ?, ?, ?)')
@@ -70,8 +85,11 @@ export class Enqueue {
       const hash = job.idempotencyKey === '' ? undefined : hashOf(job)
       const first = hash && this.#first(queue, job, hash)
       if (first !== undefined) return { seq: first, created: false }
+      const triggered = triggerOf(job) && this.#triggered(scope, job, now)
+      if (triggered?.first !== undefined) return { seq: triggered.first, created: false }
       this.#checkDepth(queue)
-      const seq = this.#insertJob({ scope, now }, job, lane, batch, touched)
+      const seq = this.#insertJob({ scope, now }, triggered?.job ?? job, lane, batch, touched)
+      if (triggered) this.#context.flow.run(noteTriggered(scope, job, { first: seq, firstAt: now }, now))
       if (hash) this.#insertKey.run(scope.tenant, queue.number, job.idempotencyKey, seq, hash)
       return { seq, created: true }
     } catch (error) {
@@ -94,7 +112,7 @@ export class Enqueue {
     const kind = flowKindOf(job)
     const pipeline = job.stage?.pipeline ?? batch
     if (kind !== undefined) flow.run(addFlow(scope, seq, job, pipeline))
-    const free = kind === undefined || (job.stage ? !job.stage.blocked : scheduled || flow.run(arrive(scope.tenant, seq)))
+    const free = kind === undefined || (job.stage ? !job.stage.blocked : scheduled || this.#arrive(scope.tenant, seq, now))
     const state = scheduled ? JobState.scheduled : free ? JobState.pending : JobState.blocked
     const maxAttempts = job.maxAttempts ?? (job.retry ?? queue.retry ?? options.defaultRetry).maxAttempts
     const payload = blobs.store(scope.tenant, seq, BlobKind.payload, job.payload)
@@ -117,12 +135,40 @@ export class Enqueue {
       textOfRecord(job.labels),
       payload,
     )
+    if (job.startBefore !== undefined) flow.run(addExpiry(scope.tenant, seq, job.startBefore))
     if (kind !== undefined) this.#markFlow.run(kind, scope.tenant, seq)
     for (const key in job.labels) this.#insertLabel.run(scope.tenant, key, job.labels[key]!, seq)
     lanes.count(lane, countOf(state), 1)
     lanes.count(lane, 'total', 1)
     touched.add(lane)
     return seq
+  }
+
+  /** The job that stands for a new one already, brought up to date, or the new one with its time. */
+  #triggered(scope: Scope, job: NewJob, now: number): { readonly first?: Seq; readonly job: NewJob } {
+    const { flow, blobs } = this.#context
+    const { first, firstAt } = flow.run(findTriggered(scope, triggerOf(job)!, now))
+    if (job.deduplicate) return { first, job }
+    const runAt = startOf(job, firstAt)
+    if (first !== undefined) {
+      const payload = blobs.store(scope.tenant, first, BlobKind.payload, job.payload)
+      const type = job.contentType || null
+      const row = this.#replace.get(payload, type, textOfRecord(job.headers), now, runAt, scope.tenant, first)
+      if (row) {
+        flow.run(noteTriggered(scope, job, { first, firstAt }, now))
+        const state = Number(row.state) as JobState
+        this.#context.changed(scope.tenant, first, state, 'other', state === JobState.scheduled ? runAt : undefined)
+        return { first, job }
+      }
+    }
+    return { job: { ...job, runAt: startOf(job, now) } }
+  }
+
+  /** True when a new job with a flow may begin. */
+  #arrive(tenant: TenantId, seq: Seq, now: number): boolean {
+    const { through, dueAt } = this.#context.flow.run(arrive(tenant, seq, 0, now))
+    if (dueAt !== undefined) this.#context.changed(tenant, seq, JobState.blocked, 'other', dueAt)
+    return through
   }
 
   /** The job that used the key first. */

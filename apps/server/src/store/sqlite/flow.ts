@@ -60,22 +60,24 @@ export class Aftermaths {
   }
 
   /** Inside a mutation: all that must become of jobs. */
-  apply(scope: Scope, { start, cancel, restart, add, pipelines }: Aftermath, now: number, touched: Set<LaneEntry>): void {
+  apply(scope: Scope, { start, waiting, cancel, restart, add, pipelines }: Aftermath, now: number, touched: Set<LaneEntry>): void {
     const { lanes } = this.#context
-    for (const seq of start) {
-      const lane = lanes.lane(Number(this.#start.get(now, scope.tenant, seq)!.lane))
-      this.#moved(lane, seq, JobState.blocked, JobState.pending, touched)
-    }
-    for (const seq of cancel) {
-      const found = this.#find(scope.tenant, seq)
-      if (!found || found.state >= JobState.completed) continue
-      this.cancel(scope.tenant, seq, found.lane, found.state, '', now)
-    }
+    // First: what waits again may begin at once.
     for (const { seq, blocked } of restart) {
       const found = this.#find(scope.tenant, seq)
       if (!found) throw forgotten()
       this.restart(scope.tenant, seq, found.lane, found.state, blocked ? JobState.blocked : JobState.pending, now)
       if (!blocked) touched.add(found.lane)
+    }
+    for (const seq of start) {
+      const lane = lanes.lane(Number(this.#start.get(now, scope.tenant, seq)!.lane))
+      this.#moved(lane, seq, JobState.blocked, JobState.pending, touched)
+    }
+    for (const { seq, dueAt } of waiting) this.#context.changed(scope.tenant, seq, JobState.blocked, 'other', dueAt)
+    for (const seq of cancel) {
+      const found = this.#find(scope.tenant, seq)
+      if (!found || found.state >= JobState.completed) continue
+      this.cancel(scope.tenant, seq, found.lane, found.state, '', now)
     }
     for (const job of add) this.#enqueue.add(scope, job, now, touched)
     for (const { seq, state, deadline } of pipelines) this.#context.changed(scope.tenant, seq, state, 'other', deadline)

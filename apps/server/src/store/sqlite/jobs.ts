@@ -1,4 +1,6 @@
+import { nextExpiry } from '../flow/expiries.ts'
 import { nextDeadline } from '../flow/pipelines.ts'
+import { nextGateDue } from '../flow/rates.ts'
 import type {
   ClaimedJob,
   ClaimRequest,
@@ -19,6 +21,7 @@ import { Change, JobRemoval } from './change.ts'
 import { Claim } from './claim.ts'
 import type { Context } from './context.ts'
 import { Enqueue } from './enqueue.ts'
+import { Expiry } from './expiry.ts'
 import { Aftermaths } from './flow.ts'
 import { Maintenance } from './maintenance.ts'
 import { SqlitePipelines } from './pipelines.ts'
@@ -36,6 +39,7 @@ export class SqliteJobs implements JobStore {
   readonly #read: Read
   readonly #change: Change
   readonly #maintenance: Maintenance
+  readonly #expiry: Expiry
 
   constructor(context: Context) {
     const removal = new JobRemoval(context)
@@ -43,15 +47,21 @@ export class SqliteJobs implements JobStore {
     this.#enqueue = new Enqueue(context)
     const aftermaths = new Aftermaths(context, this.#enqueue)
     this.pipelines = new SqlitePipelines(context, this.#enqueue, aftermaths)
-    this.#claim = new Claim(context)
+    this.#claim = new Claim(context, aftermaths)
     this.#settle = new Settle(context, aftermaths)
     this.#read = new Read(context)
     this.#change = new Change(context, aftermaths, this.#read, removal)
-    this.#maintenance = new Maintenance(context, removal)
+    this.#maintenance = new Maintenance(context, aftermaths, removal)
+    this.#expiry = new Expiry(context, aftermaths)
   }
 
   enqueue(request: EnqueueRequest): Promise<EnqueueResult> {
     return this.#enqueue.run(request)
+  }
+
+  /** Inside a mutation of other work. */
+  enqueueInside(request: EnqueueRequest): EnqueueResult {
+    return this.#enqueue.enqueue(request)
   }
 
   claim(request: ClaimRequest): Promise<readonly (readonly ClaimedJob[])[]> {
@@ -108,7 +118,12 @@ export class SqliteJobs implements JobStore {
 
   nextDueAt(): Promise<number | undefined> {
     return this.#context.read(() => {
-      const due = [this.#maintenance.nextDueAt(), this.#context.flow.run(nextDeadline())].filter((time) => time !== undefined)
+      const due = [
+        this.#maintenance.nextDueAt(),
+        this.#context.flow.run(nextDeadline()),
+        this.#context.flow.run(nextGateDue()),
+        this.#context.flow.run(nextExpiry()),
+      ].filter((time) => time !== undefined)
       return due.length > 0 ? Math.min(...due) : undefined
     })
   }
@@ -118,7 +133,7 @@ export class SqliteJobs implements JobStore {
   }
 
   async #expire(now: number, limit: number): Promise<number> {
-    const counts = await Promise.all([this.#settle.expire(now, limit), this.pipelines.expire(now, limit)])
+    const counts = await Promise.all([this.#settle.expire(now, limit), this.pipelines.expire(now, limit), this.#expiry.run(now, limit)])
     return Math.max(...counts)
   }
 }

@@ -1,16 +1,21 @@
 import type { StatementSync } from 'node:sqlite'
-import { arrive } from '../flow/flows.ts'
+import { noAftermath } from '../flow/aftermath.ts'
+import { arrive, FlowKind } from '../flow/flows.ts'
 import { sweepPipelines } from '../flow/pipeline-read.ts'
 import { sweepProofs } from '../flow/proofs.ts'
+import { dueGates, staleGates, turnGate } from '../flow/rates.ts'
 import { sweepStates } from '../flow/states.ts'
+import { sweepTriggers } from '../flow/triggers.ts'
 import { JobState, type Retention } from '../ports.ts'
 import type { JobRemoval } from './change.ts'
 import type { Context } from './context.ts'
+import type { Aftermaths } from './flow.ts'
 import { countOf, type LaneEntry } from './lanes.ts'
 
 /** What time does to jobs: scheduled ones become ready, ended ones are forgotten. (Leases end in `Settle.expire`.) */
 export class Maintenance {
   readonly #context: Context
+  readonly #aftermaths: Aftermaths
   readonly #remove: JobRemoval
   readonly #due: StatementSync
   readonly #promote: StatementSync
@@ -18,8 +23,9 @@ export class Maintenance {
   readonly #ended: StatementSync
   readonly #forgetRequests: StatementSync
 
-  constructor(context: Context, remove: JobRemoval) {
+  constructor(context: Context, aftermaths: Aftermaths, remove: JobRemoval) {
     this.#context = context
+    this.#aftermaths = aftermaths
     this.#remove = remove
     const { db } = context
     this.#due = db.prepare(
@@ -41,21 +47,34 @@ export class Maintenance {
         const lane = this.#context.lanes.lane(Number(row.lane))
         const [tenant, seq] = [Number(row.tenant), Number(row.seq)]
         // Between attempts it has kept its place.
-        const blocked = row.flow !== null && row.attempts === 0 && !this.#context.flow.run(arrive(tenant, seq))
-        const state = blocked ? JobState.blocked : JobState.pending
+        const waits = row.flow === FlowKind.rated || (row.flow !== null && row.attempts === 0)
+        const { through, dueAt } = waits ? this.#context.flow.run(arrive(tenant, seq, Number(row.attempts), now)) : { through: true }
+        const state = through ? JobState.pending : JobState.blocked
         this.#promote.run(now, tenant, seq, state)
         this.#context.lanes.move(lane, 'scheduled', countOf(state))
-        this.#context.changed(tenant, seq, state, 'other')
+        this.#context.changed(tenant, seq, state, 'other', dueAt)
         touched.add(lane)
       }
+      const turned = this.#turn(dueGates(now, limit), now, touched)
       for (const lane of touched) this.#context.ready(lane)
-      return rows.length
+      return Math.max(rows.length, turned)
     })
   }
 
   nextDueAt(): number | undefined {
     const due = this.#next.get()?.due
     return typeof due === 'number' ? due : undefined
+  }
+
+  /** Inside a mutation: lets those through whose time has come; returns how many gates were turned. */
+  #turn(gates: ReturnType<typeof dueGates>, now: number, touched: Set<LaneEntry>): number {
+    const { flow } = this.#context
+    const due = flow.run(gates)
+    for (const { tenant, gate } of due) {
+      const start = [...flow.run(turnGate(tenant, gate, now))]
+      this.#aftermaths.apply({ tenant, namespace: '' }, { ...noAftermath(), start }, now, touched)
+    }
+    return due.length
   }
 
   sweep(retention: Retention, now: number, limit: number): Promise<number> {
@@ -72,6 +91,10 @@ export class Maintenance {
         left -= rows.length
       }
       if (left > 0) left -= Number(this.#forgetRequests.run(now - retention.requestsMs, left).changes)
+      const touched = new Set<LaneEntry>()
+      if (left > 0) left -= this.#turn(staleGates(now, left), now, touched)
+      for (const lane of touched) this.#context.ready(lane)
+      if (left > 0) left -= this.#context.flow.run(sweepTriggers(now, left))
       if (left > 0) left -= this.#context.flow.run(sweepStates(now, left))
       if (left > 0) left -= this.#context.flow.run(sweepPipelines(retention, now, left))
       if (left > 0) left -= this.#context.flow.run(sweepProofs(now - retention.completedMs, left))

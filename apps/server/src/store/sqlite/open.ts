@@ -2,6 +2,9 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
 import { MillraceError } from '../../errors.ts'
+import { objectStorage } from '../flow/objects/storage.ts'
+import { replayStorage } from '../flow/replays.ts'
+import { schemaStorage } from '../flow/schemas.ts'
 import { webhookStorage } from '../flow/webhooks.ts'
 import type { Store, StoreListener, StoreOptions } from '../ports.ts'
 import { Context } from './context.ts'
@@ -17,6 +20,7 @@ import { SqliteSchedules } from './schedules.ts'
 import { migrate } from './schema.ts'
 import { SqliteStates } from './states.ts'
 import { SqliteStreams } from './streams/streams.ts'
+import { SqliteTransactions } from './transactions.ts'
 import { armWebhooks } from './webhook-schema.ts'
 
 /** How to open a SQLite store. */
@@ -107,6 +111,8 @@ function sqliteStore(db: DatabaseSync, options: StoreOptions, log: Log | undefin
   const context = new Context(db, options, log)
   const { writer } = context
   const jobs = new SqliteJobs(context)
+  const kv = new SqliteKv(context)
+  const streams = new SqliteStreams(context)
   return {
     jobs,
     pipelines: jobs.pipelines,
@@ -115,8 +121,9 @@ function sqliteStore(db: DatabaseSync, options: StoreOptions, log: Log | undefin
     proofs: new SqliteProofs(context),
     schedules: new SqliteSchedules(context),
     keys: new SqliteKeys(context),
-    kv: new SqliteKv(context),
-    streams: new SqliteStreams(context),
+    kv,
+    streams,
+    transactions: new SqliteTransactions(context, { jobs, kv, streams }),
     webhooks: webhookStorage(
       (program) =>
         context.writer.mutate(() => {
@@ -125,6 +132,22 @@ function sqliteStore(db: DatabaseSync, options: StoreOptions, log: Log | undefin
           return result
         }),
       (program) => context.read(() => context.flow.run(program)),
+    ),
+    // No other server shares the storage: there is nobody to tell, and nothing to hear.
+    schemas: schemaStorage(
+      (program) => context.writer.mutate(() => context.flow.run(program())),
+      (program) => context.read(() => context.flow.run(program)),
+      () => {},
+      () => {},
+    ),
+    objects: objectStorage({
+      write: (program) => writer.mutate(() => context.flow.run(program())),
+      read: (program) => context.read(() => context.flow.run(program)),
+    }),
+    replays: replayStorage(
+      (program) => context.writer.mutate(() => context.flow.run(program())),
+      (program) => context.read(() => context.flow.run(program)),
+      () => {},
     ),
     listen(listener: StoreListener) {
       writer.listener = listener

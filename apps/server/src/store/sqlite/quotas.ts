@@ -4,7 +4,7 @@ import type { Context } from './context.ts'
 
 /** Counts what is limited for a tenant as a whole. Each is a table of its name. */
 export function quotaReader(context: Context): (tenant: TenantId) => Promise<readonly QuotaUse[]> {
-  const counts = (['queues', 'streams', 'kv_stores'] as const).map((type) => {
+  const counts = (['queues', 'streams', 'kv_stores', 'buckets'] as const).map((type) => {
     return { type, count: context.db.prepare(`SELECT count(*) AS used FROM ${type} WHERE tenant = ?`) }
   })
   return (tenant) =>

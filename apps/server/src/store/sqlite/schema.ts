@@ -1,7 +1,11 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { MillraceError } from '../../errors.ts'
+import { fairSchema, rateSchema, triggerSchema } from './flow-schema.ts'
 import { kvSchema } from './kv/schema.ts'
-import { groupSchema, streamSchema } from './streams/schema.ts'
+import { objectSchema } from './object-schema.ts'
+import { replaysSchema } from './replays-schema.ts'
+import { schemasSchema } from './schemas-schema.ts'
+import { compactionSchema, depthSchema, groupSchema, producerSchema, streamSchema, traitSchema } from './streams/schema.ts'
 import { webhookSchema } from './webhook-schema.ts'
 
 /**
@@ -159,6 +163,16 @@ export const migrations: readonly string[] = [
   ) WITHOUT ROWID;
   `,
   webhookSchema,
+  producerSchema,
+  rateSchema,
+  traitSchema,
+  triggerSchema,
+  depthSchema,
+  fairSchema,
+  schemasSchema,
+  compactionSchema,
+  objectSchema,
+  replaysSchema,
 ]
 
 /** The database's version of the schema; 0 when it has none. */

@@ -2,6 +2,7 @@ import type { StatementSync } from 'node:sqlite'
 import { MillraceError } from '../../errors.ts'
 import { FlowKind } from '../flow/flows.ts'
 import {
+  attestedMark,
   type ChangeCause,
   type JobError,
   JobState,
@@ -109,6 +110,7 @@ export class Settle {
     switch (action.type) {
       case 'complete': {
         if (action.state !== undefined && held[8] !== FlowKind.stateful) return notStateful
+        if (!action.proven && lane.function.endsWith(attestedMark)) return notProven
         const result = this.#context.blobs.store(tenant, seq, BlobKind.result, action.result)
         this.#complete.run(now, tenant, seq, result, action.contentType || null)
         this.#count(lane, 'completed')
@@ -205,7 +207,8 @@ export class Settle {
       return
     }
     const runAt = end.runAt ?? planned
-    const later = runAt > now
+    // One whose starts are limited comes to the limit again.
+    const later = runAt > now || held[8] === FlowKind.rated
     const state = later ? JobState.scheduled : JobState.pending
     this.#again.run(now, tenant, seq, state, later ? runAt : null, token, error)
     this.#count(lane, later ? 'scheduled' : 'pending')
@@ -231,6 +234,12 @@ const notStateful: SettleOutcome = {
   error: new MillraceError('VALIDATION', 'state: the job is not stateful and has no state to change. Submit it with a state key.', {
     fields: [{ path: 'state', message: 'the job is not stateful; submit it with a state key' }],
   }),
+}
+const notProven: SettleOutcome = {
+  error: new MillraceError(
+    'FAILED_PRECONDITION',
+    'The task requires a trusted execution environment: complete it over the stream of its attested worker, with a proof.',
+  ),
 }
 const staleLease: SettleOutcome = {
   error: new MillraceError(

@@ -24,7 +24,8 @@ export const webhookSchema = `
   CREATE INDEX webhook_deliveries_at ON webhook_deliveries (at);
 `
 
-const triggers = `
+/** What writes deliveries. */
+export const webhookTriggers = `
   CREATE TRIGGER webhook_jobs AFTER UPDATE OF state ON jobs
   WHEN NEW.state >= 5 AND OLD.state < 5 AND EXISTS (SELECT 1 FROM webhooks WHERE tenant = NEW.tenant)
   BEGIN
@@ -60,6 +61,6 @@ export function armWebhooks(db: DatabaseSync): void {
   const { wanted, armed } = db
     .prepare("SELECT EXISTS (SELECT 1 FROM webhooks) AS wanted, EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'webhook_jobs') AS armed")
     .get() as { wanted: number; armed: number }
-  if (wanted && !armed) db.exec(triggers)
+  if (wanted && !armed) db.exec(webhookTriggers)
   else if (armed && !wanted) db.exec('DROP TRIGGER webhook_jobs; DROP TRIGGER webhook_pipelines')
 }

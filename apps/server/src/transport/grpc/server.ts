@@ -13,6 +13,7 @@ import { tolerant } from './malformed.ts'
 import { type GuardedContext, type GuardOptions, guard } from './middleware/guard.ts'
 import { channelOptions } from './options.ts'
 import { createReflection } from './reflection.ts'
+import { widenWindows } from './windows.ts'
 
 /** What a gRPC server is made of. */
 export interface GrpcServerOptions extends Omit<GuardOptions, 'scopes'> {
@@ -55,6 +56,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const credentials = await readCredentials(options.tls)
   const host = address.host.includes(':') ? `[${address.host}]` : address.host
   const port = await server.listen(`${host}:${address.port}`, credentials)
+  const narrow = widenWindows(port)
 
   return {
     port,
@@ -63,6 +65,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
       const cancel = clock.timer(graceMs, () => server.forceShutdown())
       await server.shutdown()
       cancel()
+      narrow()
     },
   }
 }

@@ -11,7 +11,7 @@ const leastLength = 1024
  * How an answer is to be compressed; undefined when it is not.
  *
  * @param accepted - the caller's `Accept-Encoding`.
- * @param length - characters of the answer.
+ * @param length - characters, or bytes, of the answer.
  */
 export function acceptedCoding(accepted: string | undefined, length: number): 'br' | 'gzip' | undefined {
   if (!accepted || length < leastLength) return undefined
@@ -20,7 +20,7 @@ export function acceptedCoding(accepted: string | undefined, length: number): 'b
 }
 
 /** Compresses an answer, beside the event loop. */
-export function compress(coding: 'br' | 'gzip', body: string): Promise<Buffer> {
+export function compress(coding: 'br' | 'gzip', body: string | Buffer): Promise<Buffer> {
   // The default quality of brotli is for files that are compressed once.
   return coding === 'br' ? brotli(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } }) : zip(body)
 }

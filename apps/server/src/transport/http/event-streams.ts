@@ -49,12 +49,13 @@ export class EventStreams {
   /**
    * Begins a stream of server-sent events. Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
    *
+   * @param cacheControl - what caches may do with it.
    * @returns the stream; {@link EventStreams.forget} it at the end.
    */
-  begin(response: ServerResponse): EventStream {
+  begin(response: ServerResponse, cacheControl = 'no-store'): EventStream {
     response.writeHead(200, {
       'content-type': 'text/event-stream',
-      'cache-control': 'no-store',
+      'cache-control': cacheControl,
       // Tells nginx and those who follow it not to gather what should arrive at once.
       'x-accel-buffering': 'no',
     })

@@ -1,8 +1,10 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Logger } from 'pino'
+import type { Principal } from '../../domain/keys/principal.ts'
 import type { RateStatus } from '../../domain/keys/rate-limits.ts'
 import type { RequiredScope } from '../../services/method-scopes.ts'
-import { type AdmissionOptions, type AdmittedCall, admit } from '../admission.ts'
+import type { Scope } from '../../store/ports.ts'
+import { type AdmissionOptions, AdmittedCall, admit } from '../admission.ts'
 import { requestIdHeader, requestIdOf } from '../request-id.ts'
 import { acceptedCoding, compress } from './compress.ts'
 
@@ -85,17 +87,24 @@ export class HttpExchange {
     return this.#call
   }
 
+  /** Lets in a caller whose right to come has been checked otherwise: the limit of the key that answers for it counts. */
+  admitAs(principal: Principal, scope: Scope): AdmittedCall {
+    if (principal.key.rateLimit > 0) this.#options.rateLimits.take(principal.key)
+    this.#call = new AdmittedCall(this.requestId, principal, scope, () => this.#options.lifetimes.open(principal, this.gone))
+    return this.#call
+  }
+
   /** Ends what was opened for the request. */
   close(): void {
     this.#call?.close()
   }
 
   /**
-   * Answers with a text, compressed when it is worth it and the caller takes it.
+   * Answers with a text or bytes, compressed when it is worth it and the caller takes it.
    *
    * @param body - the whole answer.
    */
-  async send(status: number, contentType: string, body: string, headers: OutgoingHttpHeaders = {}): Promise<void> {
+  async send(status: number, contentType: string, body: string | Buffer, headers: OutgoingHttpHeaders = {}): Promise<void> {
     const { response } = this
     if (response.destroyed || response.headersSent) return
     const coding = acceptedCoding(this.header('accept-encoding'), body.length)

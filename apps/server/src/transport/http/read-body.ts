@@ -5,13 +5,16 @@ import { HttpError } from './http-error.ts'
 
 const unzip = promisify(gunzip)
 
+/** Longest time that a body may take to arrive, in milliseconds: a slow or endless one holds nothing for long. */
+const longestMs = 120_000
+
 /**
  * Reads the whole body of a request.
  *
  * @param limit - bytes at most, also after unpacking.
  * @throws HttpError 413, 415, 400
  */
-async function readBody(exchange: HttpExchange, limit: number): Promise<Buffer> {
+export async function readBody(exchange: HttpExchange, limit: number): Promise<Buffer> {
   const { request } = exchange
   const coding = exchange.header('content-encoding')?.toLowerCase() ?? 'identity'
   if (coding !== 'identity' && coding !== 'gzip') {
@@ -24,10 +27,15 @@ async function readBody(exchange: HttpExchange, limit: number): Promise<Buffer> 
   if (Number(exchange.header('content-length') ?? 0) > limit) throw tooLarge(limit)
   const chunks: Buffer[] = []
   let length = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length
-    if (length > limit) throw tooLarge(limit)
-    chunks.push(chunk)
+  const tooSlow = setTimeout(() => request.destroy(), longestMs)
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      length += chunk.length
+      if (length > limit) throw tooLarge(limit)
+      chunks.push(chunk)
+    }
+  } finally {
+    clearTimeout(tooSlow)
   }
   const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
   return coding === 'gzip' && length > 0 ? unpack(body, limit) : body

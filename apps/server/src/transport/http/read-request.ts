@@ -97,9 +97,14 @@ function readQuery(shape: Shape, json: JsonObject, name: string, text: string, v
       putQuery(at, field, text, path, violations)
       return
     }
-    const inner = Object.hasOwn(at, first) ? at[first] : {}
+    const inner: unknown = Object.hasOwn(at, first) ? at[first] : {}
+    // What the body has there may be anything.
+    if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) {
+      violations.push({ path, message: `is part of ${first}, which the body gives, and not as an object` })
+      return
+    }
     if (field.many === '%') {
-      at[first] = Object.fromEntries([...Object.entries(inner as object), [rest, readText(field, text)]])
+      at[first] = Object.fromEntries([...Object.entries(inner), [rest, readText(field, text)]])
       return
     }
     at[first] = inner

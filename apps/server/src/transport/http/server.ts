@@ -24,7 +24,8 @@ const batchRoom = 28 * 1024 * 1024
 const requestBounds: ServerOptions = {
   maxHeaderSize: 16 * 1024,
   headersTimeout: 10_000,
-  requestTimeout: 120_000,
+  // Of an object it takes as long as it takes: who reads a body bounds its time.
+  requestTimeout: 0,
   connectionsCheckingInterval: 2000,
   // Longer than the idle time of common proxies, so that they close first and never send into a closing connection.
   keepAliveTimeout: 65_000,
@@ -37,8 +38,8 @@ const requestBounds: ServerOptions = {
  * in with {@link HttpExchange.admit}; what it throws becomes the same errors as everywhere.
  */
 export interface HttpMount {
-  /** What its paths begin with, as `/v1/objects/`. */
-  readonly prefix: string
+  /** True for paths that it answers. */
+  serves(path: string): boolean
   /** Answers a request. */
   handle(exchange: HttpExchange): Promise<void>
 }
@@ -77,7 +78,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const answer = (exchange: HttpExchange): Promise<void> => {
     const page = pages.get(exchange.path)
     if (page) return page(exchange)
-    return (mounts.find(({ prefix }) => exchange.path.startsWith(prefix)) ?? gateway).handle(exchange)
+    return (mounts.find((mount) => mount.serves(exchange.path)) ?? gateway).handle(exchange)
   }
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {

@@ -125,15 +125,15 @@ type FoundRow = KvRow & { readonly n: number; readonly before: number }
 /** Keys and values on Postgres. */
 export class PostgresKv implements KvStorage {
   readonly #context: Context
-  readonly #writer: KvWriter
+  readonly writer: KvWriter
 
   constructor(context: Context) {
     this.#context = context
-    this.#writer = new KvWriter(context)
+    this.writer = new KvWriter(context)
   }
 
   write(request: KvWriteRequest): Promise<readonly KvOutcome[]> {
-    return this.#writer.write(request)
+    return this.writer.write(request)
   }
 
   async read(scope: Scope, name: string, keys: readonly string[], { values, now }: { values: boolean; now: number }) {
@@ -203,7 +203,7 @@ export class PostgresKv implements KvStorage {
   }
 
   expire(now: number, limit: number): Promise<number> {
-    return this.#writer.expire(now, limit)
+    return this.writer.expire(now, limit)
   }
 
   async nextExpiry(): Promise<number | undefined> {
@@ -225,7 +225,7 @@ export class PostgresKv implements KvStorage {
   }
 
   close(): Promise<void> {
-    return this.#writer.close()
+    return this.writer.close()
   }
 }
 

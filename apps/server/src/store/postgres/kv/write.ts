@@ -66,6 +66,9 @@ const due: Statement = {
     ) AS k JOIN millrace.kv_stores s ON s.tenant = k.tenant AND s.store = k.store ORDER BY k.expires_at`,
 }
 
+/** What became of a request. */
+type Result = { readonly outcomes: readonly KvOutcome[] } | { readonly error: unknown }
+
 /** Changes keys: requests that come together share a transaction, which holds the rows of their stores. */
 export class KvWriter {
   readonly #context: Context
@@ -105,37 +108,48 @@ export class KvWriter {
     return this.#pipeline.close()
   }
 
-  async #run(batch: readonly Pending<Task, readonly KvOutcome[]>[]): Promise<void> {
-    const answers: (() => void)[] = []
-    const { changed } = await this.#context.db.transaction(async (transaction) => {
-      answers.length = 0
-      const stores = await this.#hold(transaction, batch)
-      const plan = await this.#plan(transaction, batch, stores)
-      for (const { request, resolve, reject } of batch) {
-        try {
-          const outcomes = plan.add(request, stores.get(nameKey(request.scope, request.store))!)
-          answers.push(() => resolve(outcomes))
-        } catch (error) {
-          answers.push(() => reject(error))
-        }
+  /** Inside a transaction: carries out requests in turn; false when they changed nothing. */
+  async apply(
+    transaction: Transaction,
+    tasks: readonly Task[],
+  ): Promise<{ readonly results: readonly Result[]; readonly changed: boolean }> {
+    const stores = await this.#hold(transaction, tasks)
+    const plan = await this.#plan(transaction, tasks, stores)
+    const results = tasks.map((task): Result => {
+      try {
+        return { outcomes: plan.add(task, stores.get(nameKey(task.scope, task.store))!) }
+      } catch (error) {
+        return { error }
       }
-      return { changed: await store(transaction, plan) }
     })
-    for (const { request } of batch) {
-      this.#known.add(nameKey(request.scope, request.store))
-    }
-    for (const answer of answers) answer()
+    return { results, changed: await store(transaction, plan) }
+  }
+
+  /** After the commit of a change. */
+  tell(tasks: readonly Task[]): void {
     const told = new Set<string>()
-    for (const { request } of batch) {
-      const at = nameKey(request.scope, request.store)
-      if (!changed || told.has(at)) continue
+    for (const { scope, store } of tasks) {
+      const at = nameKey(scope, store)
+      if (told.has(at)) continue
       told.add(at)
-      this.#context.touch('kv', request.scope, request.store)
+      this.#context.touch('kv', scope, store)
     }
   }
 
-  async #hold(transaction: Transaction, batch: readonly Pending<Task, unknown>[]): Promise<Map<string, HeldStore>> {
-    const wanted = new Map(batch.map(({ request }) => [nameKey(request.scope, request.store), request]))
+  async #run(batch: readonly Pending<Task, readonly KvOutcome[]>[]): Promise<void> {
+    const tasks = batch.map(({ request }) => request)
+    const { results, changed } = await this.#context.db.transaction((transaction) => this.apply(transaction, tasks))
+    for (const { scope, store } of tasks) this.#known.add(nameKey(scope, store))
+    for (const [i, { resolve, reject }] of batch.entries()) {
+      const result = results[i]!
+      if ('error' in result) reject(result.error)
+      else resolve(result.outcomes)
+    }
+    if (changed) this.tell(tasks)
+  }
+
+  async #hold(transaction: Transaction, tasks: readonly Task[]): Promise<Map<string, HeldStore>> {
+    const wanted = new Map(tasks.map((task) => [nameKey(task.scope, task.store), task]))
     const unknown = [...wanted].filter(([at]) => !this.#known.has(at)).map(([, request]) => request)
     const names = (requests: readonly Task[]) => [
       numbers(requests.map(({ scope }) => scope.tenant)),
@@ -149,8 +163,8 @@ export class KvWriter {
     return new Map(held.map((store) => [nameKey(store, store.name), store]))
   }
 
-  async #plan(transaction: Transaction, batch: readonly Pending<Task, unknown>[], stores: Map<string, HeldStore>): Promise<KvPlan> {
-    const named = batch.map(({ request }) => request).filter(({ requestId }) => requestId !== '')
+  async #plan(transaction: Transaction, tasks: readonly Task[], stores: Map<string, HeldStore>): Promise<KvPlan> {
+    const named = tasks.filter(({ requestId }) => requestId !== '')
     const known = new Map<string, string>()
     if (named.length > 0) {
       const ids = [numbers(named.map(({ scope }) => scope.tenant)), texts(named.map((task) => requestKey(task as KvWriteRequest)))]
@@ -158,9 +172,9 @@ export class KvWriter {
       for (const { tenant, id, answer } of answered) known.set(`${tenant} ${id}`, answer)
     }
     const wanted = new Map<string, { store: HeldStore; key: string }>()
-    for (const { request } of batch) {
-      const store = stores.get(nameKey(request.scope, request.store))!
-      for (const write of request.writes) if (needsRow(write, store)) wanted.set(rowKey(store, write.key), { store, key: write.key })
+    for (const task of tasks) {
+      const store = stores.get(nameKey(task.scope, task.store))!
+      for (const write of task.writes) if (needsRow(write, store)) wanted.set(rowKey(store, write.key), { store, key: write.key })
     }
     const current = new Map<string, NewRow>()
     if (wanted.size > 0) {

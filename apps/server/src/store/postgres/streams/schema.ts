@@ -38,3 +38,38 @@ export const groupSchema = `
   CREATE INDEX stream_members_expiry ON millrace.stream_members (expires_at);
   ALTER TABLE millrace.stream_offsets ADD COLUMN owner text;
 `
+
+/** Producers: the last write of each. `answers` is what `stream-producers.ts` says. */
+export const producerSchema = `
+  CREATE TABLE millrace.stream_producers (
+    tenant int NOT NULL, stream int NOT NULL, producer text COLLATE "C" NOT NULL, epoch bigint NOT NULL, seq bigint NOT NULL,
+    answers text NOT NULL, updated_at bigint NOT NULL,
+    PRIMARY KEY (tenant, stream, producer)
+  ) WITH (fillfactor = 50);
+`
+
+/** What a stream is beside its messages: `stream-traits.ts` says it. */
+export const traitSchema = `
+  ALTER TABLE millrace.streams ADD COLUMN content_type text NOT NULL DEFAULT '', ADD COLUMN ttl_ms bigint NOT NULL DEFAULT 0,
+    ADD COLUMN expires_at bigint NOT NULL DEFAULT 0, ADD COLUMN closed int NOT NULL DEFAULT 0, ADD COLUMN last_order text NOT NULL DEFAULT '',
+    ADD COLUMN source int, ADD COLUMN inherited bigint NOT NULL DEFAULT 0, ADD COLUMN fork_sub bigint NOT NULL DEFAULT 0,
+    ADD COLUMN gone int NOT NULL DEFAULT 0;
+  CREATE INDEX streams_forks ON millrace.streams (tenant, source) WHERE source IS NOT NULL;
+  CREATE INDEX streams_expiry ON millrace.streams (expires_at) WHERE expires_at > 0;
+`
+
+/** How many forks are between a stream and the first one. */
+export const depthSchema = 'ALTER TABLE millrace.streams ADD COLUMN fork_depth int NOT NULL DEFAULT 0'
+
+/** Compaction: how far each partition was looked at, and the newest message of each key up to there. `due_at` is when that goes itself. */
+export const compactionSchema = `
+  ALTER TABLE millrace.streams ADD COLUMN compaction int NOT NULL DEFAULT 0;
+  CREATE INDEX streams_compacted ON millrace.streams (stream) WHERE name IS NOT NULL AND compaction = 1;
+  ALTER TABLE millrace.stream_partitions ADD COLUMN compacted bigint NOT NULL DEFAULT 0;
+  CREATE TABLE millrace.stream_keys (
+    tenant int NOT NULL, stream int NOT NULL, partition int NOT NULL, key text COLLATE "C" NOT NULL, last_offset bigint NOT NULL, due_at bigint,
+    PRIMARY KEY (tenant, stream, partition, key)
+  ) WITH (fillfactor = 70);
+  CREATE INDEX stream_keys_place ON millrace.stream_keys (tenant, stream, partition, last_offset);
+  CREATE INDEX stream_keys_due ON millrace.stream_keys (tenant, stream, partition, due_at) WHERE due_at IS NOT NULL;
+`

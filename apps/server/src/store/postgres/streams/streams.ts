@@ -1,33 +1,32 @@
 import type { Scope } from '../../ports.ts'
-import { decodeChunk } from '../../stream-chunks.ts'
+import { slicesOf } from '../../stream-chunks.ts'
 import type {
   PartitionInfo,
+  StreamChange,
   StreamCommit,
   StreamCommitOutcome,
+  StreamCreateRequest,
   StreamInfo,
   StreamListener,
   StreamReading,
-  StreamRetention,
   StreamSlice,
+  StreamState,
   StreamStorage,
   StreamWriteOutcome,
   StreamWriteRequest,
 } from '../../stream-port.ts'
-import { checkCommit, fewerPartitions, noPartition, noStream, notOwner, refusalOf } from '../../stream-rules.ts'
-import { numbers, texts } from '../arrays.ts'
+import { fewerPartitions, noPartition, notCompacted, oneSequence } from '../../stream-rules.ts'
+import { StreamGone } from '../../trait-port.ts'
 import type { Context } from '../context.ts'
 import type { Statement } from '../database.ts'
+import { commitOffsets } from './commits.ts'
 import { Groups } from './groups.ts'
+import { Lifecycle } from './lifecycle.ts'
+import { named, partitions, type Row, readPartitions } from './partitions.ts'
 import { trimStreams } from './trim.ts'
 import { StreamWriter } from './write.ts'
 
-const named = 's.tenant = $1 AND s.namespace = $2 AND s.name = $3'
-const partitions: Statement = {
-  name: 'stream_partitions',
-  repeatable: true,
-  text: `SELECT s.stream, p.partition, p.earliest, p.next, p.bytes, s.max_age_ms, s.max_bytes, s.created_at, s.name FROM millrace.streams s
-    JOIN millrace.stream_partitions p ON p.tenant = s.tenant AND p.stream = s.stream WHERE ${named} ORDER BY p.partition`,
-}
+/** Rows from an offset (`$4`) on, none that begins after as many messages as are wanted (`$5`), nor after as many bytes (`$6`). */
 const chunks: Statement = {
   name: 'stream_read',
   repeatable: true,
@@ -37,32 +36,22 @@ const chunks: Statement = {
         WHERE tenant = $1 AND stream = $2 AND partition = $3 AND first_offset >= coalesce((
           SELECT o.first_offset FROM millrace.stream_chunks o
           WHERE o.tenant = $1 AND o.stream = $2 AND o.partition = $3 AND o.first_offset <= $4 ORDER BY o.first_offset DESC LIMIT 1
-        ), $4) ORDER BY first_offset LIMIT least($5::int, 1000)
+        ), $4) AND first_offset < $4 + $5::int ORDER BY first_offset LIMIT 1000
       ) AS c
     ) AS c WHERE before < $6 OR first_offset <= $4 ORDER BY first_offset`,
+}
+/** The first row that begins at an offset or later. */
+const following: Statement = {
+  name: 'stream_following',
+  repeatable: true,
+  text: `SELECT first_offset FROM millrace.stream_chunks WHERE tenant = $1 AND stream = $2 AND partition = $3 AND first_offset >= $4
+    ORDER BY first_offset LIMIT 1`,
 }
 const atTime: Statement = {
   name: 'stream_at_time',
   repeatable: true,
   text: `SELECT first_offset FROM millrace.stream_chunks WHERE tenant = $1 AND stream = $2 AND partition = $3 AND written_at >= $4
     ORDER BY written_at, first_offset LIMIT 1`,
-}
-/** Of one member (`$7`; '': of none): what is not its partition stays as it is. */
-const commit: Statement = {
-  name: 'stream_commit',
-  repeatable: true,
-  text: `INSERT INTO millrace.stream_offsets (tenant, stream, member_group, partition, committed, updated_at, owner)
-    SELECT $1::int, $2::int, i.member_group, i.partition, max(i.committed), $6::bigint, nullif($7::text, '')
-    FROM unnest($3::text[], $4::int[], $5::bigint[]) AS i (member_group, partition, committed)
-    WHERE $7 = '' OR EXISTS (
-      SELECT FROM millrace.stream_offsets o
-      WHERE o.tenant = $1 AND o.stream = $2 AND o.member_group = i.member_group AND o.partition = i.partition AND o.owner = $7
-    )
-    GROUP BY i.member_group, i.partition ORDER BY 3, 4
-    ON CONFLICT (tenant, stream, member_group, partition) DO UPDATE
-    SET committed = greatest(stream_offsets.committed, excluded.committed), updated_at = excluded.updated_at
-    WHERE excluded.owner IS NULL OR stream_offsets.owner = excluded.owner
-    RETURNING member_group, partition, committed`,
 }
 const committed: Statement = {
   name: 'stream_committed',
@@ -72,42 +61,34 @@ const committed: Statement = {
 const list: Statement = {
   name: 'stream_list',
   repeatable: true,
-  text: `SELECT s.stream, p.partition, p.earliest, p.next, p.bytes, s.max_age_ms, s.max_bytes, s.created_at, s.name FROM (
-      SELECT * FROM millrace.streams WHERE tenant = $1 AND namespace = $2 AND name COLLATE "C" > $3 ORDER BY name COLLATE "C" LIMIT $4
+  text: `SELECT s.stream, p.partition, p.earliest, p.next, p.bytes, s.max_age_ms, s.max_bytes, s.created_at, s.name, s.source, s.inherited, s.compaction FROM (
+      SELECT * FROM millrace.streams WHERE tenant = $1 AND namespace = $2 AND gone = 0 AND name COLLATE "C" > $3 ORDER BY name COLLATE "C" LIMIT $4
     ) AS s JOIN millrace.stream_partitions p ON p.tenant = s.tenant AND p.stream = s.stream ORDER BY s.name COLLATE "C", p.partition`,
 }
-const remove: Statement = {
-  name: 'stream_delete',
-  repeatable: false,
-  text: `UPDATE millrace.streams s SET name = NULL WHERE ${named} RETURNING 1`,
+/** A stream that has rows of its forks. */
+const sourceOf: Statement = {
+  name: 'stream_source',
+  repeatable: true,
+  text: `SELECT s.stream, p.earliest, s.source, s.inherited FROM millrace.streams s
+    JOIN millrace.stream_partitions p ON p.tenant = s.tenant AND p.stream = s.stream AND p.partition = 0 WHERE s.tenant = $1 AND s.stream = $2`,
 }
-
-type Row = readonly [
-  stream: number,
-  partition: number,
-  earliest: number,
-  next: number,
-  bytes: number,
-  maxAgeMs: number,
-  maxBytes: number,
-  createdAt: number,
-  name: string,
-]
 
 /** Streams on Postgres. */
 export class PostgresStreams implements StreamStorage {
   readonly #context: Context
-  readonly #writer: StreamWriter
+  readonly writer: StreamWriter
   readonly #groups: Groups
+  readonly #lifecycle: Lifecycle
 
   constructor(context: Context) {
     this.#context = context
-    this.#writer = new StreamWriter(context)
+    this.writer = new StreamWriter(context)
     this.#groups = new Groups(context)
+    this.#lifecycle = new Lifecycle(context)
   }
 
   write(request: StreamWriteRequest): Promise<readonly StreamWriteOutcome[]> {
-    return this.#writer.write(request)
+    return this.writer.write(request)
   }
 
   async read(
@@ -116,68 +97,61 @@ export class PostgresStreams implements StreamStorage {
     number: number,
     { offset, maxMessages, maxBytes }: { offset: number; maxMessages: number; maxBytes: number },
   ): Promise<StreamReading> {
-    const [stream, , earliest, end] = await this.#partition(scope, name, number)
+    const row = await this.#partition(scope, name, number)
+    const [, , earliest, last] = row
     let next = Math.max(offset, earliest)
-    if (next >= end) return { slices: [], next: offset, latest: end - 1 }
-    const found = await this.#context.db.run<[number, number, number, Uint8Array]>(chunks, [
-      scope.tenant,
-      stream,
-      number,
-      next,
-      maxMessages,
-      maxBytes,
-    ])
     const slices: StreamSlice[] = []
-    let left = maxMessages
-    for (const [first, count, timestamp, data] of found) {
-      if (left === 0) break
-      next = Math.max(next, first)
-      const from = next - first
-      const to = Math.min(count, from + left)
-      if (to <= from) continue
-      slices.push({ firstOffset: next, timestamp, messages: decodeChunk(data, from, to) })
-      next = first + to
-      left -= to - from
+    while (slices.length === 0) {
+      const { stream, end } = await this.#holder(scope, row, next)
+      if (next >= end) return { slices, next: offset, latest: last - 1 }
+      const place = [scope.tenant, stream, number]
+      const found = await this.#context.db.run<[number, number, number, Uint8Array]>(chunks, [...place, next, maxMessages, maxBytes])
+      // What was written meanwhile to the stream itself is read too.
+      const limit = stream === row[0] ? Infinity : end
+      let left = maxMessages
+      for (const [firstOffset, count, timestamp, data] of found) {
+        if (left === 0 || firstOffset >= limit) break
+        const taken = slicesOf({ firstOffset, timestamp, data }, next, limit, left)
+        const last = taken.at(-1)
+        if (!last) continue
+        slices.push(...taken)
+        for (const { messages } of taken) left -= messages.length
+        next = left === 0 ? last.firstOffset + last.messages.length : Math.min(firstOffset + count, limit)
+      }
+      // What was dropped there is passed over.
+      if (slices.length === 0) {
+        const [after] = await this.#context.db.run<[number]>(following, [...place, next])
+        next = Math.min(Math.max(after?.[0] ?? end, next), end)
+      }
     }
-    return { slices, next, latest: Math.max(end, next) - 1 }
+    return { slices, next, latest: Math.max(last, next) - 1 }
   }
 
   async offsetAt(scope: Scope, name: string, number: number, time: number): Promise<number> {
-    const [stream, , , next] = await this.#partition(scope, name, number)
-    const [row] = await this.#context.db.run<[number]>(atTime, [scope.tenant, stream, number, time])
-    return row?.[0] ?? next
+    const row = await this.#partition(scope, name, number)
+    const [, , earliest, next] = row
+    for (let at = earliest; at < next; ) {
+      const { stream, end } = await this.#holder(scope, row, at)
+      const [found] = await this.#context.db.run<[number]>(atTime, [scope.tenant, stream, number, time])
+      if (found && found[0] < end) return Math.max(found[0], at)
+      at = end
+    }
+    return next
   }
 
-  async commit(scope: Scope, name: string, commits: readonly StreamCommit[], now: number): Promise<readonly StreamCommitOutcome[]> {
-    const rows = await this.#rows(scope, name)
-    const latest = rows.map(([, , , next]) => next - 1)
-    const refused = new Map<StreamCommit, StreamCommitOutcome>()
-    for (const each of commits) {
-      try {
-        checkCommit(each, latest)
-      } catch (error) {
-        refused.set(each, refusalOf(error))
-      }
+  /** Whose rows have an offset of a partition: its stream's, or those of what that was forked from; and where these end for it. */
+  async #holder(scope: Scope, row: Row, offset: number): Promise<{ stream: number; earliest: number; end: number }> {
+    let [stream, , earliest, end, , , , , , source, inherited] = row
+    while (source !== null && offset < inherited) {
+      end = Math.min(end, inherited)
+      const [found] = await this.#context.db.run<[number, number, number | null, number]>(sourceOf, [scope.tenant, source])
+      ;[stream, earliest, source, inherited] = found!
     }
-    const found = new Map<StreamCommit, number>()
-    for (const member of new Set(commits.map(({ member = '' }) => member))) {
-      const own = commits.filter((each) => !refused.has(each) && (each.member ?? '') === member)
-      const values = [
-        texts(own.map(({ group }) => group)),
-        numbers(own.map(({ partition }) => partition)),
-        numbers(own.map(({ offset }) => offset)),
-      ]
-      const done = await this.#context.db.run<[string, number, number]>(commit, [scope.tenant, rows[0]![0], ...values, now, member])
-      const offsets = new Map(done.map(([group, partition, offset]) => [`${partition} ${group}`, offset]))
-      for (const each of own) {
-        const offset = offsets.get(`${each.partition} ${each.group}`)
-        if (offset !== undefined) found.set(each, offset)
-      }
-    }
-    return commits.map((each): StreamCommitOutcome => {
-      const committed = found.get(each)
-      return refused.get(each) ?? (committed === undefined ? { error: notOwner(each) } : { committed })
-    })
+    return { stream, earliest, end }
+  }
+
+  commit(scope: Scope, name: string, commits: readonly StreamCommit[], now: number): Promise<readonly StreamCommitOutcome[]> {
+    return commitOffsets(this.#context.db, scope, name, commits, now)
   }
 
   async committed(scope: Scope, name: string, group: string): Promise<readonly number[]> {
@@ -210,34 +184,41 @@ export class PostgresStreams implements StreamStorage {
     return infosOf(rows)[0]
   }
 
-  async put(scope: Scope, name: string, change: { partitions?: number; retention?: StreamRetention }, now: number): Promise<StreamInfo> {
-    const { partitions: wanted = 0, retention } = change
+  async put(scope: Scope, name: string, change: StreamChange, now: number): Promise<StreamInfo> {
+    const { partitions: wanted = 0, retention, compaction } = change
     const key = [scope.tenant, scope.namespace, name]
     await this.#context.db.transaction(async (transaction) => {
       await transaction.query(
         'INSERT INTO millrace.streams (tenant, namespace, name, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING',
         [...key, now],
       )
-      type Found = { stream: number; has: number }
+      type Found = { stream: number; has: number; one: boolean }
       const [found] = await transaction.query<Found>(
-        `SELECT s.stream, (SELECT count(*)::int FROM millrace.stream_partitions p WHERE p.tenant = s.tenant AND p.stream = s.stream) AS has
+        `SELECT s.stream, s.content_type <> '' OR s.source IS NOT NULL AS one, (SELECT count(*)::int FROM millrace.stream_partitions p WHERE p.tenant = s.tenant AND p.stream = s.stream) AS has
          FROM millrace.streams s WHERE ${named} FOR UPDATE OF s`,
         key,
       )
-      const { stream, has } = found!
+      if (!found) throw new StreamGone(name)
+      const { stream, has } = found
+      if (wanted > 1 && found.one) throw oneSequence(name)
+      if (compaction && found.one) throw notCompacted(name)
       if (wanted > 0 && wanted < has) throw fewerPartitions(name, has, wanted)
       await transaction.query(
         'INSERT INTO millrace.stream_partitions (tenant, stream, partition) SELECT $1, $2, n FROM generate_series($3::int, $4::int - 1) AS n',
         [scope.tenant, stream, has, Math.max(wanted, 1)],
       )
-      if (!retention) return
-      const { maxAgeMs, maxBytes } = retention
-      await transaction.query('UPDATE millrace.streams SET max_age_ms = $3, max_bytes = $4 WHERE tenant = $1 AND stream = $2', [
-        scope.tenant,
-        stream,
-        maxAgeMs,
-        maxBytes,
-      ])
+      if (!retention && compaction === undefined) return
+      await transaction.query(
+        `UPDATE millrace.streams SET max_age_ms = coalesce($3, max_age_ms), max_bytes = coalesce($4, max_bytes), compaction = coalesce($5, compaction)
+         WHERE tenant = $1 AND stream = $2`,
+        [
+          scope.tenant,
+          stream,
+          retention?.maxAgeMs ?? null,
+          retention?.maxBytes ?? null,
+          compaction === undefined ? null : Number(compaction),
+        ],
+      )
     })
     if (wanted > 0) await this.#groups.shareAll(scope, name)
     return (await this.describe(scope, name))!
@@ -247,10 +228,24 @@ export class PostgresStreams implements StreamStorage {
     return infosOf(await this.#context.db.run<Row>(list, [scope.tenant, scope.namespace, page.after, page.limit]))
   }
 
-  async delete(scope: Scope, name: string): Promise<boolean> {
-    const gone = await this.#context.db.run(remove, [scope.tenant, scope.namespace, name])
-    if (gone.length > 0) this.#context.touch('stream', scope, name)
-    return gone.length > 0
+  delete(scope: Scope, name: string): Promise<boolean> {
+    return this.#lifecycle.remove(scope, name)
+  }
+
+  state(scope: Scope, name: string): Promise<StreamState | undefined> {
+    return this.#lifecycle.state(scope, name)
+  }
+
+  create(request: StreamCreateRequest): Promise<{ readonly created: boolean; readonly state: StreamState }> {
+    return this.#lifecycle.create(request)
+  }
+
+  use(scope: Scope, _stream: string, state: StreamState, now: number): Promise<void> {
+    return this.#lifecycle.use(scope, state, now)
+  }
+
+  expire(now: number, limit: number): Promise<number> {
+    return this.#lifecycle.expire(now, limit)
   }
 
   trim(now: number, limit: number): Promise<number> {
@@ -272,13 +267,11 @@ export class PostgresStreams implements StreamStorage {
   }
 
   close(): Promise<void> {
-    return this.#writer.close()
+    return this.writer.close()
   }
 
-  async #rows(scope: Scope, name: string): Promise<Row[]> {
-    const rows = await this.#context.db.run<Row>(partitions, [scope.tenant, scope.namespace, name])
-    if (rows.length === 0) throw noStream(name)
-    return rows
+  #rows(scope: Scope, name: string): Promise<Row[]> {
+    return readPartitions(this.#context.db, scope, name)
   }
 
   async #partition(scope: Scope, name: string, number: number): Promise<Row> {
@@ -291,8 +284,8 @@ export class PostgresStreams implements StreamStorage {
 
 function infosOf(rows: readonly Row[]): StreamInfo[] {
   const infos = new Map<number, StreamInfo & { readonly partitions: PartitionInfo[] }>()
-  for (const [stream, , earliest, next, bytes, maxAgeMs, maxBytes, createdAt, name] of rows) {
-    const info = infos.get(stream) ?? { name, partitions: [], retention: { maxAgeMs, maxBytes }, createdAt }
+  for (const [stream, , earliest, next, bytes, maxAgeMs, maxBytes, createdAt, name, , , compaction] of rows) {
+    const info = infos.get(stream) ?? { name, partitions: [], retention: { maxAgeMs, maxBytes }, compaction: compaction === 1, createdAt }
     info.partitions.push({ earliest, latest: next - 1, bytes })
     infos.set(stream, info)
   }

@@ -1,5 +1,6 @@
 import type { Context } from '../context.ts'
 import type { Statement } from '../database.ts'
+import { compactStreams } from './compact.ts'
 
 const deleted: Statement = {
   name: 'stream_deleted',
@@ -14,6 +15,14 @@ const dropSome: Statement = {
     )
     DELETE FROM millrace.stream_chunks c USING old WHERE c.ctid = old.at RETURNING 1`,
 }
+const dropKeys: Statement = {
+  name: 'stream_drop_keys',
+  repeatable: true,
+  text: `WITH old AS MATERIALIZED (
+      SELECT ctid AS at FROM millrace.stream_keys WHERE tenant = $1 AND stream = $2 LIMIT $3 FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM millrace.stream_keys k USING old WHERE k.ctid = old.at RETURNING 1`,
+}
 const dropRest: Statement = {
   name: 'stream_drop_rest',
   repeatable: true,
@@ -21,6 +30,8 @@ const dropRest: Statement = {
       DELETE FROM millrace.stream_offsets WHERE tenant = $1 AND stream = $2
     ), members AS (
       DELETE FROM millrace.stream_members WHERE tenant = $1 AND stream = $2
+    ), producers AS (
+      DELETE FROM millrace.stream_producers WHERE tenant = $1 AND stream = $2
     ), partitions AS (
       DELETE FROM millrace.stream_partitions WHERE tenant = $1 AND stream = $2
     )
@@ -37,16 +48,18 @@ const trimmed: Statement = {
 const drop: Statement = {
   name: 'stream_trim',
   repeatable: true,
-  text: `WITH oldest AS MATERIALIZED (
+  // Held first, as by compaction: they wait for each other in one order.
+  text: `WITH held AS MATERIALIZED (
+      SELECT bytes FROM millrace.stream_partitions WHERE tenant = $1 AND stream = $2 AND partition = $3 FOR UPDATE
+    ), oldest AS MATERIALIZED (
       SELECT first_offset, count, written_at, bytes, sum(bytes) OVER (ORDER BY first_offset) - bytes AS before FROM (
         SELECT first_offset, count, written_at, bytes FROM millrace.stream_chunks
-        WHERE tenant = $1 AND stream = $2 AND partition = $3 ORDER BY first_offset LIMIT $6
+        WHERE tenant = $1 AND stream = $2 AND partition = $3 AND EXISTS (SELECT 1 FROM held) ORDER BY first_offset LIMIT $6
       ) AS c
     ), gone AS (
       DELETE FROM millrace.stream_chunks c USING oldest o
       WHERE c.tenant = $1 AND c.stream = $2 AND c.partition = $3 AND c.first_offset = o.first_offset AND (
-        o.written_at <= $4 OR ($5::bigint > 0 AND
-          (SELECT p.bytes FROM millrace.stream_partitions p WHERE p.tenant = $1 AND p.stream = $2 AND p.partition = $3) - o.before > $5)
+        o.written_at <= $4 OR ($5::bigint > 0 AND (SELECT bytes FROM held) - o.before > $5)
       )
       RETURNING c.first_offset + c.count AS next, c.bytes
     ), moved AS (
@@ -57,13 +70,17 @@ const drop: Statement = {
     SELECT 1 FROM gone`,
 }
 
-/** Drops rows of messages: past their retention, or of deleted streams. Any server may do it, also several at once. */
+/**
+ * Drops messages: past their retention, replaced in streams with compaction, or of deleted streams. Any server may do it, also
+ * several at once.
+ */
 export async function trimStreams({ db }: Context, now: number, limit: number): Promise<number> {
   let left = limit
   while (left > 0) {
     const [stream] = await db.run<[number, number]>(deleted, [])
     if (!stream) break
-    const dropped = (await db.run(dropSome, [...stream, left])).length
+    let dropped = (await db.run(dropSome, [...stream, left])).length
+    if (dropped < left) dropped += (await db.run(dropKeys, [...stream, left - dropped])).length
     if (dropped < left) await db.run(dropRest, [...stream])
     left -= dropped
   }
@@ -72,5 +89,6 @@ export async function trimStreams({ db }: Context, now: number, limit: number): 
     const latest = maxAgeMs > 0 ? now - maxAgeMs : -1
     left -= (await db.run(drop, [tenant, stream, partition, latest, maxBytes, left])).length
   }
+  if (left > 0) left -= await compactStreams(db, now, left)
   return limit - left
 }

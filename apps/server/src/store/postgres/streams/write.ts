@@ -1,18 +1,23 @@
 import type { Scope } from '../../ports.ts'
 import { cutIntoChunks } from '../../stream-chunks.ts'
-import type { StreamMessage, StreamWriteOutcome, StreamWriteRequest } from '../../stream-port.ts'
-import { answerKey, placesOf, recall, refusalOf, remember } from '../../stream-rules.ts'
+import type { StreamBatch, StreamMessage, StreamWriteOutcome, StreamWriteRequest } from '../../stream-port.ts'
+import { afterWrite } from '../../stream-producers.ts'
+import { answerKey, noStream, placesOf, recall, refusalOf, remember } from '../../stream-rules.ts'
+import { admitBatch, traitsAfter } from '../../stream-traits.ts'
+import { StreamGone, type StreamTraits } from '../../trait-port.ts'
 import { Bytes, columns, numbers, texts } from '../arrays.ts'
 import type { Context } from '../context.ts'
 import type { Transaction } from '../database.ts'
 import { type Pending, Pipeline } from '../pipeline.ts'
+import { Producers } from './producers.ts'
+import { type TraitRow, traitColumns, traitsOf } from './traits.ts'
 
 /** Messages of one transaction at most, or as many as this many bytes stand for. */
 const mostMessages = 10_000
 const bytesPerMessage = 1024
 
 const hold = `
-  SELECT s.tenant, s.stream, s.namespace, s.name FROM unnest($1::int[], $2::text[], $3::text[]) AS i (tenant, namespace, name)
+  SELECT s.tenant, s.stream, s.namespace, s.name, ${traitColumns} FROM unnest($1::int[], $2::text[], $3::text[]) AS i (tenant, namespace, name)
   JOIN millrace.streams s ON s.name = i.name AND s.namespace = i.namespace AND s.tenant = i.tenant
   ORDER BY s.tenant, s.stream FOR UPDATE OF s`
 const addStreams = `
@@ -60,6 +65,11 @@ const movePartitions = `
   FROM unnest($1::int[], $2::int[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[]) AS i (tenant, stream, partition, next, added, written_at)
   WHERE p.tenant = i.tenant AND p.stream = i.stream AND p.partition = i.partition`
 
+const changeTraits = `
+  UPDATE millrace.streams s SET closed = i.closed, last_order = i.last_order, expires_at = i.expires_at
+  FROM unnest($1::int[], $2::int[], $3::int[], $4::text[], $5::bigint[]) AS i (tenant, stream, closed, last_order, expires_at)
+  WHERE s.tenant = i.tenant AND s.stream = i.stream`
+
 interface HeldPartition {
   readonly tenant: number
   readonly stream: number
@@ -68,9 +78,12 @@ interface HeldPartition {
   writtenAt: number
   readonly added: StreamMessage[]
 }
-interface HeldStream {
+/** A stream whose row the transaction holds. */
+export interface HeldStream {
   readonly tenant: number
   readonly stream: number
+  readonly before: StreamTraits
+  traits: StreamTraits
   readonly partitions: HeldPartition[]
 }
 interface Answer {
@@ -79,7 +92,6 @@ interface Answer {
   readonly answer: string
   readonly now: number
 }
-type Batch = readonly Pending<StreamWriteRequest, readonly StreamWriteOutcome[]>[]
 
 /** Writes messages: requests that come together share a transaction, which holds the rows of their streams. */
 export class StreamWriter {
@@ -93,7 +105,10 @@ export class StreamWriter {
     this.#pipeline = new Pipeline({
       run: (batch) => this.#run(batch),
       weigh: ({ batches }) =>
-        batches.reduce((sum, batch) => sum + batch.reduce((all, { payload }) => all + 1 + payload.length / bytesPerMessage, 0), 0),
+        batches.reduce(
+          (sum, { messages }) => sum + messages.reduce((all, { payload }) => all + 1 + payload.length / bytesPerMessage, 0),
+          0,
+        ),
       most: mostMessages,
       width: 2,
     })
@@ -107,71 +122,107 @@ export class StreamWriter {
     return this.#pipeline.close()
   }
 
-  async #run(batch: Batch): Promise<void> {
-    const answers = await this.#context.db.transaction(async (transaction) => {
-      const streams = await holdStreams(transaction, batch)
-      const known = await readKnown(transaction, batch)
-      const remembered = new Map<string, Answer>()
-      const found = batch.map(({ request }) => {
-        const { tenant } = request.scope
-        const id = request.requestId === '' ? undefined : answerKey(request)
-        const before = id && (remembered.get(`${tenant} ${id}`)?.answer ?? known.get(`${tenant} ${id}`))
-        if (before) return recall(before)
-        const at = nameKey(request.scope, request.stream)
-        const stream = streams.get(at)!
-        const outcomes = request.batches.map((messages) => this.#append(at, stream, messages, request.now))
-        if (id) remembered.set(`${tenant} ${id}`, { tenant, id, answer: remember(outcomes), now: request.now })
-        return outcomes
-      })
-      await store(transaction, streams, [...remembered.values()])
-      return found
-    })
-    for (const [i, { resolve }] of batch.entries()) resolve(answers[i]!)
-    const told = new Set<string>()
-    for (const { request } of batch) {
+  /** Inside a transaction: carries out requests in turn. */
+  async apply(transaction: Transaction, requests: readonly StreamWriteRequest[]): Promise<readonly (readonly StreamWriteOutcome[])[]> {
+    const streams = await holdStreams(transaction, requests)
+    const known = await readKnown(transaction, requests)
+    const producers = await readProducers(transaction, requests, streams)
+    const remembered = new Map<string, Answer>()
+    const found = requests.map((request) => {
+      const { tenant } = request.scope
+      const id = request.requestId === '' ? undefined : answerKey(request)
+      const before = id && (remembered.get(`${tenant} ${id}`)?.answer ?? known.get(`${tenant} ${id}`))
+      if (before) return recall(before)
       const at = nameKey(request.scope, request.stream)
+      const stream = streams.get(at)
+      if (!stream || (request.to !== undefined && request.to !== stream.stream)) {
+        return request.batches.map(() => ({ error: noStream(request.stream) }))
+      }
+      const outcomes = request.batches.map((messages) => this.#append(request, stream, messages, producers))
+      if (id) remembered.set(`${tenant} ${id}`, { tenant, id, answer: remember(outcomes), now: request.now })
+      return outcomes
+    })
+    await store(transaction, streams, [...remembered.values()])
+    await producers?.store(transaction)
+    return found
+  }
+
+  /** After the commit. */
+  tell(requests: readonly StreamWriteRequest[]): void {
+    const told = new Set<string>()
+    for (const { scope, stream } of requests) {
+      const at = nameKey(scope, stream)
       if (told.has(at)) continue
       told.add(at)
-      this.#context.touch('stream', request.scope, request.stream)
+      this.#context.touch('stream', scope, stream)
     }
   }
 
-  #append(at: string, { partitions }: HeldStream, batch: StreamWriteRequest['batches'][number], now: number): StreamWriteOutcome {
+  async #run(batch: readonly Pending<StreamWriteRequest, readonly StreamWriteOutcome[]>[]): Promise<void> {
+    const requests = batch.map(({ request }) => request)
+    const answers = await this.#context.db.transaction((transaction) => this.apply(transaction, requests))
+    for (const [i, { resolve }] of batch.entries()) resolve(answers[i]!)
+    this.tell(requests)
+  }
+
+  #append(request: StreamWriteRequest, held: HeldStream, batch: StreamBatch, producers: Producers | undefined): StreamWriteOutcome {
+    const at = nameKey(request.scope, request.stream)
+    const { now } = request
+    const { partitions } = held
+    const { messages, producer } = batch
     try {
+      const state = producer && producers!.find(held, producer.id)
+      if (held.traits.gone) throw new StreamGone(request.stream)
+      const answer = admitBatch(request.stream, held.traits, state, batch)
+      if (answer) return answer
       const turn = this.#turns.get(at) ?? 0
-      const places = placesOf(batch, partitions.length, turn % partitions.length)
+      const places = placesOf(messages, partitions.length, turn % partitions.length)
       if (partitions.length > 1) this.#turns.set(at, (turn + 1) % partitions.length)
-      const offsets = batch.map((message, i) => {
+      const offsets = messages.map((message, i) => {
         const partition = partitions[places[i]!]!
         partition.added.push(message)
         partition.writtenAt = Math.max(partition.writtenAt, now)
         return partition.next++
       })
-      return { partitions: places, offsets }
+      const outcome = { partitions: places, offsets }
+      if (producer) producers!.put(held, producer.id, afterWrite(state, producer, outcome), now)
+      held.traits = traitsAfter(held.traits, batch, now)
+      return outcome
     } catch (error) {
       return refusalOf(error)
     }
   }
 }
 
-async function holdStreams(transaction: Transaction, batch: Batch): Promise<Map<string, HeldStream>> {
-  const wanted = new Map(batch.map(({ request }) => [nameKey(request.scope, request.stream), request]))
+async function holdStreams(transaction: Transaction, all: readonly StreamWriteRequest[]): Promise<Map<string, HeldStream>> {
+  const wanted = new Map(all.map((request) => [nameKey(request.scope, request.stream), request]))
   const names = (requests: readonly StreamWriteRequest[]) => [
     numbers(requests.map(({ scope }) => scope.tenant)),
     texts(requests.map(({ scope }) => scope.namespace)),
     texts(requests.map(({ stream }) => stream)),
   ]
-  const all = [...wanted.values()]
-  type Found = Scope & { readonly stream: number; readonly name: string }
-  let held = await transaction.query<Found>(hold, names(all))
-  if (held.length < all.length) {
+  const each = [...wanted.values()]
+  type Found = Scope & TraitRow & { readonly stream: number; readonly name: string }
+  let held = await transaction.query<Found>(hold, names(each))
+  if (held.length < each.length) {
     const there = new Set(held.map((stream) => nameKey(stream, stream.name)))
-    const missing = all.filter(({ scope, stream }) => !there.has(nameKey(scope, stream)))
+    // A request that was answered before writes nothing, and so makes no stream.
+    const answered = await readKnown(transaction, all)
+    const missing = all.filter((request) => {
+      const { scope, stream, to } = request
+      const at = nameKey(scope, stream)
+      return to === undefined && !answered.has(`${scope.tenant} ${answerKey(request)}`) && !there.has(at) && there.add(at)
+    })
     await transaction.query(addStreams, [...names(missing), numbers(missing.map(({ now }) => now))])
     await transaction.query(addFirst, names(missing))
-    held = await transaction.query<Found>(hold, names(all))
+    held = await transaction.query<Found>(hold, names(each))
   }
-  const byNumber = new Map(held.map(({ tenant, stream }) => [stream, { tenant, stream, partitions: [] } as HeldStream]))
+  const byNumber = new Map(
+    held.map((row): [number, HeldStream] => {
+      const traits = traitsOf(row)
+      return [row.stream, { tenant: row.tenant, stream: row.stream, before: traits, traits, partitions: [] }]
+    }),
+  )
   const of = [numbers(held.map(({ tenant }) => tenant)), numbers(held.map(({ stream }) => stream))]
   const found = await transaction.query<{ stream: number; partition: number; next: number; writtenAt: number }>(readPartitions, of)
   for (const partition of found) {
@@ -181,8 +232,21 @@ async function holdStreams(transaction: Transaction, batch: Batch): Promise<Map<
   return new Map(held.map((stream) => [nameKey(stream, stream.name), byNumber.get(stream.stream)!]))
 }
 
-async function readKnown(transaction: Transaction, batch: Batch): Promise<Map<string, string>> {
-  const named = batch.map(({ request }) => request).filter(({ requestId }) => requestId !== '')
+/** What is kept of the producers that write; undefined when none does. */
+async function readProducers(
+  transaction: Transaction,
+  requests: readonly StreamWriteRequest[],
+  streams: ReadonlyMap<string, HeldStream>,
+): Promise<Producers | undefined> {
+  const wanted = requests.flatMap((request) => {
+    const stream = streams.get(nameKey(request.scope, request.stream))
+    return request.batches.flatMap(({ producer }) => (stream && producer ? [{ stream, id: producer.id }] : []))
+  })
+  return wanted.length === 0 ? undefined : Producers.read(transaction, wanted)
+}
+
+async function readKnown(transaction: Transaction, requests: readonly StreamWriteRequest[]): Promise<Map<string, string>> {
+  const named = requests.filter(({ requestId }) => requestId !== '')
   if (named.length === 0) return new Map()
   const ids = [numbers(named.map(({ scope }) => scope.tenant)), texts(named.map(answerKey))]
   const found = await transaction.query<{ tenant: number; id: string; answer: string }>(readAnswers, ids)
@@ -190,10 +254,32 @@ async function readKnown(transaction: Transaction, batch: Batch): Promise<Map<st
 }
 
 async function store(transaction: Transaction, streams: Map<string, HeldStream>, answers: readonly Answer[]): Promise<void> {
+  await storeMessages(transaction, [...streams.values()])
+  const changed = [...streams.values()].filter(({ before, traits }) => traits !== before)
+  if (changed.length > 0) {
+    await transaction.query(changeTraits, [
+      numbers(changed.map(({ tenant }) => tenant)),
+      numbers(changed.map(({ stream }) => stream)),
+      numbers(changed.map(({ traits }) => Number(traits.closed))),
+      texts(changed.map(({ traits }) => traits.order)),
+      numbers(changed.map(({ traits }) => traits.expiresAt)),
+    ])
+  }
+  if (answers.length === 0) return
+  await transaction.query(putAnswers, [
+    numbers(answers.map(({ tenant }) => tenant)),
+    texts(answers.map(({ id }) => id)),
+    texts(answers.map(({ answer }) => answer)),
+    numbers(answers.map(({ now }) => now)),
+  ])
+}
+
+/** Writes what was added to partitions. */
+export async function storeMessages(transaction: Transaction, streams: readonly HeldStream[]): Promise<void> {
   const bytes = new Bytes()
   const chunks: Row[] = []
   const moved: (HeldPartition & { readonly bytes: number })[] = []
-  for (const { partitions } of streams.values()) {
+  for (const { partitions } of streams) {
     for (const partition of partitions) {
       if (partition.added.length === 0) continue
       const cut = cutIntoChunks(partition.next - partition.added.length, partition.added)
@@ -212,13 +298,6 @@ async function store(transaction: Transaction, streams: Map<string, HeldStream>,
       numbers(moved.map(({ writtenAt }) => writtenAt)),
     ])
   }
-  if (answers.length === 0) return
-  await transaction.query(putAnswers, [
-    numbers(answers.map(({ tenant }) => tenant)),
-    texts(answers.map(({ id }) => id)),
-    texts(answers.map(({ answer }) => answer)),
-    numbers(answers.map(({ now }) => now)),
-  ])
 }
 
 function nameKey({ tenant, namespace }: Scope, name: string): string {

@@ -39,6 +39,11 @@ export class SqliteKv implements KvStorage {
     return this.#writer.run(request)
   }
 
+  /** Inside a mutation of other work. */
+  writeInside(request: KvWriteRequest): readonly KvOutcome[] {
+    return this.#writer.apply(request)
+  }
+
   read(scope: Scope, name: string, keys: readonly string[], options: { values: boolean; now: number }) {
     return this.#context.read(() => {
       const store = this.#stores.find(scope, name)

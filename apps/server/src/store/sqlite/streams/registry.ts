@@ -1,9 +1,10 @@
-import type { StatementSync } from 'node:sqlite'
+import type { SQLOutputValue, StatementSync } from 'node:sqlite'
 import { MillraceError } from '../../../errors.ts'
 import type { Scope, TenantId } from '../../ports.ts'
 import { mostOf } from '../../quotas.ts'
 import { cutIntoChunks } from '../../stream-chunks.ts'
-import type { StreamInfo, StreamListener, StreamMessage, StreamRetention } from '../../stream-port.ts'
+import type { StreamInfo, StreamListener, StreamMessage, StreamRetention, StreamState } from '../../stream-port.ts'
+import { plainTraits, StreamGone, type StreamTraits } from '../../trait-port.ts'
 import type { Context } from '../context.ts'
 
 /** A partition, in memory. */
@@ -14,6 +15,8 @@ export interface PartitionEntry {
   next: number
   bytes: number
   writtenAt: number
+  /** The first offset that compaction has not looked at. */
+  compacted: number
   /** Written in the transaction that is being made; the last one has the offset before `next`. */
   pending: StreamMessage[]
 }
@@ -24,6 +27,8 @@ export interface StreamEntry extends Scope {
   /** Undefined when it is deleted. */
   name: string | undefined
   retention: StreamRetention
+  compaction: boolean
+  traits: StreamTraits
   readonly createdAt: number
   readonly partitions: PartitionEntry[]
   /** Whose turn it is to get messages without a key. */
@@ -45,6 +50,7 @@ export class Registry {
   readonly #insertPartition: StatementSync
   readonly #insertChunk: StatementSync
   readonly #updatePartition: StatementSync
+  readonly #updateTraits: StatementSync
   #lastNumber = 0
 
   constructor(context: Context) {
@@ -54,15 +60,30 @@ export class Registry {
     this.#insertPartition = db.prepare('INSERT INTO stream_partitions (tenant, stream, partition) VALUES (?, ?, ?)')
     this.#insertChunk = db.prepare(`INSERT INTO stream_chunks (tenant, stream, partition, first_offset, count, written_at, bytes, data)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
-    this.#updatePartition = db.prepare(`UPDATE stream_partitions SET earliest = ?, next = ?, bytes = ?, written_at = ?
+    this.#updatePartition = db.prepare(`UPDATE stream_partitions SET earliest = ?, next = ?, bytes = ?, written_at = ?, compacted = ?
       WHERE tenant = ? AND stream = ? AND partition = ?`)
+    this.#updateTraits =
+      db.prepare(`UPDATE streams SET content_type = ?, ttl_ms = ?, expires_at = ?, closed = ?, last_order = ?, source = ?,
+      inherited = ?, fork_sub = ?, fork_depth = ?, gone = ? WHERE tenant = ? AND stream = ?`)
     this.#load()
     context.beforeCommit(() => this.#write())
   }
 
   /** The stream, when there is one. */
   find(scope: Scope, name: string): StreamEntry | undefined {
+    const stream = this.named(scope, name)
+    return stream?.traits.gone ? undefined : stream
+  }
+
+  /** The stream that has the name, also when it is gone. */
+  named(scope: Scope, name: string): StreamEntry | undefined {
     return this.#byName.get(keyOf(scope, name))
+  }
+
+  /** True when there are forks of a stream. */
+  hasForks({ number }: StreamEntry): boolean {
+    for (const { name, traits } of this.#all.values()) if (name !== undefined && traits.fork?.source === number) return true
+    return false
   }
 
   /** The stream of a number found in a row. */
@@ -77,7 +98,8 @@ export class Registry {
 
   /** Inside a mutation: the stream, made with one partition when it is new. */
   ensure(scope: Scope, name: string, now: number): StreamEntry {
-    const known = this.find(scope, name)
+    const known = this.named(scope, name)
+    if (known?.traits.gone) throw new StreamGone(name)
     if (known) return known
     const { tenant, namespace } = scope
     const current = this.#perTenant.get(tenant) ?? 0
@@ -98,6 +120,8 @@ export class Registry {
       name,
       createdAt: now,
       retention: { maxAgeMs: 0, maxBytes: 0 },
+      compaction: false,
+      traits: plainTraits,
       partitions: [],
       turn: 0,
     }
@@ -114,6 +138,38 @@ export class Registry {
     this.#insertPartition.run(stream.tenant, stream.number, number)
     stream.partitions.push(newPartition(stream, number))
     this.#context.writer.onRevert(() => stream.partitions.pop())
+  }
+
+  /** Inside a mutation: what a stream is from now on. */
+  describe(stream: StreamEntry, traits: StreamTraits): void {
+    const before = stream.traits
+    if (traits === before) return
+    const { contentType, ttlMs, expiresAt, closed, order, fork, gone } = traits
+    const values = [
+      contentType,
+      ttlMs,
+      expiresAt,
+      Number(closed),
+      order,
+      fork?.source ?? null,
+      fork?.inherited ?? 0,
+      fork?.sub ?? 0,
+      fork?.depth ?? 0,
+    ]
+    this.#updateTraits.run(...values, Number(gone), stream.tenant, stream.number)
+    stream.traits = traits
+    this.#context.writer.onRevert(() => {
+      stream.traits = before
+    })
+    const { tenant, namespace, name } = stream
+    if (name === undefined || (closed === before.closed && gone === before.gone)) return
+    this.#context.writer.afterwards(() => this.listener.written({ tenant, namespace, stream: name }))
+  }
+
+  /** Inside a mutation that made the partition: its messages begin elsewhere. */
+  begin(partition: PartitionEntry, earliest: number, next: number): void {
+    Object.assign(partition, { earliest, next })
+    this.#dirty.add(partition)
   }
 
   /** Inside a mutation: adds a message; returns its offset. */
@@ -134,11 +190,12 @@ export class Registry {
     })
   }
 
-  /** Inside a mutation: the first rows of a partition were dropped. */
-  drop(partition: PartitionEntry, earliest: number, bytes: number): void {
-    const before = { earliest: partition.earliest, bytes: partition.bytes }
+  /** Inside a mutation: messages of a partition were dropped, after compaction looked at those before `compacted`. */
+  drop(partition: PartitionEntry, earliest: number, bytes: number, compacted = partition.compacted): void {
+    const before = { earliest: partition.earliest, bytes: partition.bytes, compacted: partition.compacted }
     partition.earliest = earliest
     partition.bytes -= bytes
+    partition.compacted = compacted
     this.#dirty.add(partition)
     this.#context.writer.onRevert(() => Object.assign(partition, before))
   }
@@ -180,7 +237,8 @@ export class Registry {
           })
         }
       }
-      this.#updatePartition.run(partition.earliest, partition.next, partition.bytes, partition.writtenAt, tenant, stream.number, number)
+      const { earliest, next, bytes, writtenAt, compacted } = partition
+      this.#updatePartition.run(earliest, next, bytes, writtenAt, compacted, tenant, stream.number, number)
     }
     if (written.size === 0) return
     this.#context.writer.afterwards(() => {
@@ -210,6 +268,8 @@ export class Registry {
         number: Number(row.stream),
         name: row.name === null ? undefined : String(row.name),
         retention: { maxAgeMs: Number(row.max_age_ms), maxBytes: Number(row.max_bytes) },
+        compaction: row.compaction === 1,
+        traits: traitsOf(row),
         createdAt: Number(row.created_at),
         partitions: [],
         turn: 0,
@@ -217,19 +277,45 @@ export class Registry {
     }
     for (const row of db.prepare('SELECT * FROM stream_partitions ORDER BY tenant, stream, partition').iterate()) {
       const stream = this.#all.get(Number(row.stream))!
-      const known = { earliest: Number(row.earliest), next: Number(row.next), bytes: Number(row.bytes), writtenAt: Number(row.written_at) }
-      stream.partitions.push({ ...newPartition(stream, Number(row.partition)), ...known })
+      stream.partitions.push({
+        ...newPartition(stream, Number(row.partition)),
+        earliest: Number(row.earliest),
+        next: Number(row.next),
+        bytes: Number(row.bytes),
+        writtenAt: Number(row.written_at),
+        compacted: Number(row.compacted),
+      })
     }
   }
 }
 
 /** A stream as the domain sees it. */
-export function infoOf({ name = '', partitions, retention, createdAt }: StreamEntry): StreamInfo {
-  return { name, partitions: partitions.map(({ earliest, next, bytes }) => ({ earliest, latest: next - 1, bytes })), retention, createdAt }
+export function infoOf({ name = '', partitions, retention, compaction, createdAt }: StreamEntry): StreamInfo {
+  const each = partitions.map(({ earliest, next, bytes }) => ({ earliest, latest: next - 1, bytes }))
+  return { name, partitions: each, retention, compaction, createdAt }
+}
+
+/** A stream as its state. */
+export function stateOf({ traits, number, createdAt, partitions }: StreamEntry): StreamState {
+  const { earliest, next } = partitions[0]!
+  return { ...traits, number, createdAt, partitions: partitions.length, earliest, next }
+}
+
+function traitsOf(row: Record<string, SQLOutputValue>): StreamTraits {
+  const fork = { source: Number(row.source), inherited: Number(row.inherited), sub: Number(row.fork_sub), depth: Number(row.fork_depth) }
+  return {
+    contentType: String(row.content_type),
+    ttlMs: Number(row.ttl_ms),
+    expiresAt: Number(row.expires_at),
+    closed: row.closed === 1,
+    order: String(row.last_order),
+    fork: row.source === null ? undefined : fork,
+    gone: row.gone === 1,
+  }
 }
 
 function newPartition(stream: StreamEntry, number: number): PartitionEntry {
-  return { stream, number, earliest: 0, next: 0, bytes: 0, writtenAt: 0, pending: [] }
+  return { stream, number, earliest: 0, next: 0, bytes: 0, writtenAt: 0, compacted: 0, pending: [] }
 }
 
 function keyOf({ tenant, namespace }: Scope, name: string): string {

@@ -1,29 +1,32 @@
 import type { StatementSync } from 'node:sqlite'
 import type { Context } from '../context.ts'
+import { Compactor } from './compact.ts'
 import type { PartitionEntry, Registry, StreamEntry } from './registry.ts'
 
-/** Drops rows of messages: past their retention, or of deleted streams. */
+/** Drops messages: past their retention, replaced in streams with compaction, or of deleted streams. */
 export class Trimmer {
   readonly #context: Context
   readonly #registry: Registry
+  readonly #compactor: Compactor
   readonly #oldest: StatementSync
   readonly #drop: StatementSync
-  readonly #dropSome: StatementSync
+  readonly #dropSome: readonly StatementSync[]
   readonly #dropRest: readonly StatementSync[]
 
   constructor(context: Context, registry: Registry) {
     this.#context = context
     this.#registry = registry
+    this.#compactor = new Compactor(context, registry)
     const { db } = context
     const partition = 'tenant = ? AND stream = ? AND partition = ?'
     this.#oldest = db.prepare(
       `SELECT first_offset, count, written_at, bytes FROM stream_chunks WHERE ${partition} ORDER BY first_offset LIMIT ?`,
     )
     this.#drop = db.prepare(`DELETE FROM stream_chunks WHERE ${partition} AND first_offset = ?`)
-    this.#dropSome = db.prepare(
-      'DELETE FROM stream_chunks WHERE rowid IN (SELECT rowid FROM stream_chunks WHERE tenant = ? AND stream = ? LIMIT ?)',
+    this.#dropSome = ['stream_chunks', 'stream_keys'].map((table) =>
+      db.prepare(`DELETE FROM ${table} WHERE rowid IN (SELECT rowid FROM ${table} WHERE tenant = ? AND stream = ? LIMIT ?)`),
     )
-    this.#dropRest = ['stream_members', 'stream_offsets', 'stream_partitions', 'streams'].map((table) =>
+    this.#dropRest = ['stream_members', 'stream_offsets', 'stream_producers', 'stream_partitions', 'streams'].map((table) =>
       db.prepare(`DELETE FROM ${table} WHERE tenant = ? AND stream = ?`),
     )
   }
@@ -34,6 +37,7 @@ export class Trimmer {
       if (left === 0) break
       if (stream.name === undefined) left -= await this.#forget(stream, left)
       else if (stream.retention.maxAgeMs > 0 || stream.retention.maxBytes > 0) left -= await this.#trim(stream, now, left)
+      if (stream.name !== undefined && stream.compaction && left > 0) left -= await this.#compactor.run(stream, now, left)
     }
     return limit - left
   }
@@ -66,7 +70,8 @@ export class Trimmer {
   async #forget(stream: StreamEntry, limit: number): Promise<number> {
     const { tenant, number } = stream
     const dropped = await this.#context.writer.mutate(() => {
-      const rows = Number(this.#dropSome.run(tenant, number, limit).changes)
+      let rows = 0
+      for (const statement of this.#dropSome) rows += Number(statement.run(tenant, number, limit - rows).changes)
       if (rows < limit) for (const statement of this.#dropRest) statement.run(tenant, number)
       return rows
     })

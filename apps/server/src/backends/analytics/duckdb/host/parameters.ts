@@ -1,0 +1,134 @@
+import {
+  BIGINT,
+  BLOB,
+  BOOLEAN,
+  blobValue,
+  DOUBLE,
+  type DuckDBPreparedStatement,
+  DuckDBTimestampTZValue,
+  type DuckDBType,
+  type DuckDBValue,
+  HUGEINT,
+  LIST,
+  listValue,
+  SQLNULL,
+  STRUCT,
+  structValue,
+  TIMESTAMPTZ,
+  VARCHAR,
+} from '@duckdb/node-api'
+import { Failure } from './failure.ts'
+
+/** A value as DuckDB takes it. */
+interface Bound {
+  readonly value: DuckDBValue
+  readonly type: DuckDBType
+}
+
+/**
+ * Gives a statement its parameters.
+ *
+ * @param json - a list, an object, or '' when there are none.
+ * @param path - where they are in the request.
+ * @throws Failure when they are not what the statement takes.
+ */
+export function bindParameters(prepared: DuckDBPreparedStatement, json: string, path: string): void {
+  const given = read(json, path)
+  const isList = Array.isArray(given)
+  const names = Array.from({ length: prepared.parameterCount }, (_, i) => prepared.parameterName(i + 1))
+  const count = isList ? given.length : Object.keys(given).length
+  const isPositional = names.every((name) => /^\d+$/.test(name))
+  if (names.length > 0 && count > 0 && isPositional !== isList) {
+    const want = isPositional ? 'a list, for ? and $1' : 'an object, for $name'
+    throw wrong(path, `the statement's parameters are ${isPositional ? 'numbered' : 'named'}: give ${want}`)
+  }
+  if (isList && count !== names.length) throw wrong(path, `${count} given, but the statement has ${names.length}`)
+  for (const [i, name] of names.entries()) {
+    if (!isList && !Object.hasOwn(given, name)) throw wrong(path, `$${name} is missing`)
+    const at = isList ? `${path}[${i}]` : `${path}.${name}`
+    const { value, type } = bound(Array.isArray(given) ? given[Number(name) - 1] : (given as Readonly<Record<string, unknown>>)[name], at)
+    prepared.bindValue(i + 1, value, type)
+  }
+  if (!isList) {
+    const unknown = Object.keys(given).find((name) => !names.includes(name))
+    if (unknown !== undefined) throw wrong(path, `the statement has no $${unknown.slice(0, 64)}`)
+  }
+}
+
+function read(json: string, path: string): readonly unknown[] | Readonly<Record<string, unknown>> {
+  if (json === '') return []
+  let given: unknown
+  try {
+    given = JSON.parse(json)
+  } catch {
+    throw wrong(path, 'is not JSON')
+  }
+  if (given === null) return []
+  if (typeof given !== 'object') throw wrong(path, 'is neither a list nor an object')
+  return given as readonly unknown[] | Readonly<Record<string, unknown>>
+}
+
+function bound(value: unknown, path: string): Bound {
+  switch (typeof value) {
+    case 'boolean':
+      return { value, type: BOOLEAN }
+    case 'string':
+      return { value, type: VARCHAR }
+    case 'number':
+      if (Number.isSafeInteger(value) && !Object.is(value, -0)) return { value: BigInt(value), type: BIGINT }
+      return { value, type: DOUBLE }
+    case 'object':
+      if (value === null) return { value: null, type: SQLNULL }
+      return Array.isArray(value) ? list(value, path) : (tagged(value, path) ?? struct(value, path))
+    default:
+      throw wrong(path, 'is not a value')
+  }
+}
+
+const huge = 2n ** 127n
+
+/** What JSON has no values for. */
+function tagged(value: object, path: string): Bound | undefined {
+  const [[tag, content] = [], ...more] = Object.entries(value)
+  if (!tag?.startsWith('$') || more.length > 0) return undefined
+  if (typeof content !== 'string') throw wrong(path, `${tag} is not text`)
+  if (tag === '$bytes') return { value: blobValue(Buffer.from(content, 'base64')), type: BLOB }
+  if (tag === '$bigint') {
+    if (!/^-?\d{1,39}$/.test(content)) throw wrong(path, '$bigint is not a whole number')
+    const number = BigInt(content)
+    if (BigInt.asIntN(64, number) === number) return { value: number, type: BIGINT }
+    if (number >= huge || number < -huge) throw wrong(path, '$bigint takes more than 128 bits')
+    return { value: number, type: HUGEINT }
+  }
+  if (tag === '$timestamp') {
+    const ms = Date.parse(content)
+    if (Number.isNaN(ms)) throw wrong(path, '$timestamp is not a time like 2027-01-31T12:00:00Z')
+    return { value: new DuckDBTimestampTZValue(BigInt(ms) * 1000n), type: TIMESTAMPTZ }
+  }
+  throw wrong(path, `${tag.slice(0, 32)} is not one of $bigint, $bytes, $timestamp`)
+}
+
+function list(values: readonly unknown[], path: string): Bound {
+  const items = values.map((value, i) => bound(value, `${path}[${i}]`))
+  const types = new Map(items.filter(({ type }) => type !== SQLNULL).map(({ type }) => [String(type), type]))
+  const isNumbers = [...types.keys()].every((name) => name === 'BIGINT' || name === 'DOUBLE')
+  if (types.size > 1 && !isNumbers) throw wrong(path, `is a list of several types: ${[...types.keys()].join(', ')}`.slice(0, 200))
+  const type = types.size > 1 ? DOUBLE : ([...types.values()][0] ?? SQLNULL)
+  return {
+    value: listValue(items.map(({ value }) => (type === DOUBLE && typeof value === 'bigint' ? Number(value) : value))),
+    type: LIST(type),
+  }
+}
+
+function struct(value: object, path: string): Bound {
+  const entries = Object.entries(value).map(([name, each]) => [name, bound(each, `${path}.${name.slice(0, 64)}`)] as const)
+  if (entries.length === 0) throw wrong(path, 'is an empty object')
+  return {
+    value: structValue(Object.fromEntries(entries.map(([name, each]) => [name, each.value]))),
+    type: STRUCT(Object.fromEntries(entries.map(([name, each]) => [name, each.type]))),
+  }
+}
+
+function wrong(path: string, message: string): Failure {
+  return new Failure({ reason: 'VALIDATION', path, message })
+}

@@ -1,0 +1,55 @@
+import { type DuckDBConnection, type DuckDBPreparedStatement, StatementType } from '@duckdb/node-api'
+import type { SqlStatement } from '../../../../domain/analytics/backend.ts'
+import { Failure } from './failure.ts'
+import { advice, allowedStatements, refusal } from './guard.ts'
+import { bindParameters } from './parameters.ts'
+
+/** Prepares a statement of a tenant, after the checks, with its parameters. */
+export async function prepare(
+  connection: DuckDBConnection,
+  { sql, parameters, path }: SqlStatement,
+  kind: keyof typeof allowedStatements,
+): Promise<DuckDBPreparedStatement> {
+  const wrong = (message: string): Failure => new Failure({ reason: 'VALIDATION', path, message })
+  const refused = refusal(sql)
+  if (refused) throw wrong(refused)
+  // What is only space and comments makes no statement, and DuckDB's binding has no words for that.
+  if (sql.replace(/\/\*[\s\S]*?\*\/|--.*|[;\s]/g, '') === '') throw wrong('holds no statement')
+  const statements = await connection.extractStatements(sql)
+  if (statements.count !== 1) throw wrong(`holds ${statements.count} statements; give one${kind === 'execute' ? ', or send a batch' : ''}`)
+  const prepared = await statements.prepare(0)
+  const type = typeOf(prepared)
+  if (!allowedStatements[kind].has(type)) {
+    prepared.destroySync()
+    throw wrong(`${type.replace('_', ' ')} is not allowed: ${advice(kind, type)}.`)
+  }
+  bindParameters(prepared, parameters, parametersOf(path))
+  return prepared
+}
+
+/** Prepares a statement of the server's own, which has a checked one of a tenant in it, with its parameters. */
+export async function prepareOwn(
+  connection: DuckDBConnection,
+  { sql, parameters, path }: SqlStatement,
+  type: string,
+): Promise<DuckDBPreparedStatement> {
+  const statements = await connection.extractStatements(sql)
+  const prepared = await statements.prepare(0)
+  if (statements.count !== 1 || typeOf(prepared) !== type) throw new Failure({ reason: 'VALIDATION', path, message: 'is not one query' })
+  bindParameters(prepared, parameters, parametersOf(path))
+  return prepared
+}
+
+function typeOf(prepared: DuckDBPreparedStatement): string {
+  return StatementType[prepared.statementType] ?? 'unknown'
+}
+
+function parametersOf(path: string): string {
+  return path.replace(/sql$/, 'parameters')
+}
+
+/** `EXPLAIN ANALYZE` carries out what follows it, so that is checked as if it stood alone. */
+export function unexplained(sql: string): { readonly sql: string; readonly analyze: boolean } | undefined {
+  const [start, analyze] = /^\s*explain\s+(analyze\s+)?/i.exec(sql) ?? []
+  return start === undefined ? undefined : { sql: sql.slice(start.length), analyze: analyze !== undefined }
+}

@@ -1,0 +1,125 @@
+import { describe, expect, test } from 'vitest'
+import { Budget } from './budget.ts'
+import { checkDefinition } from './definition.ts'
+import { Validator } from './validator.ts'
+
+const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value))
+const wrong = (definition: unknown) => checkDefinition(json(definition)).problems.map(({ path }) => path)
+const failing = (definition: unknown, payload: unknown) =>
+  new Validator(JSON.stringify(definition)).problems(json(payload), new Budget()).map(({ path }) => path)
+
+describe('definitions', () => {
+  test.each<[string, unknown, string[]]>([
+    ['is fine', { type: 'object', properties: { a: { $ref: '#/$defs/a~1b' } }, $defs: { 'a/b': true }, 'x-owner': 'me' }, []],
+    ['is no object', true, ['definition']],
+    ['has a keyword misspelt', { propertys: {} }, ['definition.propertys']],
+    ['has one of its own', { 'x-propertys': {} }, []],
+    ['has a value of the wrong kind', { properties: { a: { maximum: 'q' } } }, ['definition.properties.a.maximum']],
+    ['leads elsewhere', { items: { $ref: 'https://example.com/a.json' } }, ['definition.items.$ref']],
+    ['leads to a file', { $ref: 'file:///etc/passwd' }, ['definition.$ref']],
+    ['leads nowhere', { items: { $ref: '#/$defs/a' } }, ['definition.items.$ref']],
+    ['leads to what is no schema', { required: ['a'], items: { $ref: '#/required' } }, ['definition.items.$ref']],
+    ['has references that are not known', { $dynamicRef: '#a' }, ['definition.$dynamicRef']],
+    ['is of another draft', { $schema: 'http://json-schema.org/draft-07/schema#' }, ['definition.$schema']],
+    ['has look-around', { items: { pattern: '(?=a)b' } }, ['definition.items.pattern']],
+    ['has a pattern that is large when written out', { pattern: '((a{1000}){1000}){1000}' }, ['definition.pattern']],
+    ['has a wrong pattern of names', { patternProperties: { '(': true } }, ['definition.patternProperties["("]']],
+    ['has a property named as prototypes are', JSON.parse('{"properties":{"__proto__":{}}}'), ['definition.properties.__proto__']],
+    ['is too large', { description: 'x'.repeat(70_000) }, ['definition']],
+    ['has too many schemas', { anyOf: Array.from({ length: 600 }, () => ({})) }, ['definition']],
+  ])('one that %s', (_, definition, paths) => {
+    expect(wrong(definition)).toEqual(paths)
+  })
+
+  test('one that is too deep, or not JSON', () => {
+    const problems = (text: string) => checkDefinition(new TextEncoder().encode(text)).problems
+    expect(problems(`${'{"items":'.repeat(5000)}{}${'}'.repeat(5000)}`)).toMatchObject([{ message: 'has more than 32 levels' }])
+    expect(problems('{"type":')).toMatchObject([{ path: 'definition', message: expect.stringContaining('is not JSON') }])
+  })
+})
+
+describe('payloads', () => {
+  const order = {
+    type: 'object',
+    required: ['customer'],
+    properties: {
+      customer: {
+        type: 'object',
+        required: ['id'],
+        properties: { id: { type: 'integer' }, tags: { uniqueItems: true, items: { type: 'string' } } },
+      },
+      kind: { enum: ['a', 'b'] },
+      'odd name': { const: 1 },
+    },
+    additionalProperties: false,
+  }
+  test.each<[unknown, string[]]>([
+    [{ customer: { id: 1, tags: ['a', 'b'] }, kind: 'a' }, []],
+    [{}, ['payload.customer']],
+    [{ customer: {} }, ['payload.customer.id']],
+    [{ customer: { id: 'x', tags: ['a', 1, 'a'] } }, ['payload.customer.id', 'payload.customer.tags[1]', 'payload.customer.tags']],
+    [{ customer: { id: 1 }, kind: 'c', 'odd name': 2, more: 1 }, ['payload.more', 'payload.kind', 'payload["odd name"]']],
+    [[], ['payload']],
+  ])('%j is told of by its paths', (payload, paths) => {
+    expect(failing(order, payload)).toEqual(paths)
+  })
+
+  test('equal items are found whatever the order of their properties', () => {
+    expect(
+      failing({ uniqueItems: true }, [
+        { a: 1, b: 2 },
+        { b: 2, a: 1 },
+      ]),
+    ).toEqual(['payload'])
+    expect(failing({ uniqueItems: true }, [1, '1', [1], { a: 1 }])).toEqual([])
+  })
+
+  test('patterns are those of JavaScript that RE2 has', () => {
+    expect(failing({ pattern: '^\\u00e9\\/\\d+$' }, 'é/12')).toEqual([])
+    expect(failing({ pattern: 'b' }, 'abc')).toEqual([])
+  })
+
+  test('format says something to people alone', () => {
+    expect(failing({ format: 'email' }, 'nobody')).toEqual([])
+  })
+
+  describe('hostile ones end soon', () => {
+    const nested = (levels: number) => {
+      let value: unknown = {}
+      for (let i = 0; i < levels; i++) value = { a: value }
+      return value
+    }
+    test.each<[string, unknown, unknown, string]>([
+      [
+        'a schema that is applied twice at each level',
+        { properties: { a: { allOf: [{ $ref: '#' }, { $ref: '#' }] } } },
+        nested(80),
+        'takes too long',
+      ],
+      ['a schema that refers to itself in place', { $ref: '#' }, 1, 'nested too deeply'],
+      [
+        'many parts for many items',
+        { items: { allOf: Array.from({ length: 400 }, () => ({ minimum: 0 })) } },
+        Array(3000).fill(1),
+        'takes too long',
+      ],
+      ['a pattern that others need for ever for', { pattern: '^(a+)+$' }, `${'a'.repeat(5000)}b`, 'must match'],
+    ])('%s', (_, definition, payload, message) => {
+      expect(checkDefinition(json(definition)).problems).toEqual([])
+      const problems = new Validator(JSON.stringify(definition)).problems(json(payload), new Budget())
+      expect(problems).toMatchObject([{ path: 'payload', message: expect.stringContaining(message) }])
+    })
+
+    test('a value that is deep', () => {
+      const payload = new TextEncoder().encode('['.repeat(300_000) + ']'.repeat(300_000))
+      const problems = new Validator('{"items":{"$ref":"#"}}').problems(payload, new Budget())
+      expect(problems).toMatchObject([{ path: 'payload', message: 'is nested too deeply to be checked' }])
+    })
+
+    test('a thousand wrong fields', () => {
+      expect(
+        failing({ additionalProperties: false }, Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`p${i}`, i]))),
+      ).toHaveLength(16)
+    })
+  })
+})

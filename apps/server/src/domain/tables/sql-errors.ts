@@ -1,0 +1,98 @@
+import type { ErrorReason } from '@millrace/protocol/errors'
+import { MillraceError } from '../../errors.ts'
+import { nearest } from '../../suggest.ts'
+import { ResultTooLarge, SqlError, type TableQueries } from './backend.ts'
+
+/** What a statement was made for, so that its error can say more. */
+export interface ErrorContext {
+  /** The field that a wrong value or column came in. */
+  readonly field: string
+  /** The schema and the table it acted on. */
+  readonly schema?: string
+  readonly table?: string
+  /** What asked for the function. */
+  readonly function?: string
+}
+
+/** SQLSTATEs that have a reason of their own; the others go by their class, the first two characters. */
+const reasons: Readonly<Record<string, ErrorReason>> = {
+  '23505': 'ALREADY_EXISTS',
+  '23P01': 'ALREADY_EXISTS',
+  '23503': 'FAILED_PRECONDITION',
+  '25006': 'PERMISSION_DENIED',
+  '40001': 'CONFLICT',
+  '40P01': 'CONFLICT',
+  '42501': 'PERMISSION_DENIED',
+  '57014': 'DEADLINE_EXCEEDED',
+  '55P03': 'CONFLICT',
+  '42P07': 'ALREADY_EXISTS',
+  '42710': 'ALREADY_EXISTS',
+  '2BP01': 'FAILED_PRECONDITION',
+}
+
+const classes: Readonly<Record<string, ErrorReason>> = {
+  '08': 'UNAVAILABLE',
+  '53': 'UNAVAILABLE',
+  '57': 'UNAVAILABLE',
+  '25': 'FAILED_PRECONDITION',
+  '55': 'FAILED_PRECONDITION',
+}
+
+/** What Postgres says of everything that the caller can mend; the rest (58, XX: its own faults) is a fault. */
+const callers = /^(0A|0L|0P|1|2|3|4|54|55|P0|F0|HV)/
+
+/**
+ * What to answer for an error of a statement.
+ *
+ * @param connection - where the names that were likely meant are looked up; not when it is in a transaction that failed.
+ */
+export async function explain(error: unknown, context: ErrorContext, connection?: TableQueries): Promise<unknown> {
+  if (error instanceof ResultTooLarge) {
+    const remedy = 'Ask for fewer: with limit and offset, with a filter, or with fewer columns.'
+    const message = `The result has more ${error.what} than one answer may have. ${remedy}`
+    return new MillraceError('VALIDATION', message, { fields: [{ path: 'limit', message }] })
+  }
+  if (!(error instanceof SqlError)) return error
+  if (error.code === '42P01') return noTable(error, context)
+  if (error.code === '42883' && context.function !== undefined) {
+    const message = `There is no function '${context.function}' with these arguments in this namespace.`
+    return new MillraceError('NOT_FOUND', message, { resource: 'function', id: context.function })
+  }
+  const reason = reasons[error.code] ?? classes[error.code.slice(0, 2)] ?? (callers.test(error.code) ? 'VALIDATION' : undefined)
+  if (!reason) return error
+  const hint = error.code === '42703' ? await columnHint(error, context, connection) : undefined
+  const parts = [error.message, error.detail, hint ?? error.hint, position(error)].filter((part) => part !== undefined && part !== '')
+  const message = `${context.field}: ${parts.map((part) => part!.replace(/\.$/, '')).join('. ')}.`
+  if (reason === 'UNAVAILABLE') return new MillraceError(reason, message, { retryAfterMs: 1000 })
+  if (reason !== 'VALIDATION') return new MillraceError(reason, message)
+  const path = error.column ? `${context.field}.${error.column}` : context.field
+  return new MillraceError(reason, message, { fields: [{ path, message: parts.join('. ') }] })
+}
+
+function position({ position: at, code }: SqlError): string | undefined {
+  return at !== undefined && code.startsWith('42') ? `At character ${at}` : undefined
+}
+
+function noTable({ message: text }: SqlError, { table }: ErrorContext): MillraceError {
+  const id = table ?? /"(.+?)"/.exec(text)?.[1] ?? ''
+  return new MillraceError('NOT_FOUND', `There is no table '${id}' in this namespace.`, { resource: 'table', id })
+}
+
+/** The column that was likely meant. */
+async function columnHint(
+  error: SqlError,
+  { schema, table }: ErrorContext,
+  connection: TableQueries | undefined,
+): Promise<string | undefined> {
+  const wrong = /column (?:r\.)?(?:"(.+?)"|(\S+)) (?:of relation|does not exist)/.exec(error.message)
+  const name = wrong?.[1] ?? wrong?.[2]
+  if (!connection || !name || schema === undefined || table === undefined) return undefined
+  const { rows } = await connection.query(
+    `SELECT attname FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = attrelid JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace
+     WHERE nspname = $1 AND relname = $2 AND attnum > 0 AND NOT attisdropped ORDER BY attnum`,
+    [schema, table],
+  )
+  const columns = rows.map(([column]) => column!)
+  const meant = nearest(name, columns)
+  return meant ? `Did you mean '${meant}'?` : `It has ${columns.slice(0, 20).join(', ')}`
+}
