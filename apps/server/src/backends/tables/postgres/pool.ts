@@ -19,6 +19,8 @@ export class AccountPool {
   readonly #most: number
   readonly #idle: { readonly name: string; readonly client: pg.Client; readonly timer: NodeJS.Timeout }[] = []
   readonly #waiting: (() => void)[] = []
+  /** What broke while it was lent: often its last answer came with the news. */
+  readonly #lost = new WeakSet<pg.Client>()
   #open = 0
   #closed = false
 
@@ -45,7 +47,7 @@ export class AccountPool {
 
   /** Takes a connection back; a broken one is closed. */
   give(name: string, client: pg.Client, broken: boolean): void {
-    if (broken || this.#closed) this.#end(client)
+    if (broken || this.#closed || this.#lost.has(client)) this.#end(client)
     else {
       const timer = setTimeout(() => {
         const index = this.#idle.findIndex((each) => each.client === client)
@@ -73,8 +75,8 @@ export class AccountPool {
   async #connect(config: pg.ClientConfig): Promise<pg.Client> {
     this.#open++
     const client = new pg.Client(config)
-    // One that breaks while it is idle: its next use finds out.
     client.on('error', () => {
+      this.#lost.add(client)
       const index = this.#idle.findIndex((each) => each.client === client)
       if (index >= 0) this.#end(this.#unpark(index))
     })
