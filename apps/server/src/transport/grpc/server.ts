@@ -8,6 +8,7 @@ import type { Address } from '../../config/values.ts'
 import type { Health } from '../../services/health.ts'
 import { methodsOf, type Service } from '../service.ts'
 import type { TlsFiles } from '../tls.ts'
+import { watchConnections } from './connections.ts'
 import { createHealthService } from './health.ts'
 import { tolerant } from './malformed.ts'
 import { type GuardedContext, type GuardOptions, guard } from './middleware/guard.ts'
@@ -57,14 +58,19 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const host = address.host.includes(':') ? `[${address.host}]` : address.host
   const port = await server.listen(`${host}:${address.port}`, credentials)
   const narrow = widenWindows(port)
+  const connections = watchConnections(port)
 
   return {
     port,
     async stop(graceMs) {
       stopping.abort()
-      const cancel = clock.timer(graceMs, () => server.forceShutdown())
+      const cancel = clock.timer(graceMs, () => {
+        server.forceShutdown()
+        connections.destroyAll()
+      })
       await server.shutdown()
       cancel()
+      connections.forget()
       narrow()
     },
   }
