@@ -214,7 +214,7 @@ class DuckdbBackend implements AnalyticsBackend {
     return this.#host.close()
   }
 
-  /** Does something with a database that is there: DuckDB would make one that is not. */
+  /** Does something with a database. Where there is none there is no directory either, and DuckDB makes no file. */
   async #call<O extends HostOperation>(
     operation: O,
     ref: DatabaseRef,
@@ -222,11 +222,13 @@ class DuckdbBackend implements AnalyticsBackend {
     signal?: AbortSignal,
   ): Promise<HostOutput<O>> {
     const at = this.#directories.of(ref)
-    do {
-      await this.#changing.get(at)
-      if (!(await this.#directories.has(ref))) throw absent(ref.name)
-    } while (this.#changing.has(at))
-    return this.#host.call(operation, { ...input, at } as unknown as HostInput<O>, signal)
+    while (this.#changing.has(at)) await this.#changing.get(at)
+    try {
+      return await this.#host.call(operation, { ...input, at } as unknown as HostInput<O>, signal)
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw (await this.#directories.has(ref)) ? error : absent(ref.name)
+    }
   }
 
   /** Closes a database, and has nobody open it again before its directory is another. */

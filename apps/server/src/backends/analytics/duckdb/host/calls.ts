@@ -189,9 +189,14 @@ async function read(lease: Lease, statement: Parameters<typeof prepare>[1]): Pro
   const explained = unexplained(statement.sql)
   // What is explained is checked as if it were to run, for that is what ANALYZE does.
   if (explained) (await prepare(connection, { ...statement, sql: explained.sql }, 'query')).destroySync()
-  const prepared = await prepare(connection, statement, 'query')
-  await connection.run('BEGIN TRANSACTION READ ONLY')
-  return new RowReader(lease, await prepared.stream())
+  // Neither needs the other; and none may be under way when the connection is closed.
+  const [prepared, begun] = await Promise.allSettled([
+    prepare(connection, statement, 'query'),
+    connection.run('BEGIN TRANSACTION READ ONLY'),
+  ])
+  if (prepared.status === 'rejected') throw prepared.reason
+  if (begun.status === 'rejected') throw begun.reason
+  return new RowReader(lease, await prepared.value.stream())
 }
 
 async function explain(connection: DuckDBConnection, statement: Parameters<typeof prepare>[1], analyze: boolean): Promise<string> {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { DuckDBInstance } from '@duckdb/node-api'
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { isFatal } from './failure.ts'
 import { databaseFile, spillPrefix, stagingDirectory } from './files.ts'
 import { Gate } from './gate.ts'
@@ -19,6 +19,8 @@ interface OpenDatabase {
   /** Who changes something goes through it. */
   readonly gate: Gate
   readonly leases: Set<Promise<Lease>>
+  /** The next connection: made while nobody waits for it. */
+  spare: Promise<DuckDBConnection>
 }
 
 /** The databases that are open, each once. */
@@ -45,16 +47,18 @@ export class OpenDatabases {
       if (isFatal(error)) this.release(at).catch(() => undefined)
       throw error
     } finally {
-      lease.close()
+      // After the answer is on its way, and before anything that comes in reply to it.
+      setImmediate(() => lease.close())
     }
   }
 
   /** A connection that its user closes. */
   async connect(at: string): Promise<Lease> {
     const open = await this.#get(at)
-    const connecting = open.instance.connect().then((connection) => new Lease(connection, open, () => open.leases.delete(connecting)))
+    const connecting = open.spare.then((connection) => new Lease(connection, open, () => open.leases.delete(connecting)))
     open.leases.add(connecting)
     connecting.catch(() => open.leases.delete(connecting))
+    open.spare = connect(open.instance)
     return connecting
   }
 
@@ -98,6 +102,10 @@ export class OpenDatabases {
     const ended: Promise<void>[] = []
     for (const lease of await Promise.allSettled(open.leases)) if (lease.status === 'fulfilled') ended.push(lease.value.end())
     await Promise.all(ended)
+    await open.spare.then(
+      (connection) => connection.closeSync(),
+      () => undefined,
+    )
     open.instance.closeSync()
     await rm(open.spill, { recursive: true, force: true })
   }
@@ -144,6 +152,13 @@ export class OpenDatabases {
       if (name.startsWith(spillPrefix) && name !== spillDirectory) await rm(`${at}/${name}`, { recursive: true, force: true })
     }
     await mkdir(staging, { recursive: true })
-    return { instance, staging, spill: `${at}/${spillDirectory}`, gate: new Gate(), leases: new Set() }
+    return { instance, staging, spill: `${at}/${spillDirectory}`, gate: new Gate(), leases: new Set(), spare: connect(instance) }
   }
+}
+
+/** Makes a connection. Whoever gets it learns of a failure. */
+function connect(instance: DuckDBInstance): Promise<DuckDBConnection> {
+  const connecting = instance.connect()
+  connecting.catch(() => undefined)
+  return connecting
 }

@@ -18,6 +18,8 @@ export class RowReader {
   #chunk: DuckDBDataChunk | undefined
   /** The first row of the chunk that is not taken. */
   #at = 0
+  /** The chunk after it, on its way while this one is encoded. */
+  #next: Promise<DuckDBDataChunk | undefined> | undefined
   #ended = false
 
   constructor(lease: Lease, result: DuckDBResult) {
@@ -32,10 +34,13 @@ export class RowReader {
   /** Whether there is another row. */
   async hasMore(): Promise<boolean> {
     while (!this.#chunk || this.#at === this.#chunk.rowCount) {
-      const next = await this.#fetch()
+      const next = await (this.#next ?? this.#fetch())
+      this.#next = undefined
       if (!next) return false
       this.#chunk = next
       this.#at = 0
+      this.#next = this.#fetch()
+      this.#next.catch(() => undefined)
     }
     return true
   }
@@ -74,8 +79,10 @@ export class RowReader {
     const columns = this.columns.map((_, i) => `[${parts.map((part) => part[i]).join(',')}]`)
     return { rows, values: Buffer.from(`[${columns.join(',')}]`) }
   }
+
   async #drain(): Promise<void> {
     try {
+      await this.#next
       while (await this.#fetch());
     } catch {
       // This is how it ends, most often.

@@ -15,9 +15,11 @@ export async function prepare(
   if (refused) throw wrong(refused)
   // What is only space and comments makes no statement, and DuckDB's binding has no words for that.
   if (sql.replace(/\/\*[\s\S]*?\*\/|--.*|[;\s]/g, '') === '') throw wrong('holds no statement')
-  const statements = await connection.extractStatements(sql)
-  if (statements.count !== 1) throw wrong(`holds ${statements.count} statements; give one${kind === 'execute' ? ', or send a batch' : ''}`)
-  const prepared = await statements.prepare(0)
+  const prepared = await connection.prepare(sql).catch(async (error: unknown) => {
+    // DuckDB says this in words for programmers.
+    const { count } = await connection.extractStatements(sql)
+    throw count === 1 ? error : wrong(`holds ${count} statements; give one${kind === 'execute' ? ', or send a batch' : ''}`)
+  })
   const type = typeOf(prepared)
   if (!allowedStatements[kind].has(type)) {
     prepared.destroySync()
