@@ -157,18 +157,28 @@ function sqliteStore(db: DatabaseSync, options: StoreOptions, log: Log | undefin
     now: options.now,
     // A real write: it moves the persisted sequence.
     check: () => writer.mutate(() => void context.sequence.next()),
-    async backup(file) {
-      try {
-        // Beside the event loop; what is written meanwhile is in the copy too.
-        await backup(db, file)
-      } catch (error) {
-        throw storageError(error)
-      }
-    },
+    backup: (file) => copyTo(file, db),
     async close() {
       await writer.close()
       db.close()
       log?.close()
     },
+  }
+}
+
+/** How often a copy is begun. */
+const copyTries = 1000
+
+/** Copies the database beside the event loop; what is written meanwhile is in the copy too. */
+async function copyTo(file: string, db: DatabaseSync): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await backup(db, file)
+      return
+    } catch (error) {
+      // SQLite begins no copy while a transaction is open, and node:sqlite then fails with the number of no error.
+      if ((error as { readonly errcode?: number }).errcode !== 0 || tries === copyTries) throw storageError(error)
+    }
+    await new Promise(setImmediate)
   }
 }
