@@ -46,8 +46,9 @@ export class Backups {
   #schedule(ms: number): void {
     const { clock, everyMs, logger } = this.#options
     this.#cancel = clock.timer(ms, () => {
+      const begun = clock.now()
       const done = () => {
-        if (!this.#closed) this.#schedule(everyMs)
+        if (!this.#closed) this.#schedule(begun + everyMs - clock.now())
       }
       const failed = (err: unknown) => {
         logger.error({ err, directory: this.#directory }, 'the store could not be copied')
