@@ -287,6 +287,7 @@ describe('a wrong command line', () => {
     [['tasks', 'lst'], "did you mean 'millrace tasks list'?"],
     [['serv'], "did you mean 'millrace serve'?"],
     [['zzz'], "There is no command 'zzz'\n"],
+    [['databases', 'query', 'sales', 'SELECT 1'], "There is no command 'databases query'\nSee: millrace databases --help"],
     [['serve', '--gprc', 'x'], 'There is no flag --gprc; did you mean --grpc?'],
     [['serve', '--grpc'], '--grpc needs a value: --grpc HOST:PORT'],
     [['serve', '--dev=yes'], '--dev is a switch and takes no value'],

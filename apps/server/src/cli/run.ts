@@ -109,8 +109,10 @@ function findCommand(argv: readonly string[], output: Output): { command?: Comma
     printOverview(output, commands)
     return { rest: [], problem: words.length === 0 || asked ? 0 : 2 }
   }
-  output.error(`There is no command '${named.join(' ')}'${suggestion(named)}`)
-  output.remark('See: millrace --help')
+  const group = named.findLastIndex((_, last) => commands.some(({ name }) => name.startsWith(`${named.slice(0, last + 1).join(' ')} `))) + 1
+  // What follows may be long: a payload, or SQL.
+  output.error(`There is no command '${named.slice(0, Math.max(group + 1, 2)).join(' ')}'${suggestion(named)}`)
+  output.remark(`See: ${['millrace', ...named.slice(0, group), '--help'].join(' ')}`)
   return { rest: [], problem: 2 }
 }
 
