@@ -24,6 +24,8 @@ export async function serveUntilStopped(options: {
   readonly file?: string
   readonly env: Readonly<Record<string, string | undefined>>
   readonly output: Terminal
+  /** Called when the server serves. */
+  readonly onStarted: () => void
 }): Promise<number> {
   const { output } = options
   const signals = stopSignals()
@@ -34,6 +36,7 @@ export async function serveUntilStopped(options: {
     const stopped = new AbortController()
     void signals.first.then(() => stopped.abort())
     const server = await startServer(config, { signal: stopped.signal })
+    options.onStarted()
     if (config.json) output.json({ grpc: server.grpc, http: server.http, key: server.key })
     else printBanner(output, config, server)
     const signal = await signals.first

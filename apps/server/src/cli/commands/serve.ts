@@ -1,4 +1,5 @@
 import { type Setting, type SettingName, settings, variableOf } from '../../config/settings.ts'
+import { holdNewSpace } from '../../new-space.ts'
 import type { Command, Option } from '../command.ts'
 import { configOption, settingOption } from '../setting-options.ts'
 
@@ -26,9 +27,10 @@ export const serve: Command = {
     { line: 'millrace serve --dev --json --grpc 127.0.0.1:0', does: 'for scripts: a free port, and one line of JSON when it is ready' },
   ],
   async run({ flags, env, output }) {
+    const onStarted = holdNewSpace()
     const { serveUntilStopped } = await import('../../main.ts')
     const { config, ...rest } = flags as Record<string, string | true>
     const named = Object.entries(rest).map(([flag, value]) => [flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()), value])
-    return serveUntilStopped({ flags: Object.fromEntries(named), file: config === true ? undefined : config, env, output })
+    return serveUntilStopped({ flags: Object.fromEntries(named), file: config === true ? undefined : config, env, output, onStarted })
   },
 }
