@@ -277,6 +277,37 @@ export const pipelineCases: readonly Case[] = [
     },
   },
   {
+    name: 'a list that is too large, or nested too deeply, fails the stage that runs for each of its items',
+    async run(t) {
+      const list = new TextEncoder().encode('[1,2]')
+      const stages = [stage('large', [], { forEach: list }), stage('each', [0], { forEach: 0 }), stage('plain', [0])]
+      const seq = await create(t, [...stages, stage('deep'), stage('deeper', [3], { forEach: 3 })], { continueOnFailure: true })
+      const [deep, one, two] = await t.claim()
+      await complete(t, one!, 'x'.repeat(9_000_000))
+      await complete(t, two!, 'x'.repeat(9_000_000))
+      const nested = `[${'['.repeat(100_000)}${']'.repeat(100_000)}]`
+      await t.complete(deep!, nested)
+      const over = { large: 'completed', each: 'failed', plain: 'pending', deep: 'completed', deeper: 'failed' }
+      expect(await statesOf(t, seq)).toEqual({ '': 'running', ...over })
+      const errors = (await t.store.pipelines.get(t.scope, seq))!.stages!.map(({ error }) => error?.message)
+      expect(errors).toEqual([
+        undefined,
+        expect.stringContaining('16777216 is the most'),
+        undefined,
+        undefined,
+        expect.stringContaining('JSON array'),
+      ])
+      // They are a list of too many bytes for whoever reads it, too.
+      await expect(resultOf(t, seq, 0)).rejects.toMatchObject({ reason: 'QUOTA_EXCEEDED' })
+      const [plain] = await t.claim()
+      expect(plain!.stage!.inputs.map(({ result }) => result)).toEqual([undefined])
+      // One result may be as large as a payload.
+      await complete(t, plain!, 'x'.repeat(17_000_000))
+      expect(await resultOf(t, seq, 2)).toHaveLength(17_000_000)
+      expect(await statesOf(t, seq)).toMatchObject({ '': 'failed' })
+    },
+  },
+  {
     name: 'leaves large results of dependencies to be fetched',
     async run(t) {
       const seq = await create(t, [stage('a'), stage('b'), stage('c', [0, 1])])

@@ -1,10 +1,7 @@
 import { type Content, JobState, type NewJob, type Seq, type StageTask, type TenantId } from '../ports.ts'
 import type { Aftermath } from './aftermath.ts'
 import { forEach, insertRows, type Program, query } from './program.ts'
-import { listOf } from './stage-results.ts'
-
-/** Items of one list at most. */
-const mostItems = 10_000
+import { itemsOf, itemsOfResult } from './stage-results.ts'
 
 /** A pipeline under change. */
 export interface PipelineRow {
@@ -209,19 +206,16 @@ export class PipelineRun {
     add.splice(0, add.length, ...add.filter(({ stage }) => !stages.has(stage!.stage)))
   }
 
-  *#items({ for_each, list }: StageRow): Program<readonly unknown[] | string> {
-    const items = list === null ? yield* listOf(this.#row.tenant, this.#row.seq, for_each!) : parseList(list)
-    if (items === undefined) return 'The result that the stage should run for each item of is not a JSON array.'
-    if (items.length > mostItems) return `The list has ${items.length} items; ${mostItems} is the most.`
-    return items
+  *#items({ for_each, list }: StageRow): Program<readonly Uint8Array[] | string> {
+    return list === null ? yield* itemsOfResult(this.#row.tenant, this.#row.seq, for_each!) : itemsOf(list)
   }
 
-  #add({ stage, task }: StageRow, items: readonly unknown[]): void {
+  #add({ stage, task }: StageRow, items: readonly Uint8Array[]): void {
     const common = JSON.parse(task) as StageTask
-    items.forEach((value, item) => {
+    items.forEach((payload, item) => {
       const job: NewJob = {
         ...common,
-        payload: new TextEncoder().encode(JSON.stringify(value)),
+        payload,
         contentType: '',
         headers: {},
         idempotencyKey: '',
@@ -233,16 +227,6 @@ export class PipelineRun {
 
   #name(): [TenantId, Seq] {
     return [this.#row.tenant, this.#row.seq]
-  }
-}
-
-/** The list that a stage runs for each item of, when it is one. */
-function parseList(data: Uint8Array): readonly unknown[] | undefined {
-  try {
-    const list: unknown = JSON.parse(new TextDecoder().decode(data))
-    return Array.isArray(list) ? list : undefined
-  } catch {
-    return undefined
   }
 }
 
