@@ -323,6 +323,49 @@ export const pipelineCases: readonly Case[] = [
     },
   },
   {
+    name: 'keeps the cancelled tasks of a pipeline that may be run again as long as failed ones',
+    async run(t) {
+      const failed = await create(t, [stage('a'), stage('b', [0])])
+      const cancelled = await create(t, [stage('a'), stage('b', [0])])
+      await t.fail((await t.claim({ max: 1 }))[0]!)
+      await t.store.pipelines.cancel(t.scope, cancelled, '', t.clock.now())
+      const [plain] = await t.enqueue({})
+      await t.store.jobs.cancel(t.scope, plain!, '', t.clock.now())
+      const jobOf = async (seq: number, position: number) => (await t.store.pipelines.get(t.scope, seq))!.stages![position]!.job!
+      const [kept, gone] = [await jobOf(failed, 1), await jobOf(cancelled, 1)]
+      const retention = { completedMs: 1000, failedMs: 10_000, cancelledMs: 1000, requestsMs: 1e9 }
+      const sweep = async () => {
+        while ((await t.store.jobs.sweep(retention, t.clock.now(), 2)) === 2);
+      }
+      const left = async () => {
+        const jobs = await Promise.all([kept, gone, plain!].map((seq) => t.store.jobs.get(t.scope, seq)))
+        return jobs.map((job) => job !== undefined)
+      }
+      await t.clock.advance(1001)
+      await sweep()
+      expect(await left()).toEqual([true, false, false])
+      expect(await t.store.pipelines.get(t.scope, cancelled)).toBeUndefined()
+      await t.store.pipelines.retry(t.scope, failed, t.clock.now())
+      await complete(t, (await t.claim())[0]!, 1)
+      await t.fail((await t.claim())[0]!)
+      expect(await statesOf(t, failed)).toEqual({ '': 'failed', a: 'completed', b: 'failed' })
+      // Those that are cancelled later are seen to in their turn.
+      const [next] = await t.enqueue({})
+      await t.store.jobs.cancel(t.scope, next!, '', t.clock.now())
+      await create(t, [stage('a'), stage('b', [0])])
+      await t.fail((await t.claim())[0]!)
+      await t.clock.advance(1001)
+      await sweep()
+      expect(await t.store.jobs.get(t.scope, next!)).toBeUndefined()
+      expect(await t.store.queues.stats(t.scope, 'q')).toMatchObject({ dead: 2 })
+      await t.clock.advance(10_000)
+      await sweep()
+      expect((await t.store.pipelines.list(t.scope, {}, { limit: 10 })).items).toEqual([])
+      expect(await t.store.queues.stats(t.scope, 'q')).toMatchObject({ pending: 0, blocked: 0, dead: 0 })
+      expect((await t.store.jobs.list(t.scope, {}, { limit: 10 })).items).toEqual([])
+    },
+  },
+  {
     name: 'answers a repeated request as the first, lists and hides pipelines, and forgets them after their retention',
     async run(t) {
       const seq = await create(t, [stage('a')], {}, 'r1')

@@ -120,6 +120,12 @@ export function* readStageResult(scope: Scope, seq: Seq, stage: number): Program
   return own && (yield* stageResult(scope.tenant, seq, stage))
 }
 
+/**
+ * Of a pipeline `p`: that of its stages' tasks those that were cancelled are kept as long as failed ones, since it needs them to be
+ * run again. (One that was cancelled itself is kept as long as they are.)
+ */
+export const mayBeRetried = `p.state IN (${JobState.running}, ${JobState.failed})`
+
 /** Forgets pipelines past their retention; returns how many, at most `limit`. */
 export function* sweepPipelines({ completedMs, failedMs, cancelledMs }: Retention, now: number, limit: number): Program<number> {
   let left = limit

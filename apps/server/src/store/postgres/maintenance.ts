@@ -1,6 +1,6 @@
 import { noAftermath } from '../flow/aftermath.ts'
 import { arrive, FlowKind } from '../flow/flows.ts'
-import { sweepPipelines } from '../flow/pipeline-read.ts'
+import { mayBeRetried, sweepPipelines } from '../flow/pipeline-read.ts'
 import { sweepProofs } from '../flow/proofs.ts'
 import { dueGates, staleGates, turnGate } from '../flow/rates.ts'
 import { sweepStates } from '../flow/states.ts'
@@ -66,7 +66,10 @@ const nextDue: Statement = {
     (SELECT min(due_at) FROM millrace.gates WHERE due_at IS NOT NULL), (SELECT min(at) FROM millrace.expiries))`,
 }
 
-/** Failed and cancelled jobs are few: they are deleted one by one. */
+/**
+ * Failed and cancelled jobs are few: they are deleted one by one. Stages whose pipeline may be run again are kept; those cancelled
+ * before $5 were looked at.
+ */
 const deleteEnded: Statement = {
   name: 'sweep_ended',
   repeatable: true,
@@ -74,9 +77,14 @@ const deleteEnded: Statement = {
     WITH failed AS MATERIALIZED (
       SELECT ctid AS at FROM millrace.jobs WHERE failed_at < $1 ORDER BY failed_at LIMIT $3 FOR UPDATE SKIP LOCKED
     ), cancelled AS MATERIALIZED (
-      SELECT ctid AS at FROM millrace.jobs WHERE cancelled_at < $2 ORDER BY cancelled_at LIMIT $3 FOR UPDATE SKIP LOCKED
+      SELECT ctid AS at FROM millrace.jobs j WHERE cancelled_at >= greatest($5::bigint, least($1, $2)) AND cancelled_at < $2
+        AND NOT (flow IS NOT DISTINCT FROM ${FlowKind.stage}
+          AND EXISTS (SELECT 1 FROM millrace.pipelines p WHERE p.tenant = j.tenant AND p.seq = j.batch AND ${mayBeRetried}))
+      ORDER BY cancelled_at LIMIT $3 FOR UPDATE OF j SKIP LOCKED
+    ), long_cancelled AS MATERIALIZED (
+      SELECT ctid AS at FROM millrace.jobs WHERE cancelled_at < least($1, $2) ORDER BY cancelled_at LIMIT $3 FOR UPDATE SKIP LOCKED
     ), ended AS MATERIALIZED (
-      SELECT at FROM failed UNION ALL SELECT at FROM cancelled LIMIT $3
+      SELECT at FROM failed UNION ALL SELECT at FROM long_cancelled UNION ALL SELECT at FROM cancelled LIMIT $3
     ), gone AS (
       DELETE FROM millrace.jobs j USING ended WHERE j.ctid = ended.at RETURNING j.tenant, j.seq, j.lane, j.state, j.idempotency_key
     ), ${freeKeysOf('gone')}, counted AS (
@@ -120,6 +128,8 @@ const forgetRequests: Statement = {
 export class Maintenance {
   readonly #context: Context
   readonly #partitions: Partitions
+  /** Jobs cancelled before this were looked at: those that are left are kept for their pipelines. */
+  #keptUntil = 0
 
   constructor(context: Context) {
     this.#context = context
@@ -174,8 +184,7 @@ export class Maintenance {
   async sweep(retention: Retention, now: number, limit: number): Promise<number> {
     const { db } = this.#context
     let left = limit
-    const before = [now - retention.failedMs, now - retention.cancelledMs]
-    left -= (await db.run(deleteEnded, [...before, left, this.#context.writer(Writer.other)])).length
+    left -= await this.#sweepEnded(now - retention.failedMs, now - retention.cancelledMs, left)
     if (left > 0) left -= (await db.run<[number]>(moveHorizon, [now - retention.completedMs, left]))[0]![0]
     if (left > 0) left -= (await db.run(forgetRequests, [now - retention.requestsMs, left])).length
     if (left > 0) left -= await this.#turn(staleGates(now, left), now)
@@ -186,6 +195,15 @@ export class Maintenance {
     // When all that is old has been seen to.
     if (left > 0) await this.#partitions.maintain(now, retention.completedMs)
     return limit - left
+  }
+
+  async #sweepEnded(failedBefore: number, cancelledBefore: number, limit: number): Promise<number> {
+    // After a clock that was set back there may be some that were cancelled since.
+    const from = cancelledBefore < this.#keptUntil ? 0 : this.#keptUntil
+    const writer = this.#context.writer(Writer.other)
+    const gone = await this.#context.db.run(deleteEnded, [failedBefore, cancelledBefore, limit, writer, from])
+    this.#keptUntil = gone.length < limit ? cancelledBefore : from
+    return gone.length
   }
 
   /** Makes room for the jobs to come. */

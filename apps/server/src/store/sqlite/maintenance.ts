@@ -1,7 +1,7 @@
 import type { StatementSync } from 'node:sqlite'
 import { noAftermath } from '../flow/aftermath.ts'
 import { arrive, FlowKind } from '../flow/flows.ts'
-import { sweepPipelines } from '../flow/pipeline-read.ts'
+import { mayBeRetried, sweepPipelines } from '../flow/pipeline-read.ts'
 import { sweepProofs } from '../flow/proofs.ts'
 import { dueGates, staleGates, turnGate } from '../flow/rates.ts'
 import { sweepStates } from '../flow/states.ts'
@@ -21,7 +21,10 @@ export class Maintenance {
   readonly #promote: StatementSync
   readonly #next: StatementSync
   readonly #ended: StatementSync
+  readonly #cancelled: StatementSync
   readonly #forgetRequests: StatementSync
+  /** Jobs cancelled before this were looked at: those that are left are kept for their pipelines. */
+  #keptUntil = 0
 
   constructor(context: Context, aftermaths: Aftermaths, remove: JobRemoval) {
     this.#context = context
@@ -35,6 +38,10 @@ export class Maintenance {
       WHERE tenant = ?2 AND seq = ?3`)
     this.#next = db.prepare('SELECT min(due_at) AS due FROM jobs WHERE due_at IS NOT NULL')
     this.#ended = db.prepare('SELECT tenant, seq FROM jobs WHERE state = ? AND finished_at < ? ORDER BY finished_at LIMIT ?')
+    this.#cancelled = db.prepare(`SELECT tenant, seq, finished_at FROM jobs j
+      WHERE state = ${JobState.cancelled} AND finished_at >= ? AND finished_at < ?
+        AND NOT (flow IS ${FlowKind.stage} AND EXISTS (SELECT 1 FROM pipelines p WHERE p.tenant = j.tenant AND p.seq = j.batch AND ${mayBeRetried}))
+      ORDER BY finished_at LIMIT ?`)
     this.#forgetRequests = db.prepare(`DELETE FROM requests WHERE (tenant, id) IN
       (SELECT tenant, id FROM requests WHERE created_at < ? ORDER BY created_at LIMIT ?)`)
   }
@@ -77,19 +84,30 @@ export class Maintenance {
     return due.length
   }
 
+  /** Inside a mutation: forgets cancelled jobs but for stages whose pipeline may be run again. What is kept is looked at once. */
+  #sweepCancelled(before: number, limit: number): number {
+    // After a clock that was set back there may be some that were cancelled since.
+    if (before < this.#keptUntil) this.#keptUntil = 0
+    const rows = this.#cancelled.all(this.#keptUntil, before, limit)
+    for (const row of rows) this.#remove.run(Number(row.tenant), Number(row.seq))
+    this.#keptUntil = rows.length < limit ? before : Number(rows.at(-1)!.finished_at)
+    return rows.length
+  }
+
   sweep(retention: Retention, now: number, limit: number): Promise<number> {
     return this.#context.writer.mutate(() => {
       let left = limit
       const kept = [
         [JobState.completed, retention.completedMs],
         [JobState.failed, retention.failedMs],
-        [JobState.cancelled, retention.cancelledMs],
+        [JobState.cancelled, Math.max(retention.cancelledMs, retention.failedMs)],
       ] as const
       for (const [state, ms] of kept) {
         const rows = left > 0 ? this.#ended.all(state, now - ms, left) : []
         for (const row of rows) this.#remove.run(Number(row.tenant), Number(row.seq))
         left -= rows.length
       }
+      if (left > 0) left -= this.#sweepCancelled(now - retention.cancelledMs, left)
       if (left > 0) left -= Number(this.#forgetRequests.run(now - retention.requestsMs, left).changes)
       const touched = new Set<LaneEntry>()
       if (left > 0) left -= this.#turn(staleGates(now, left), now, touched)
