@@ -10,8 +10,9 @@ const noBytes = new Uint8Array(0)
 
 /** A stage as it travels. @param path - where it is, for errors. */
 export function toNewStage(path: string, options: StageOptions): wire.NewStage {
-  const { forEach } = options
+  const { forEach, dependsOn = [] } = options
   const items = Array.isArray(forEach)
+  if (!Array.isArray(dependsOn)) throw invalid(`${path}.dependsOn`, 'is not a list of stages.')
   if (forEach !== undefined && options.payload !== undefined) {
     throw invalid(`${path}.payload`, 'is given together with forEach, whose items are the payloads.')
   }
@@ -25,15 +26,19 @@ export function toNewStage(path: string, options: StageOptions): wire.NewStage {
     timeoutMs: toMs(`${path}.timeout`, options.timeout),
     retry: options.retry && toRetryPolicy(`${path}.retry`, options.retry),
     labels: toTexts(`${path}.labels`, options.labels),
-    dependsOn: (options.dependsOn ?? []).map((stage, i) => nameOf(`${path}.dependsOn[${i}]`, stage)),
-    forEachStage: forEach === undefined || items ? '' : nameOf(`${path}.forEach`, forEach as PipelineStage | string),
+    dependsOn: dependsOn.map((stage, i) => nameOf(`${path}.dependsOn[${i}]`, stage, 'a stage')),
+    forEachStage: forEach === undefined || items ? '' : nameOf(`${path}.forEach`, forEach as PipelineStage | string, 'a list, a stage'),
     forEachItems: items ? encodePayload(`${path}.forEach`, forEach).payload : noBytes,
     forEachContentType: '',
   }
 }
 
-function nameOf(path: string, stage: PipelineStage | string): string {
-  return toText(path, typeof stage === 'string' ? stage : stage?.name)
+/** @param what - what is wanted, beside a stage's name. */
+function nameOf(path: string, stage: PipelineStage | string, what: string): string {
+  const name: unknown = typeof stage === 'string' ? stage : stage?.name
+  // An empty name would be none at all.
+  if (typeof name !== 'string' || name === '') throw invalid(path, `is not ${what} or the name of one.`)
+  return name
 }
 
 export function fromPipeline(pipeline: wire.Pipeline): PipelineInfo {

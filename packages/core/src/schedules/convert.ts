@@ -56,7 +56,9 @@ export function toChange(name: string, options: UpdateScheduleOptions): wire.Upd
 
 function toRules({ catchUp }: ScheduleRules): { readonly catchUp: number | undefined } {
   if (catchUp === undefined) return { catchUp }
-  return { catchUp: catchUp === 'none' ? 0 : toInt('catchUp.max', catchUp.max) }
+  if (catchUp === 'none') return { catchUp: 0 }
+  if (catchUp?.max === undefined) throw invalid('catchUp', "is neither { max } nor 'none'.")
+  return { catchUp: toInt('catchUp.max', catchUp.max) }
 }
 
 function toOverlap({ overlap }: ScheduleRules): wire.OverlapPolicy | undefined {
