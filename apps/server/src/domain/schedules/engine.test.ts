@@ -233,6 +233,17 @@ it('a single time comes once, whatever is changed later', async () => {
   expect(await waiting()).toBe(1)
 })
 
+it('a change waits for many ticks that are due, however many, and submits them before', async () => {
+  await node().create(named(), settings({ everyMs: second, overlap: 'skip' }))
+  await engines[0]!.close()
+  await clock.advance(50 * second)
+  // Its own timer sees to them too, but a change does not depend on who does.
+  const engine = node()
+  const { paused, nextAt } = await engine.update(named(), () => ({ paused: true }))
+  expect([paused, nextAt]).toEqual([true, undefined])
+  expect(await outcomes(engine)).toEqual(Array.from({ length: 50 }, (_, i) => [(i + 1) * second, i === 0, false]))
+})
+
 it('a trigger submits once for each request, also while paused', async () => {
   const engine = node()
   await engine.create(named(), { ...settings(), paused: true })

@@ -153,9 +153,10 @@ export function createScheduleEngine({ store, jobs, schemas, clock, onError }: S
     list: (scope, page) => schedules.list(scope, page),
 
     async update(name, change) {
-      for (let conflicts = 0; conflicts < mostConflicts; conflicts++) {
+      for (let conflicts = 0; conflicts < mostConflicts; ) {
         const before = await find(name)
         const now = clock.now()
+        // After a downtime there may be many of them; each brings it closer to now.
         if (before.dueAt !== undefined && before.dueAt <= now) {
           await fire(before)
           continue
@@ -164,7 +165,10 @@ export function createScheduleEngine({ store, jobs, schemas, clock, onError }: S
         const next = isMoved(changed, before) ? !changed.paused && resumed(changed, before, now) : standing(changed)
         const { nextAt: _, dueAt: __, ...kept } = changed
         const after: ScheduleRecord = { ...kept, ...next, revision: before.revision + 1, updatedAt: now }
-        if (!(await schedules.replace(after, before.revision))) continue
+        if (!(await schedules.replace(after, before.revision))) {
+          conflicts++
+          continue
+        }
         if (after.dueAt !== undefined) alarm.dueAt(after.dueAt)
         return after
       }

@@ -67,9 +67,16 @@ export function checkCron(cron: string, timezone: string): { readonly field: 'cr
   try {
     if (new Cron(cron, { timezone, paused: true }).nextRun()) return undefined
   } catch (error) {
-    return { field: 'cron', message: (error as Error).message.replace(/^CronPattern: /, '') }
+    return { field: 'cron', message: messageOf(error as Error) }
   }
   return { field: 'cron', message: 'never comes' }
+}
+
+/** What the parser says. It counts days and months from 0 and tells them so: 32 as 31. */
+function messageOf({ message }: Error): string {
+  return message
+    .replace(/^CronPattern: /, '')
+    .replace(/(day|month|nearestWeekdays): (-?\d+)$/, (_, part: string, value: string) => `${part}: ${Number(value) + 1}`)
 }
 
 /** When a tick is submitted: the same on every server. */
