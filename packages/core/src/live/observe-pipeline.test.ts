@@ -5,7 +5,7 @@ import { completed, down, running } from '../testing/follow.ts'
 import { json, setUp } from '../testing/setup.ts'
 import { observePipeline } from './observe-pipeline.ts'
 
-const blocked = 3
+const [pending, blocked, failed] = [2, 3, 6] as const
 
 function stage(name: string, state: JobState): Stage {
   const times = { startedAt: undefined, finishedAt: undefined, error: undefined }
@@ -74,6 +74,23 @@ test('a pipeline is seen as it stands and as its stages change, to its end', asy
   // What an event says and is known already is not asked for again.
   expect(asked()).toBe(3)
   expect(observer.getSnapshot().error).toBeUndefined()
+})
+
+test('one that is run again as it fails is seen to its end', async () => {
+  const states = [
+    pipeline(running, stage('a', running)),
+    pipeline(failed, stage('a', failed)),
+    pipeline(running, stage('a', pending)),
+    pipeline(completed, stage('a', completed)),
+  ]
+  // Its first end is not the last event: it had been run again by then.
+  const end = event(2, '', failed).event
+  const events = [event(1, 'a', failed), { event: { ...end, terminal: false } }, event(3, '', running), event(4, 'a', pending)]
+  const { clock, observer } = setUpPipeline(states, [...events, event(5, 'a', completed, 7), event(6, '', completed)])
+  await clock.advance(0)
+  await clock.advance(0)
+  const stages = [{ name: 'a', status: 'completed' }]
+  expect(observer.getSnapshot()).toMatchObject({ state: 'ended', data: { pipeline: { status: 'completed', stages }, results: { a: 7 } } })
 })
 
 test('of one that has ended, the results come too', async () => {

@@ -50,6 +50,8 @@ export function observePipeline(client: ClientBase, pipelineId: string): Observe
 
 /** True when what is known of a pipeline is not from before the event. */
 function knows({ stages, status }: PipelineInfo, event: wire.PipelineEvent): boolean {
+  // It is run again: what had ended may go on.
+  if (event.stage === '' && fromState(event.state) === 'running') return false
   const known = event.stage === '' ? status : stages.find(({ name }) => name === event.stage)?.status
   return known !== undefined && (known === fromState(event.state) || isTerminalState(toState(known)))
 }
