@@ -171,4 +171,18 @@ export const statefulCases: readonly Case[] = [
       expect([job!.seq, text(job!.state)]).toEqual([fresh, '"new"'])
     },
   },
+  {
+    name: 'lists the states of a prefix, whatever it ends in',
+    async run(t) {
+      const ends = ['', '\u0001', 'b', '~', '\u{d7ff}', '\u{e000}', '\u{ffff}', '😀', '\u{10ffff}']
+      const keys = ends.flatMap((end) => [`a${end}`, `a${end}1`, `a${end}\u{10ffff}z`]).filter((key, i, all) => all.indexOf(key) === i)
+      await t.enqueue(...keys.map((key) => stateful(key, { initial: '1' })))
+      for (const job of await t.claim()) await completeWith(t, job, undefined)
+      for (const prefix of [...ends.map((end) => `a${end}`), '\u{10ffff}', '\u{10ffff}\u{10ffff}', 'a\u{10ffff}\u{10ffff}', 'b']) {
+        const found = await t.store.states.list(t.scope, prefix, { limit: 100, after: '' }, t.clock.now())
+        const expected = keys.filter((key) => key.startsWith(prefix)).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+        expect(found.map(({ key }) => key)).toEqual(expected)
+      }
+    },
+  },
 ]

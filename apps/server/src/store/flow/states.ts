@@ -31,12 +31,26 @@ export function* listStates(
   page: { readonly limit: number; readonly after: string },
   now: number,
 ): Program<readonly StateRecord[]> {
+  const end = endOf(prefix)
   const rows = yield* query<StateRow>(
-    `SELECT ${columns} FROM millrace.states
-      WHERE tenant = $1 AND namespace = $2 AND ${live} AND key > $4 AND key >= $5 AND substr(key, 1, $6) = $5 ORDER BY key LIMIT $7`,
-    [tenant, namespace, now, page.after, prefix, [...prefix].length, page.limit],
+    `SELECT ${columns} FROM millrace.states WHERE tenant = $1 AND namespace = $2 AND ${live}
+      AND key > $4 AND key >= $5 ${end === undefined ? '' : 'AND key < $8'} AND substr(key, 1, $6) = $5 ORDER BY key LIMIT $7`,
+    [tenant, namespace, now, page.after, prefix, [...prefix].length, page.limit, ...(end === undefined ? [] : [end])],
   )
   return rows.map(recordOf)
+}
+
+/**
+ * A text behind all that begin with a prefix, so that no others are looked at; undefined when there is none. The order is that of
+ * code points. One after NUL is none: Postgres keeps another character in its place.
+ */
+function endOf(prefix: string): string | undefined {
+  const points = Array.from(prefix, (character) => character.codePointAt(0)!)
+  for (let last = points.pop(); last !== undefined; last = points.pop()) {
+    if (last === 0 || last === 0x10ffff) continue
+    return String.fromCodePoint(...points, last === 0xd7ff ? 0xe000 : last + 1)
+  }
+  return undefined
 }
 
 /** Forgets a state; false when there was none. */
