@@ -2,6 +2,7 @@ import { type ClaimedJob, type Content, JobState, type NewJob, type Scope, type 
 import { type Aftermath, noAftermath } from './aftermath.ts'
 import { arriveInTurn, fairGate, leaveTurn } from './fair.ts'
 import { enterGate, joinLine, leaveGate, leaveLine, queueGate, stateGate } from './gates.ts'
+import type { ListCache } from './list-cache.ts'
 import { endStageJob, placeOf, takeStage } from './pipelines.ts'
 import { insertRows, type Program, query } from './program.ts'
 import { type Arrival, arriveAtRate, leaveRate, rateGate } from './rates.ts'
@@ -147,7 +148,7 @@ export function isInside(state: JobState, attempts: number): boolean {
 }
 
 /** What a job's handler is given beside its payload. */
-export function* take(scope: Scope, seq: Seq, now: number): Program<Pick<ClaimedJob, 'stateKey' | 'state' | 'stage'>> {
+export function* take(scope: Scope, seq: Seq, now: number, lists: ListCache): Program<Pick<ClaimedJob, 'stateKey' | 'state' | 'stage'>> {
   const flow = yield* flowOf(scope.tenant, seq)
   if (flow?.state_key === '') return {}
   if (flow) {
@@ -155,7 +156,7 @@ export function* take(scope: Scope, seq: Seq, now: number): Program<Pick<Claimed
     return { stateKey: flow.state_key, state: stored?.content ?? initialOf(flow) }
   }
   const place = yield* placeOf(scope.tenant, seq)
-  return place ? { stage: yield* takeStage(scope.tenant, place, now) } : {}
+  return place ? { stage: yield* takeStage(scope.tenant, place, now, lists) } : {}
 }
 
 /** The state that a job works on. */

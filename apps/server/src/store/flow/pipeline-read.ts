@@ -10,6 +10,7 @@ import {
   type StageRecord,
   type TenantId,
 } from '../ports.ts'
+import type { ListCache } from './list-cache.ts'
 import { type Program, query } from './program.ts'
 import { stageResult } from './stage-results.ts'
 
@@ -111,13 +112,13 @@ export function* readEvents(
 }
 
 /** The result of a completed stage. */
-export function* readStageResult(scope: Scope, seq: Seq, stage: number): Program<Content | undefined> {
+export function* readStageResult(scope: Scope, seq: Seq, stage: number, lists: ListCache): Program<Content | undefined> {
   const [own] = yield* query('SELECT seq FROM millrace.pipelines WHERE tenant = $1 AND seq = $2 AND namespace = $3', [
     scope.tenant,
     seq,
     scope.namespace,
   ])
-  return own && (yield* stageResult(scope.tenant, seq, stage))
+  return own && (yield* stageResult(scope.tenant, seq, stage, lists))
 }
 
 /**

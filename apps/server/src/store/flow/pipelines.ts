@@ -1,9 +1,10 @@
 import { MillraceError } from '../../errors.ts'
 import { type ClaimedStage, type Content, JobState, type NewPipeline, type Scope, type Seq, type TenantId } from '../ports.ts'
 import { type Aftermath, noAftermath } from './aftermath.ts'
+import type { ListCache } from './list-cache.ts'
 import { type PipelineRow, PipelineRun, resultRow, type StageEnd } from './pipeline-run.ts'
 import { forEach, insertRows, type Program, query } from './program.ts'
-import { noItem, stageResult } from './stage-results.ts'
+import { noItem, resultSize, stageResult } from './stage-results.ts'
 
 /** A job's place in a pipeline. */
 interface PlaceRow {
@@ -83,7 +84,7 @@ export function* createPipeline(
 }
 
 /** A stage's job was taken by a worker: what it is told. */
-export function* takeStage(tenant: TenantId, { pipeline, stage }: PlaceRow, now: number): Program<ClaimedStage> {
+export function* takeStage(tenant: TenantId, { pipeline, stage }: PlaceRow, now: number, lists: ListCache): Program<ClaimedStage> {
   const [begun] = yield* query(
     `UPDATE millrace.stages SET state = ${JobState.running}, started_at = coalesce(started_at, $4)
       WHERE tenant = $1 AND pipeline = $2 AND stage = $3 AND state = ${JobState.pending} RETURNING stage`,
@@ -98,18 +99,16 @@ export function* takeStage(tenant: TenantId, { pipeline, stage }: PlaceRow, now:
     'SELECT name, dependencies FROM millrace.stages WHERE tenant = $1 AND pipeline = $2 AND stage = $3',
     [tenant, pipeline, stage],
   )
-  const sizes = yield* forEach<{ stage: number; name: string; size: number | null }>(
+  const stages = yield* forEach<{ stage: number; name: string; items: number | null; finished_at: number }>(
     JSON.parse(row!.dependencies) as number[],
     [tenant, pipeline],
-    (list) => `SELECT stage, name, (SELECT sum(length(data)) FROM millrace.stage_results r
-        WHERE r.tenant = s.tenant AND r.pipeline = s.pipeline AND r.stage = s.stage) AS size
-      FROM millrace.stages s WHERE tenant = $1 AND pipeline = $2 AND stage IN ${list}`,
+    (list) => `SELECT stage, name, items, finished_at FROM millrace.stages WHERE tenant = $1 AND pipeline = $2 AND stage IN ${list}`,
   )
   const inputs: { stage: string; result?: Content }[] = []
   let bytes = 0
-  for (const { stage, name, size } of sizes) {
-    bytes += Number(size ?? 0)
-    inputs.push({ stage: name, result: bytes <= mostInputBytes ? yield* stageResult(tenant, pipeline, stage) : undefined })
+  for (const { stage, name, items, finished_at } of stages) {
+    bytes += yield* resultSize({ tenant, pipeline, stage, finishedAt: items === null ? undefined : finished_at }, lists)
+    inputs.push({ stage: name, result: bytes <= mostInputBytes ? yield* stageResult(tenant, pipeline, stage, lists) : undefined })
   }
   return { pipeline, name: row!.name, inputs }
 }

@@ -1,5 +1,6 @@
 import { MillraceError } from '../../errors.ts'
 import type { Content, Seq, TenantId } from '../ports.ts'
+import { ListCache, type ListName } from './list-cache.ts'
 import { type Program, query } from './program.ts'
 
 /** What a stage without a list has for the number of its item. */
@@ -16,34 +17,68 @@ interface ResultRow {
 }
 
 /** The result of a completed stage: of one with a list, the results of its items as a JSON array. */
-export function* stageResult(tenant: TenantId, pipeline: Seq, stage: number): Program<Content | undefined> {
-  const [row] = yield* query<{ items: number | null; state: number; size: number | null }>(
-    `SELECT items, state, (SELECT sum(length(data)) FROM millrace.stage_results r
-        WHERE r.tenant = s.tenant AND r.pipeline = s.pipeline AND r.stage = s.stage) AS size
-      FROM millrace.stages s WHERE tenant = $1 AND pipeline = $2 AND stage = $3`,
+export function* stageResult(tenant: TenantId, pipeline: Seq, stage: number, lists: ListCache): Program<Content | undefined> {
+  const [row] = yield* query<{ items: number | null; state: number; finished_at: number }>(
+    'SELECT items, state, finished_at FROM millrace.stages WHERE tenant = $1 AND pipeline = $2 AND stage = $3',
     [tenant, pipeline, stage],
   )
   if (row?.state !== 5) return undefined
-  // What a stage without a list returned had to be within the payload limit alone.
-  if (row.items !== null && Number(row.size ?? 0) > mostBytes) {
+  if (row.items === null) return (yield* resultsOf(tenant, pipeline, stage)).map(contentOf)[0]
+  const name = { tenant, pipeline, stage, finishedAt: row.finished_at }
+  const known = lists.get(name)
+  if (known?.result) return known.result
+  const size = known?.size ?? (yield* sizeOf(name))
+  if (size > mostBytes) {
     throw new MillraceError(
       'QUOTA_EXCEEDED',
-      `The results of the stage's items have ${row.size} bytes together; ${mostBytes} is the most. Store them elsewhere and return where.`,
-      { quota: { type: 'stage_result', current: Number(row.size), limit: mostBytes } },
+      `The results of the stage's items have ${size} bytes together; ${mostBytes} is the most. Store them elsewhere and return where.`,
+      { quota: { type: 'stage_result', current: size, limit: mostBytes } },
     )
   }
-  const rows = yield* query<ResultRow>(
+  const results = yield* resultsOf(tenant, pipeline, stage)
+  const result = { data: new TextEncoder().encode(`[${results.map(jsonOf).join(',')}]`), contentType: '' }
+  lists.set(name, { size, result })
+  return result
+}
+
+/** The bytes of the results of a completed stage together. @param finishedAt - of one with a list. */
+export function* resultSize(
+  { tenant, pipeline, stage, finishedAt }: Omit<ListName, 'finishedAt'> & { readonly finishedAt?: number },
+  lists: ListCache,
+): Program<number> {
+  if (finishedAt === undefined) return yield* sizeOf({ tenant, pipeline, stage })
+  const name = { tenant, pipeline, stage, finishedAt }
+  const known = lists.get(name)
+  if (known) return known.size
+  const size = yield* sizeOf(name)
+  lists.set(name, { size })
+  return size
+}
+
+function* sizeOf({ tenant, pipeline, stage }: Omit<ListName, 'finishedAt'>): Program<number> {
+  const [row] = yield* query<{ size: number | null }>(
+    'SELECT sum(length(data)) AS size FROM millrace.stage_results WHERE tenant = $1 AND pipeline = $2 AND stage = $3',
+    [tenant, pipeline, stage],
+  )
+  return Number(row!.size ?? 0)
+}
+
+function resultsOf(tenant: TenantId, pipeline: Seq, stage: number): Program<readonly ResultRow[]> {
+  return query<ResultRow>(
     'SELECT item, data, content_type FROM millrace.stage_results WHERE tenant = $1 AND pipeline = $2 AND stage = $3 ORDER BY item',
     [tenant, pipeline, stage],
   )
-  if (row.items === null) return rows[0] && { data: rows[0].data, contentType: rows[0].content_type ?? '' }
-  return { data: new TextEncoder().encode(`[${rows.map(jsonOf).join(',')}]`), contentType: '' }
+}
+
+function contentOf({ data, content_type }: ResultRow): Content {
+  return { data, contentType: content_type ?? '' }
 }
 
 /** The result of a completed stage as a list: the payloads of a job for each item, or what is wrong with it. */
 export function* itemsOfResult(tenant: TenantId, pipeline: Seq, stage: number): Program<readonly Uint8Array[] | string> {
   try {
-    const result = yield* stageResult(tenant, pipeline, stage)
+    // This happens once, in the transaction that ended the stage.
+    const result = yield* stageResult(tenant, pipeline, stage, new ListCache())
     return result && isJson(result.contentType) ? itemsOf(result.data) : noList
   } catch (error) {
     // It ends the stage that has need of the list, not the job whose end would have begun it: that one cannot help it.

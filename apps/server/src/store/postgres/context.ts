@@ -1,3 +1,4 @@
+import { ListCache } from '../flow/list-cache.ts'
 import type { JobChange, Scope, StoreListener, StoreOptions } from '../ports.ts'
 import { writerOf } from './counts.ts'
 import type { Database } from './database.ts'
@@ -41,6 +42,8 @@ export class Context {
   readonly handoff: Handoff
   readonly signals: Signals
   readonly vacuum: Vacuum
+  /** Lists of results of stages. */
+  readonly lists = new ListCache()
   readonly #topics = new Map<TopicKind, TopicHandler>()
   #checking: NodeJS.Timeout | undefined
   listener: StoreListener = { ready() {}, changed() {} }

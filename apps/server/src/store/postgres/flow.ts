@@ -205,10 +205,10 @@ export function runTogether<T>({ db }: Context, program: () => Program<T>, holds
 /** What a claimed job's handler is given beside its payload. */
 export async function withInputs(context: Context, scope: Scope, job: ClaimedJob, kind: number, now: number): Promise<ClaimedJob> {
   if (kind === FlowKind.limited || kind === FlowKind.rated || kind === FlowKind.fair) return job
-  if (kind === FlowKind.stateful) return { ...job, ...(await runAlone(context, take(scope, job.seq, now))) }
+  if (kind === FlowKind.stateful) return { ...job, ...(await runAlone(context, take(scope, job.seq, now, context.lists))) }
   const given = await withFlow(context, async (flow) => {
     await flow.lock([{ tenant: scope.tenant, seq: job.seq }])
-    const taken = await flow.run(take(scope, job.seq, now))
+    const taken = await flow.run(take(scope, job.seq, now, context.lists))
     if (taken.stage) flow.changes.push({ tenant: scope.tenant, seq: taken.stage.pipeline, state: JobState.running, cause: 'other' })
     return taken
   })

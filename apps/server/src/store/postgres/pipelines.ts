@@ -68,7 +68,7 @@ export class PostgresPipelines implements PipelineStore {
   }
 
   result(scope: Scope, seq: Seq, stage: number): Promise<Content | undefined> {
-    return runAlone(this.#context, readStageResult(scope, seq, stage))
+    return runAlone(this.#context, readStageResult(scope, seq, stage, this.#context.lists))
   }
 
   /** Ends pipelines whose time is over; returns how many, at most `limit`. */

@@ -117,7 +117,7 @@ export class Claim {
     }
     return flow === null || flow === FlowKind.rated || flow === FlowKind.fair
       ? job
-      : { ...job, ...this.#context.flow.run(take({ ...scope, namespace: lane.queue.namespace }, seq, now)) }
+      : { ...job, ...this.#context.flow.run(take({ ...scope, namespace: lane.queue.namespace }, seq, now, this.#context.lists)) }
   }
 }
 

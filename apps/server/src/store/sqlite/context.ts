@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { ListCache } from '../flow/list-cache.ts'
 import type { ChangeCause, JobState, Scope, Seq, StoreOptions, TenantId } from '../ports.ts'
 import { Blobs } from './blobs.ts'
 import { storageError } from './errors.ts'
@@ -17,6 +18,8 @@ export class Context {
   readonly blobs: Blobs
   readonly writer: Writer
   readonly flow: Flow
+  /** Lists of results of stages. */
+  readonly lists = new ListCache()
   readonly #beforeCommit: (() => void)[] = []
 
   /** @param log - of the database; absent when that is in memory. */

@@ -57,7 +57,7 @@ export class SqlitePipelines implements PipelineStore {
   }
 
   result(scope: Scope, seq: Seq, stage: number): Promise<Content | undefined> {
-    return this.#context.read(() => this.#context.flow.run(readStageResult(scope, seq, stage)))
+    return this.#context.read(() => this.#context.flow.run(readStageResult(scope, seq, stage, this.#context.lists)))
   }
 
   /** Ends pipelines whose time is over; returns how many, at most `limit`. */
