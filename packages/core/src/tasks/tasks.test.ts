@@ -1,3 +1,4 @@
+import { TeePlatform } from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
 import {
   AuthenticationError,
@@ -11,6 +12,8 @@ import {
 import { decodePayload } from '../payload.ts'
 import { collect, json, setUp, wireTask } from '../testing/setup.ts'
 import type { SubmitTaskOptions } from './types.ts'
+
+const empty = new Uint8Array()
 
 /** A server that takes tasks. */
 function setUpTasks() {
@@ -324,5 +327,25 @@ describe('logs', () => {
       throw new TaskNotFoundError({ reason: 'NOT_FOUND', message: 'no' })
     })
     await expect(collect(tasks.logs('task_1', { follow: true }))).rejects.toThrow(MillraceError)
+  })
+})
+
+describe('proof', () => {
+  test('is of the task that was asked for, whatever the server answers', async () => {
+    const { transport, tasks } = setUpTasks()
+    transport.on('TaskService/GetTaskProof', () => ({
+      taskId: 'task_other',
+      function: 'score',
+      proof: {
+        attestation: { platform: TeePlatform.SIMULATED, quote: empty, endorsements: empty, publicKey: empty },
+        payloadSha256: '',
+        resultSha256: '',
+        signature: empty,
+        workerId: 'w',
+        verdict: { measurement: '', signer: '', tcbStatus: 'UpToDate', advisories: [], verifiedAt: new Date(0) },
+      },
+    }))
+    const { signed } = await tasks.proof('task_mine')
+    expect(signed.statement).toMatchObject({ taskId: 'task_mine', function: 'score' })
   })
 })

@@ -156,7 +156,8 @@ export class Tasks {
    */
   async proof(taskId: string, call?: CallOptions): Promise<TaskProof> {
     const request = { taskId: toText('taskId', taskId) }
-    const answer = await this.#context.safe('TaskService/GetTaskProof', request, call)
+    // Of the task that was asked for: a server that answers with another's proof is not to be trusted.
+    const answer = { ...(await this.#context.safe('TaskService/GetTaskProof', request, call)), ...request }
     // Few pages look at proofs: the others do not load what that takes.
     const { fromProof } = await import('./proof.ts')
     return fromProof(answer, this.#context.options.loadVerifier)
