@@ -84,18 +84,20 @@ export function toFlow({
   expiresIn,
 }: FlowOptions): Pick<wire.NewJob, 'concurrency' | 'rateLimit' | 'fairKey' | 'debounce' | 'deduplicate' | 'expiresInMs'> {
   return {
-    concurrency: concurrency && toLimit('concurrency', concurrency),
-    rateLimit: rateLimit && { ...toLimit('rateLimit', rateLimit), perMs: toMs('rateLimit.per', rateLimit.per) },
+    // `wanted && { … }` is a habit: what is not wanted is false, or null.
+    concurrency: concurrency ? toLimit('concurrency', concurrency) : undefined,
+    rateLimit: rateLimit ? { ...toLimit('rateLimit', rateLimit), perMs: toMs('rateLimit.per', rateLimit.per) } : undefined,
     fairKey: toText('fairKey', fairKey),
-    debounce: debounce && {
-      key: toText('debounce.key', debounce.key),
-      delayMs: toMs('debounce.delay', debounce.delay),
-      maxDelayMs: toMs('debounce.maxDelay', debounce.maxDelay),
-    },
-    deduplicate: deduplicate && {
-      key: toText('deduplicate.key', deduplicate.key),
-      windowMs: toMs('deduplicate.window', deduplicate.window),
-    },
+    debounce: debounce
+      ? {
+          key: toText('debounce.key', debounce.key),
+          delayMs: toMs('debounce.delay', debounce.delay),
+          maxDelayMs: toMs('debounce.maxDelay', debounce.maxDelay),
+        }
+      : undefined,
+    deduplicate: deduplicate
+      ? { key: toText('deduplicate.key', deduplicate.key), windowMs: toMs('deduplicate.window', deduplicate.window) }
+      : undefined,
     expiresInMs: toMs('expiresIn', expiresIn),
   }
 }
@@ -104,8 +106,10 @@ function toLimit(path: string, { key, limit }: ConcurrencyLimit): wire.Concurren
   return { key: toText(`${path}.key`, key), limit: toInt(`${path}.limit`, limit) }
 }
 
-/** A retry policy with the defaults that the server would fill in. */
-export function toRetryPolicy(path: string, policy: RetryPolicy): wire.RetryPolicy {
+/** A retry policy with the defaults that the server would fill in; undefined when there is none. */
+export function toRetryPolicy(path: string, policy: RetryPolicy | null | undefined): wire.RetryPolicy | undefined {
+  if (policy === undefined || policy === null) return undefined
+  if (typeof policy !== 'object') throw invalid(path, `is ${String(policy)}, not a policy; { maxAttempts: 1 } is one attempt.`)
   const strategy = strategies.indexOf(policy.strategy ?? 'exponential')
   if (strategy < 0) throw invalid(`${path}.strategy`, `'${policy.strategy}' is not one of ${strategies.join(', ')}.`)
   return {

@@ -24,7 +24,7 @@ export function toNewStage(path: string, options: StageOptions): wire.NewStage {
     contentType,
     queue: toText(`${path}.queue`, options.queue),
     timeoutMs: toMs(`${path}.timeout`, options.timeout),
-    retry: options.retry && toRetryPolicy(`${path}.retry`, options.retry),
+    retry: toRetryPolicy(`${path}.retry`, options.retry),
     labels: toTexts(`${path}.labels`, options.labels),
     dependsOn: dependsOn.map((stage, i) => nameOf(`${path}.dependsOn[${i}]`, stage, 'a stage')),
     forEachStage: forEach === undefined || items ? '' : nameOf(`${path}.forEach`, forEach as PipelineStage | string, 'a list, a stage'),

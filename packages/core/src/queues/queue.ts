@@ -141,7 +141,7 @@ export class Queue<T = unknown> {
   async update(options: UpdateQueueOptions): Promise<QueueInfo> {
     const request = {
       queue: this.name,
-      retryPolicy: options.retryPolicy && toRetryPolicy('retryPolicy', options.retryPolicy),
+      retryPolicy: toRetryPolicy('retryPolicy', options.retryPolicy),
       maxDepth: options.maxDepth === undefined ? undefined : toInt('maxDepth', options.maxDepth),
     }
     return fromQueue((await this.#context.unsafe('QueueService/UpdateQueue', request, options)).queue)

@@ -113,9 +113,9 @@ export interface QueueStats {
   readonly pending: number
   /** Wait for their time. */
   readonly scheduled: number
-  /** Under a lease now. */
   /** Jobs that wait for other jobs to end. */
   readonly blocked: number
+  /** Under a lease now. */
   readonly processing: number
   /** Completed since the queue's first use. */
   readonly completed: number

@@ -29,7 +29,7 @@ export function toNewSchedule(options: CreateScheduleOptions): wire.NewSchedule 
     maxAttempts: toInt('maxAttempts', maxAttempts),
     timeoutMs: toMs('timeout', timeout),
     paused: options.paused === true,
-    retry: options.retry && toRetryPolicy('retry', options.retry),
+    retry: toRetryPolicy('retry', options.retry),
     stateKey: toText('stateKey', options.stateKey),
     initialState: options.initialState === undefined ? undefined : toStateValue('initialState', options.initialState),
     stateTtlMs: toMs('stateTtl', options.stateTtl),

@@ -23,7 +23,7 @@ export function toNewTask(options: SubmitTaskOptions): wire.NewTask {
     headers: toTexts('headers', options.headers),
     delayMs: toMs('delay', options.delay),
     runAt: toDate('runAt', options.runAt),
-    retry: options.retry && toRetryPolicy('retry', options.retry),
+    retry: toRetryPolicy('retry', options.retry),
     ...toFlow(options),
     stateKey: toStateKey(options),
     initialState: options.initialState === undefined ? undefined : toStateValue('initialState', options.initialState),

@@ -94,6 +94,17 @@ describe('submit', () => {
     ])
   })
 
+  test('takes what is not wanted as not said', async () => {
+    const { tasks, submitted } = setUpTasks()
+    const [no, none] = [false, null] as unknown as undefined[]
+    await tasks.submit({ concurrency: none, rateLimit: none, debounce: none, deduplicate: none, retry: none })
+    await tasks.submit({ concurrency: no, rateLimit: no, debounce: no, deduplicate: no })
+    const nothing = { concurrency: undefined, rateLimit: undefined, debounce: undefined, deduplicate: undefined, retry: undefined }
+    expect(submitted()).toMatchObject([nothing, nothing])
+    // It could mean a single attempt.
+    await expect(tasks.submit({ retry: no })).rejects.toMatchObject({ name: 'ValidationError', fields: [{ path: 'retry' }] })
+  })
+
   test.each<[SubmitTaskOptions, string]>([
     [{ function: 'given', payload: { function: 'inside' } }, 'given'],
     [{ payload: { function: 'inside' } }, 'inside'],
