@@ -88,6 +88,12 @@ describe('evidence is refused', () => {
     await expect(verifyEvidence(evidence, { ...snpPolicy, at })).rejects.toThrow(/not valid at|expired|future/)
   })
 
+  it.each([sgx, tdx, snp])('at a time that is none: $platform', async (evidence) => {
+    for (const at of [new Date('soon'), undefined, 1_750_334_171_000] as Date[]) {
+      await expect(verifyEvidence(evidence, { ...snpPolicy, at })).rejects.toThrow('is not a valid Date')
+    }
+  })
+
   it.each<[string, Evidence]>([
     ['a quote of another platform', { ...sgx, platform: 'tdx' }],
     ['nothing', { ...sgx, quote: new Uint8Array() }],

@@ -10,6 +10,10 @@ const goodEnough: readonly TcbStatus[] = ['UpToDate', 'SWHardeningNeeded', 'Conf
  * @throws AttestationError that says what is wrong.
  */
 export async function verifyEvidence(evidence: Evidence, policy: Policy): Promise<Verdict> {
+  // Nothing is before or after what is no time: all that is out of date would pass.
+  if (!(policy.at instanceof Date && Number.isFinite(policy.at.getTime()))) {
+    throw new AttestationError('The time of the verification is not a valid Date.')
+  }
   const verdict = await verdictOf(evidence, policy)
   const { acceptTcb = goodEnough, acceptDebug = false } = policy
   if (!acceptTcb.includes(verdict.tcbStatus)) {
