@@ -187,6 +187,16 @@ describe('a worker is refused', () => {
     await expect(refusal(strict.client(), () => evidence)).rejects.toThrow('The code may be debugged')
   })
 
+  test.each([
+    ['attestation', undefined],
+    ['attestation.platform', { platform: 'sev', quote: new Uint8Array(1), endorsements: new Uint8Array() }],
+    ['attestation.quote', { platform: 'sgx', quote: 'text', endorsements: new Uint8Array() }],
+    ['attestation.endorsements', { platform: 'sgx', quote: new Uint8Array(1) }],
+    ['subscribe.attestation.quote', { platform: 'sgx', quote: new Uint8Array(), endorsements: new Uint8Array() }],
+  ])('when it brings no evidence: %s', async (path, evidence) => {
+    await expect(refusal(strict.client(), () => evidence as Evidence)).rejects.toMatchObject({ name: 'ValidationError', fields: [{ path }] })
+  })
+
   test('when its evidence is garbage', async () => {
     const garbage = { platform: 'tdx', quote: new Uint8Array(100), endorsements: new Uint8Array() } as const
     await expect(refusal(strict.client(), () => garbage)).rejects.toThrow('cannot be read')

@@ -22,6 +22,7 @@ const platforms: Readonly<Partial<Record<TeePlatform, Platform>>> = {
 export async function admitWorker(context: ServiceContext, checks: Checks, attestation: Attestation): Promise<AttestedWorker> {
   const { quote, endorsements, publicKey } = attestation
   const platform = platforms[attestation.platform]
+  checks.top()
   if (!platform) checks.fail('subscribe.attestation.platform', `${attestation.platform} is not a platform`)
   checks.count('subscribe.attestation.quote', quote.length, 1, limits.evidence)
   checks.count('subscribe.attestation.endorsements', endorsements.length, 0, limits.evidence)

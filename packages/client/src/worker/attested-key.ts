@@ -1,5 +1,5 @@
 import type { Evidence, Platform, StatementKey } from '@millrace/attestation'
-import { encodePayload } from '@millrace/core/adapter'
+import { encodePayload, invalid } from '@millrace/core/adapter'
 import { type Attestation, type Job, type StatementSignature, TeePlatform } from '@millrace/protocol'
 
 const platforms: Readonly<Record<Platform, TeePlatform>> = {
@@ -20,12 +20,12 @@ export class AttestedKey {
     this.attestation = { platform: platforms[platform], quote, endorsements, publicKey: key.publicKey }
   }
 
-  /** Makes a key and gets evidence that is bound to it. */
+  /** Makes a key and gets evidence that is bound to it. @throws ValidationError when what it gets is no evidence. */
   static async create(getEvidence: (reportData: Uint8Array) => Evidence | Promise<Evidence>): Promise<AttestedKey> {
     // Loaded by those alone who use it.
     const { createStatementKey } = await import('@millrace/attestation')
     const key = await createStatementKey()
-    return new AttestedKey(key, await getEvidence(key.reportData))
+    return new AttestedKey(key, check(await getEvidence(key.reportData)))
   }
 
   /** Signs what a task was and what came out. */
@@ -38,6 +38,18 @@ export class AttestedKey {
     }
     return { signature: await this.#key.sign(statement) }
   }
+}
+
+/** What cannot be sent at all would be tried again for ever. */
+function check(evidence: Partial<Evidence> | null | undefined): Evidence {
+  if (typeof evidence !== 'object' || evidence === null) throw invalid('attestation', 'returned no evidence.')
+  const { platform = '', quote, endorsements } = evidence
+  if (!Object.hasOwn(platforms, platform)) {
+    throw invalid('attestation.platform', `'${platform}' is not one of ${Object.keys(platforms).join(', ')}.`)
+  }
+  if (!(quote instanceof Uint8Array)) throw invalid('attestation.quote', 'is not a Uint8Array.')
+  if (!(endorsements instanceof Uint8Array)) throw invalid('attestation.endorsements', 'is not a Uint8Array; it may be an empty one.')
+  return evidence as Evidence
 }
 
 async function sha256(bytes: Uint8Array): Promise<string> {

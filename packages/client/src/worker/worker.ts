@@ -110,8 +110,8 @@ export class Worker {
    * Begins to take jobs. Resolves when the server has accepted the worker; keeps trying while the server cannot be
    * reached. A worker starts once.
    *
-   * @throws AuthenticationError, PermissionDeniedError, ValidationError; ConflictError when the server does not accept its
-   * attestation; whatever `attestation` throws.
+   * @throws AuthenticationError, PermissionDeniedError, ValidationError, also when `attestation` returns what is no evidence;
+   * ConflictError when the server does not accept its attestation; whatever `attestation` throws.
    */
   async start(): Promise<void> {
     if (this.#state !== 'new') throw new Error('This worker was started or stopped before. Make another one.')
