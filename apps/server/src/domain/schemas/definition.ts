@@ -1,5 +1,5 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
-import { compilePattern } from './pattern.ts'
+import { compilePattern, mostPatternSize, sizeOfPattern } from './pattern.ts'
 import type { FieldProblem } from './problems.ts'
 import { pathOf } from './problems.ts'
 import { inside, isObject, join, keywords, resolve, type SchemaObject } from './walk.ts'
@@ -8,8 +8,9 @@ import { inside, isObject, join, keywords, resolve, type SchemaObject } from './
 const mostBytes = 64 * 1024
 const mostLevels = 32
 const mostSchemas = 500
-/** Characters of a regular expression. */
+/** Characters of a regular expression; of all, when their repetitions are written out. */
 const mostPattern = 1000
+const mostPatterns = 4 * mostPatternSize
 
 const dialect = 'https://json-schema.org/draft/2020-12/schema'
 let meta: Ajv2020 | undefined
@@ -35,7 +36,9 @@ export function checkDefinition(bytes: Uint8Array): { readonly problems: FieldPr
   const known = new Set<unknown>()
   walk(schema as SchemaObject, 'definition', schema as SchemaObject, known, fail)
   if (known.size > mostSchemas) fail('definition', `has ${known.size} schemas in it; at most ${mostSchemas} are allowed`)
-  else checkRefs(schema as SchemaObject, 'definition', schema as SchemaObject, known, fail)
+  else if ([...known].reduce<number>((size, each) => size + sizeOfPatterns(each as SchemaObject), 0) > mostPatterns)
+    fail('definition', `has regular expressions that come to more than ${mostPatterns} characters when their repetitions are written out`)
+  else checkParts(schema as SchemaObject, 'definition', schema as SchemaObject, known, fail)
   if (problems.length > 0) return { problems }
   meta ??= new Ajv2020({ strict: false, allErrors: true, logger: false })
   if (!meta.validateSchema({ ...(schema as SchemaObject), $schema: dialect })) {
@@ -55,10 +58,6 @@ function walk(schema: SchemaObject, path: string, root: SchemaObject, known: Set
   }
   if (schema !== root && '$id' in schema) fail(join(path, '$id'), 'stands inside a schema; only the whole may have one')
   if (schema.$schema !== undefined && schema.$schema !== dialect) fail(join(path, '$schema'), `is not ${dialect}`)
-  if (typeof schema.pattern === 'string') checkPattern(schema.pattern, join(path, 'pattern'), fail)
-  if (isObject(schema.patternProperties)) {
-    for (const pattern of Object.keys(schema.patternProperties)) checkPattern(pattern, join(join(path, 'patternProperties'), pattern), fail)
-  }
   for (const { value, steps } of inside(schema)) {
     const at = steps.reduce(join, path)
     // An object's own would set its prototype.
@@ -68,7 +67,12 @@ function walk(schema: SchemaObject, path: string, root: SchemaObject, known: Set
   }
 }
 
-function checkRefs(schema: SchemaObject, path: string, root: SchemaObject, known: ReadonlySet<unknown>, fail: Fail): void {
+/** Checks what takes time to check, once it is known that there is not too much of it. */
+function checkParts(schema: SchemaObject, path: string, root: SchemaObject, known: ReadonlySet<unknown>, fail: Fail): void {
+  if (typeof schema.pattern === 'string') checkPattern(schema.pattern, join(path, 'pattern'), fail)
+  if (isObject(schema.patternProperties)) {
+    for (const pattern of Object.keys(schema.patternProperties)) checkPattern(pattern, join(join(path, 'patternProperties'), pattern), fail)
+  }
   const { $ref } = schema
   if ($ref !== undefined) {
     const target = typeof $ref === 'string' && /^#(\/|$)/.test($ref) ? resolve(root, $ref) : undefined
@@ -76,7 +80,7 @@ function checkRefs(schema: SchemaObject, path: string, root: SchemaObject, known
       fail(join(path, '$ref'), 'leads elsewhere: only schemas of the same definition may be named, such as "#/$defs/address"')
     } else if (!known.has(target) && typeof target !== 'boolean') fail(join(path, '$ref'), `there is no schema at "${$ref}"`)
   }
-  for (const { value, steps } of inside(schema)) if (isObject(value)) checkRefs(value, steps.reduce(join, path), root, known, fail)
+  for (const { value, steps } of inside(schema)) if (isObject(value)) checkParts(value, steps.reduce(join, path), root, known, fail)
 }
 
 function checkPattern(pattern: string, path: string, fail: Fail): void {
@@ -84,11 +88,22 @@ function checkPattern(pattern: string, path: string, fail: Fail): void {
     fail(path, `has ${pattern.length} characters; at most ${mostPattern} are allowed`)
     return
   }
+  if (sizeOfPattern(pattern) > mostPatternSize) {
+    fail(path, `comes to more than ${mostPatternSize} characters when its repetitions are written out`)
+    return
+  }
   try {
     compilePattern(pattern)
   } catch (error) {
     fail(path, `is not a regular expression of RE2, which has neither look-around nor back-references: ${(error as Error).message}`)
   }
+}
+
+/** What the patterns right inside of a schema come to, without what is too large by itself, which is told of where it is. */
+function sizeOfPatterns({ pattern, patternProperties }: SchemaObject): number {
+  const patterns = isObject(patternProperties) ? Object.keys(patternProperties) : []
+  if (typeof pattern === 'string') patterns.push(pattern)
+  return patterns.reduce((size, each) => size + Math.min(sizeOfPattern(each), mostPatternSize), 0)
 }
 
 /** How deep a value is, counted as far as `most`. */

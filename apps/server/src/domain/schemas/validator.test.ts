@@ -23,6 +23,13 @@ describe('definitions', () => {
     ['is of another draft', { $schema: 'http://json-schema.org/draft-07/schema#' }, ['definition.$schema']],
     ['has look-around', { items: { pattern: '(?=a)b' } }, ['definition.items.pattern']],
     ['has a pattern that is large when written out', { pattern: '((a{1000}){1000}){1000}' }, ['definition.pattern']],
+    ['has a pattern that takes long to compile', { pattern: `(${'a'.repeat(900)}){1000}` }, ['definition.pattern']],
+    [
+      'has patterns that are large together',
+      { allOf: Array.from({ length: 6 }, (_, i) => ({ pattern: `[a-f]{1000}[0-9]{1000}[g-z]{900}${i}[a-z]{999}` })) },
+      ['definition'],
+    ],
+    ['has many patterns of a common size', { allOf: Array.from({ length: 200 }, (_, i) => ({ pattern: `^[a-z]{1,64}-${i}$` })) }, []],
     ['has a wrong pattern of names', { patternProperties: { '(': true } }, ['definition.patternProperties["("]']],
     ['has a property named as prototypes are', JSON.parse('{"properties":{"__proto__":{}}}'), ['definition.properties.__proto__']],
     ['is too large', { description: 'x'.repeat(70_000) }, ['definition']],
@@ -74,6 +81,15 @@ describe('payloads', () => {
     expect(failing({ uniqueItems: true }, [1, '1', [1], { a: 1 }])).toEqual([])
   })
 
+  test('a pattern of a common size costs many payloads little', () => {
+    const validator = new Validator(
+      JSON.stringify({ properties: { id: { pattern: '^[A-Za-z0-9_-]{1,64}$' }, at: { pattern: '^\\d{4}-\\d\\d-\\d\\d$' } } }),
+    )
+    const budget = new Budget()
+    const payload = json({ id: 'order_01k6q9x2v8fzt3', at: '2026-01-01', more: 'something that makes it a message of a common size' })
+    for (let i = 0; i < 10_000; i++) expect(validator.problems(payload, budget)).toEqual([])
+  })
+
   test('patterns are those of JavaScript that RE2 has', () => {
     expect(failing({ pattern: '^\\u00e9\\/\\d+$' }, 'é/12')).toEqual([])
     expect(failing({ pattern: 'b' }, 'abc')).toEqual([])
@@ -104,6 +120,14 @@ describe('payloads', () => {
         'takes too long',
       ],
       ['a pattern that others need for ever for', { pattern: '^(a+)+$' }, `${'a'.repeat(5000)}b`, 'must match'],
+      ['a large pattern for a large text', { pattern: '(a|ab){500}$' }, 'a'.repeat(1_000_000), 'takes too long'],
+      ['a large pattern for many texts', { items: { pattern: '^(a|ab){100,500}$' } }, Array(5000).fill('a'.repeat(200)), 'takes too long'],
+      [
+        'large patterns for many names',
+        { patternProperties: { '(a|ab){500}$': true, '(a|ac){500}$': true } },
+        Object.fromEntries(Array.from({ length: 5000 }, (_, i) => ['a'.repeat(200) + i, 1])),
+        'takes too long',
+      ],
     ])('%s', (_, definition, payload, message) => {
       expect(checkDefinition(json(definition)).problems).toEqual([])
       const problems = new Validator(JSON.stringify(definition)).problems(json(payload), new Budget())

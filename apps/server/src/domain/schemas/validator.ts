@@ -1,7 +1,7 @@
 import type { ValidateFunction } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { Budget } from './budget.ts'
-import { compilePattern } from './pattern.ts'
+import { type CompiledPattern, compilePattern } from './pattern.ts'
 import { type FieldProblem, problemsOf } from './problems.ts'
 import { applicators, isObject, type Schema, type SchemaObject } from './walk.ts'
 
@@ -12,8 +12,8 @@ class TooMuchWork extends Error {}
 
 /**
  * A schema made a function. Schemas are written by strangers: each of their parts takes steps from a budget wherever it is
- * applied, since references can make a small schema take time that grows exponentially with the depth of a value. Regular
- * expressions take linear time.
+ * applied, since references can make a small schema take time that grows exponentially with the depth of a value, and so do
+ * regular expressions, which take time in proportion to the text and to themselves.
  */
 export class Validator {
   readonly #schema: SchemaObject
@@ -63,7 +63,7 @@ export class Validator {
       ownProperties: true,
       logger: false,
       allErrors,
-      code: { regExp: Object.assign(compilePattern, { code: '' }) },
+      code: { regExp: Object.assign((pattern: string) => this.#counted(compilePattern(pattern)), { code: '' }) },
     })
     // The one of ajv compares each item with each.
     ajv.removeKeyword('uniqueItems')
@@ -85,7 +85,20 @@ export class Validator {
     })
     return ajv.compile(this.#schema)
   }
+
+  /** A pattern that takes steps before it is tested: keywords take theirs after those of texts. */
+  #counted({ size, test }: CompiledPattern): Pick<CompiledPattern, 'test'> {
+    return {
+      test: (text) => {
+        if (!this.#budget.take((text.length * size) / perStep)) throw new TooMuchWork()
+        return test(text)
+      },
+    }
+  }
 }
+
+/** Characters, times the size of the pattern that they are tested with, for one step. */
+const perStep = 16
 
 /** Not one that a definition may have. */
 const stepsKeyword = 'steps'
