@@ -24,8 +24,9 @@ export interface GroupSubscriptionOptions {
 export async function* subscribeGroup(
   streams: StreamEngine,
   options: GroupSubscriptionOptions,
-  { scope, signal }: Call,
+  call: Call,
 ): AsyncGenerator<SubscribeReplayResponse> {
+  const { scope, signal } = call
   const { stream, group, otherwise, filter, replays } = options
   const wakeup = new Wakeup()
   let shared = true
@@ -99,7 +100,8 @@ export async function* subscribeGroup(
       // Each partition in its turn, so that none waits for the others.
       turn = (turn + i + 1) % partitions.length
       positions.set(partition, next)
-      return { member: member.id, rebalanced: false, assigned: [], partition, messages: toMessages(slices, partition, filter), ended }
+      const messages = await toMessages(slices, partition, filter, call)
+      return { member: member.id, rebalanced: false, assigned: [], partition, messages, ended }
     }
     if (replay && waitsFor < Infinity) {
       cancelTimer()

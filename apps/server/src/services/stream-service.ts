@@ -84,7 +84,8 @@ export function createStreamService({
       return { results: batches.map((_, i) => refused.get(i) ?? toResult(outcomes[next++]!)) }
     },
 
-    async readMessages(request, { scope }) {
+    async readMessages(request, call) {
+      const { scope } = call
       const checks = new Checks()
       checks.name('stream', request.stream)
       checkPartition(checks, 'partition', request.partition)
@@ -99,7 +100,7 @@ export function createStreamService({
         maxMessages,
         maxBytes: readBytes,
       })
-      return { messages: toMessages(slices, request.partition, filter), nextOffset: next, latestOffset: latest }
+      return { messages: await toMessages(slices, request.partition, filter, call), nextOffset: next, latestOffset: latest }
     },
 
     async *subscribeMessages(request, call) {
@@ -204,8 +205,9 @@ async function* subscribe(
   { stream, partition }: { readonly stream: string; readonly partition: number },
   start: Start,
   filter: Filter | undefined,
-  { scope, signal }: Call,
+  call: Call,
 ): AsyncGenerator<SubscribeMessagesResponse> {
+  const { scope, signal } = call
   const wakeup = new Wakeup()
   const stop = streams.follow(scope, stream, () => wakeup.wake())
   try {
@@ -218,7 +220,7 @@ async function* subscribe(
         const { slices, next } = await streams.read(scope, stream, partition, from)
         if (slices.length === 0) return undefined
         position = next
-        const messages = toMessages(slices, partition, filter)
+        const messages = await toMessages(slices, partition, filter, call)
         if (messages.length > 0 || reads === emptyReads) return { messages, nextOffset: next }
       }
     }

@@ -1,7 +1,9 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Message, Stream, WriteResult } from '@millrace/protocol'
 import { unmark } from '../domain/schemas/guard.ts'
 import type { Filter } from '../domain/streams/filter.ts'
 import type { StreamInfo, StreamSlice, StreamWriteOutcome } from '../store/stream-port.ts'
+import type { Call } from './call.ts'
 import { toDate, toItemError } from './shapes.ts'
 
 /** Bytes after which a message of a subscription is closed: large, as its own cost is that of dozens of messages. */
@@ -15,14 +17,30 @@ export function toResult(outcome: StreamWriteOutcome): WriteResult {
   return { partitions: partitions as number[], offsets: offsets as number[], error: undefined, duplicate: repeatOf !== undefined }
 }
 
-/** The messages of slices that a filter takes; all when there is none. */
-export function toMessages(slices: readonly StreamSlice[], partition: number, filter: Filter | undefined): Message[] {
+/** The longest that filters keep others waiting, in milliseconds. */
+const filterMs = 10
+
+/** The messages of slices that a filter takes; all when there is none. Rejects as the filter throws, and when the call ends. */
+export async function toMessages(
+  slices: readonly StreamSlice[],
+  partition: number,
+  filter: Filter | undefined,
+  { signal }: Pick<Call, 'signal'>,
+): Promise<Message[]> {
   const messages: Message[] = []
+  let since = performance.now()
   for (const { firstOffset, timestamp, messages: found } of slices) {
     for (let i = 0; i < found.length; i++) {
       const message = found[i]!
       const offset = firstOffset + i
-      if (filter && !filter(message, { partition, offset, timestamp })) continue
+      if (filter) {
+        if (performance.now() - since > filterMs) {
+          await setImmediate()
+          signal.throwIfAborted()
+          since = performance.now()
+        }
+        if (!filter(message, { partition, offset, timestamp })) continue
+      }
       const { payload, contentType, key } = message
       const { headers, schema } = unmark(message.headers)
       messages.push({ offset, payload, contentType, headers, key, timestampMs: timestamp, schema })
