@@ -103,6 +103,9 @@ test('times become offsets when it is created; what does not fit is refused', as
   await expect(s.replay.create({ group: 'used' })).rejects.toThrow(ConflictError)
   await expect(s.replay.create({ group: 'x', from: 5, to: 2 })).rejects.toThrow(ValidationError)
   await expect(s.replay.create({ group: 'x', from: -1 })).rejects.toThrow(ValidationError)
+  // Not the whole stream.
+  await expect(s.replay.create({ group: 'x', to: 0 })).rejects.toThrow(/to: 0 is before the first message/)
+  await expect(s.replay.create({ group: 'x', from: new Date(2000), to: new Date(1000) })).rejects.toThrow(/toTime: is not after fromTime/)
   await expect(s.replay.pause('late')).rejects.toThrow(ConflictError)
   await expect(fixture.client().stream(freshName('none')).replay.create({ group: 'g' })).rejects.toThrow(NotFoundError)
 })

@@ -155,81 +155,6 @@ describe('subscribe', () => {
   })
 })
 
-describe('groups that share the partitions', () => {
-  interface Consumer {
-    readonly seen: string[]
-    assigned: readonly number[]
-    end(): void
-    ended: Promise<unknown>
-  }
-
-  /** A member that commits what it gets. */
-  function join(stream: Stream<number>, group = 'g'): Consumer {
-    const stop = new AbortController()
-    const consumer: Consumer = { seen: [], assigned: [], end: () => stop.abort(), ended: Promise.resolve() }
-    const consume = async () => {
-      const messages = stream.subscribe({ group, signal: stop.signal, onAssigned: (partitions) => (consumer.assigned = partitions) })
-      for await (const message of messages) {
-        consumer.seen.push(`${message.partition} ${message.offset}`)
-        await message.commit()
-      }
-    }
-    consumer.ended = consume().catch((error: Error) => error.name)
-    return consumer
-  }
-  const evenly = (...consumers: Consumer[]) =>
-    until('the partitions are shared', () => consumers.every(({ assigned }) => assigned.length === 4 / consumers.length))
-
-  test('evenly, anew when one comes or goes; nothing is lost', async () => {
-    const stream = newStream<number>()
-    await stream.create({ partitions: 4 })
-    const write = async () => {
-      for (const partition of [0, 1, 2, 3]) await stream.write(numbers(50).map((message) => ({ ...message, partition })))
-    }
-    const [a, b] = [join(stream), join(stream)]
-    await evenly(a, b)
-    expect([...a.assigned, ...b.assigned].sort()).toEqual([0, 1, 2, 3])
-    await write()
-    await until('all came', () => a.seen.length + b.seen.length === 200)
-    expect(new Set([...a.seen, ...b.seen]).size).toBe(200)
-    a.end()
-    expect(await a.ended).toBe('AbortError')
-    await evenly(b)
-    await write()
-    await until('all came', () => b.seen.length === 300)
-    await until('all is committed', async () => (await stream.group('g').states()).every(({ lag }) => lag === 0))
-    b.end()
-    await b.ended
-  })
-
-  test('also when the server crashes', async () => {
-    const stream = newStream<number>()
-    await stream.create({ partitions: 4 })
-    const [a, b] = [join(stream), join(stream)]
-    await evenly(a, b)
-    await fixture.server.kill()
-    a.assigned = b.assigned = []
-    await fixture.server.restart()
-    await evenly(a, b)
-    for (const partition of [0, 1, 2, 3]) await stream.write([{ payload: 1, partition }])
-    await until('all came', () => new Set([...a.seen, ...b.seen]).size === 4)
-    for (const consumer of [a, b]) consumer.end()
-    await Promise.all([a.ended, b.ended])
-  })
-
-  test('the commit of a member that lost its partition is refused', async () => {
-    const stream = newStream<number>()
-    await stream.write(numbers(3))
-    const first = stream.subscribe({ group: 'g' })
-    const held = (await first.next()).value!
-    await first.return!()
-    const second = stream.subscribe({ group: 'g' })
-    expect((await second.next()).value).toMatchObject({ offset: 0 })
-    await expect(held.commit()).rejects.toBeInstanceOf(ConflictError)
-    await second.return!()
-  })
-})
-
 describe('filters', () => {
   const orders = numbers(100).map(({ payload }) => ({ payload: { amount: payload }, headers: { type: payload % 2 ? 'odd' : 'even' } }))
 
@@ -349,6 +274,10 @@ describe('bad input', () => {
     ['a group with a blank', (s) => s.commit('a b', 0, 0), 'group'],
     ['257 partitions', (s) => s.create({ partitions: 257 }), 'partitions'],
     ['a negative size', (s) => s.create({ retention: { maxBytes: -1 } }), 'retention.maxBytes'],
+    ['a size that is no number', (s) => s.create({ retention: { maxBytes: Number.NaN } }), 'retention.maxBytes'],
+    ['half a byte', (s) => s.create({ retention: { maxBytes: 1.5 } }), 'retention.maxBytes'],
+    ['compaction that is neither on nor off', (s) => s.create({ compaction: 'off' as never }), 'compaction'],
+    ['a message that is none', (s) => s.write([{ payload: 1 }, null as never]), 'messages[1]'],
     ['a key with a control character', (s) => s.write([{ payload: 1, key: 'a\u0001' }]), 'key'],
     ['a payload over the limit', (s) => s.write([{ payload: 'x'.repeat(5 << 20) }]), 'payload'],
     ['10,001 messages', (s) => s.write(numbers(10_001)), 'messages'],

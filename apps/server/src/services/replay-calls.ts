@@ -29,6 +29,7 @@ export function createReplayCalls(
       const from = readPlace(checks, 'from', request.fromOffset, request.fromTime)
       const to = readPlace(checks, 'to', request.toOffset, request.toTime)
       if (typeof from === 'number' && typeof to === 'number' && to <= from) checks.fail('toOffset', 'is not after fromOffset')
+      if (typeof from === 'object' && typeof to === 'object' && to.time <= from.time) checks.fail('toTime', 'is not after fromTime')
       checks.done()
       return { replay: toReplay(await replays.create(scope, stream, group, { from, to, originalSpeed })) }
     },

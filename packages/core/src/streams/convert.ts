@@ -27,7 +27,8 @@ export function toBatch(messages: readonly NewStreamMessage[], producer?: Produc
       epoch: toWhole('producer.epoch', producer.epoch),
       seq: toWhole('producer.seq', producer.seq),
     },
-    messages: messages.map((message: NewStreamMessage) => {
+    messages: messages.map((message: NewStreamMessage, i) => {
+      if (typeof message !== 'object' || message === null) throw invalid(`messages[${i}]`, 'is not a message.')
       const { payload, contentType } = encodePayload('payload', message.payload)
       return {
         payload,
@@ -131,12 +132,14 @@ export function placeOf(message: object): CommitPlace | undefined {
 }
 
 export function toSettings({ partitions, retention, compaction }: CreateStreamOptions) {
+  if (compaction !== undefined && typeof compaction !== 'boolean')
+    throw invalid('compaction', `is ${typeof compaction}, not true or false.`)
   return {
     partitions: toInt('partitions', partitions),
     compaction,
     retention: retention && {
       maxAgeMs: toMs('retention.maxAge', retention.maxAge),
-      maxBytes: retention.maxBytes ?? 0,
+      maxBytes: toWhole('retention.maxBytes', retention.maxBytes),
     },
   }
 }
