@@ -46,6 +46,8 @@ export async function* subscribeGroup(
   /** Where this member is in its partitions. */
   const positions = new Map<number, number>()
   let turn = 0
+  /** With `latest`: the newest messages when this member began, which it leaves out. */
+  let newest: number[] | undefined
 
   /** Reads which partitions are this member's; those that stayed go on where they are. */
   const share = async (): Promise<SubscribeReplayResponse> => {
@@ -63,7 +65,12 @@ export async function* subscribeGroup(
     const committed = (await streams.committed(scope, stream, group))[partition] ?? -1
     const [first] = replay?.ranges[partition] ?? []
     if (committed >= 0 || first !== undefined) return Math.max(committed + 1, first ?? 0)
-    return streams.resolve(scope, stream, partition, { at: otherwise })
+    if (otherwise === 'earliest') return streams.resolve(scope, stream, partition, { at: otherwise })
+    newest ??= (await streams.describe(scope, stream)).partitions.map(({ latest }) => latest)
+    const before = newest[partition] ?? -1
+    // Whoever takes the partition over goes on from here, however much comes until then.
+    if (before >= 0) await streams.commit(scope, stream, [{ group, partition, offset: before, member: member.id }])
+    return before + 1
   }
 
   const end = (): SubscribeReplayResponse | undefined => {
@@ -82,6 +89,8 @@ export async function* subscribeGroup(
       return share()
     }
     const partitions = [...positions.keys()]
+    // One that reads nothing learns here that the stream is gone.
+    if (partitions.length === 0) await member.partitions()
     if (replay?.state === 'stopped') return end()
     if (replay && replay.state !== 'running') return undefined
     let waitsFor = Infinity

@@ -92,7 +92,7 @@ export interface SubscribeOptions {
   readonly partition?: number
   /**
    * Where to begin. Default: `'committed'` with a group, else `'latest'`. Of shared partitions it says where to begin when the
-   * group has committed nothing: at the oldest message, or with `'latest'` after the newest.
+   * group has committed nothing: at the oldest message, or with `'latest'` after the newest, which is committed then.
    */
   readonly from?: StartFrom
   /**
