@@ -69,4 +69,25 @@ describe('keys and values over time', () => {
     expect(await kept.next()).toMatchObject({ changes: ['1 c'], reset: false })
     await Promise.all([kept.close(), late.close()])
   })
+
+  it('a watch from the beginning comes to its end in a store whose deletions are long forgotten', async () => {
+    const clock = new ManualClock(Date.now())
+    const { admin } = await startTestServer({}, clock)
+    for (let i = 0; i < 1200; i++) void set(admin.kv, `k${i}`)
+    await set(admin.kv, 'gone')
+    await admin.kv.deleteEntry({ store: 's', key: 'gone', ifRevision: undefined })
+    await clock.advance(deletionsKeptMs + 120_000)
+    for (const after of [0, 600]) {
+      const changes = watch(admin.kv, after)
+      let told = 0
+      for (let messages = 0; ; messages++) {
+        expect(messages).toBeLessThan(10)
+        const message = await changes.next()
+        told = message.reset ? 0 : told + message.changes.length
+        if (message.live) break
+      }
+      expect(told).toBe(1200)
+      await changes.close()
+    }
+  })
 })

@@ -202,12 +202,15 @@ async function* watch(
   try {
     let position = afterRevision ?? (await kv.settings(scope, store)).revision
     let live = false
+    // What was deleted until here was gone when the telling of everything began.
+    let toldFrom = 0
     const take = async (): Promise<WatchEntriesResponse | undefined> => {
       for (;;) {
         const before = position
+        if (position === 0) toldFrom = (await kv.settings(scope, store)).revision
         const { changes, upTo, more, floor } = await kv.changes(scope, store, { prefix, after: position, limit: watchChunk })
         // Deletions since then are forgotten: everything that is there is told anew.
-        const reset = position > 0 && position < floor
+        const reset = position > 0 && position < floor && floor > toldFrom
         position = reset ? 0 : upTo
         const wasLive = live
         live ||= !more && !reset
