@@ -180,6 +180,7 @@ describe('bad input', () => {
   test.each([
     ['an empty key', ''],
     ['a control character', 'a\nb'],
+    ['a lone surrogate', 'a\ud800'],
     ['a key of 513 bytes', `${'ü'.repeat(256)}x`],
   ])('%s', async (_, key) => {
     const kv = newStore()
