@@ -119,6 +119,42 @@ describe('transactions', () => {
     expect(streams).not.toContain(stream)
   })
 
+  test('a part is what its fields say, and one that is none is refused with its place', async () => {
+    const mr = fixture.client()
+    const [stream, store] = ['stream', 'store'].map(freshName) as [string, string]
+    await mr.writeTransaction({
+      kv: [
+        { store, key: 'a', value: 1, delete: undefined },
+        { store, key: 'b', value: 2, increment: undefined },
+      ],
+    })
+    expect([...(await mr.kv(store).getMany(['a', 'b'])).values()]).toEqual([1, 2])
+    await mr.stream(stream).write([{ payload: 1 }, { payload: 2 }])
+    const wrong = [
+      ['commits[0].offset', { commits: [{ stream, group: 'g', offset: 0.5 }] }],
+      ['commits[0].offset', { commits: [{ stream, group: 'g' }] }],
+      ['kv[1]', { kv: [{ store, key: 'a', value: 1 }, null] }],
+      ['streams[0].messages[1]', { streams: [{ stream, messages: [{ payload: 1 }, null] }] }],
+    ] as const
+    for (const [path, parts] of wrong) {
+      const error = await failure(mr.writeTransaction(parts as never))
+      expect(error, path).toBeInstanceOf(ValidationError)
+      expect((error as ValidationError).fields[0]!.path).toBe(path)
+    }
+    expect(await failure(mr.stream(stream).commit('g', 0, Number.NaN))).toBeInstanceOf(ValidationError)
+    expect(await mr.stream(stream).committed('g')).toBe(-1)
+  })
+
+  test('one that is made again gets the first answer, whatever it asks for then', async () => {
+    const mr = fixture.client()
+    const [stream, store] = ['stream', 'store'].map(freshName) as [string, string]
+    const again = { idempotencyKey: freshName('again') }
+    const { kv } = await mr.writeTransaction({ kv: [{ store, key: 'a', increment: 1 }] }, again)
+    expect(kv).toEqual([{ revision: 1, number: 1 }])
+    const other = await mr.writeTransaction({ streams: [{ stream, messages: [{ payload: 1 }] }] }, again)
+    expect(other).toEqual({ streams: [], jobs: [], kv: [{ revision: 1 }], commits: [] })
+  })
+
   test('a consumer that lost its partition writes nothing', async () => {
     const mr = fixture.client()
     const [from, to] = ['from', 'to'].map(freshName) as [string, string]

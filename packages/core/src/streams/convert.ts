@@ -47,6 +47,12 @@ function toWhole(path: string, value = 0): number {
   return value
 }
 
+/** The offset of a message, which must be there: left out, it would be that of the first message. */
+export function toOffset(path: string, value: number): number {
+  if (!Number.isSafeInteger(value)) throw invalid(path, `${String(value)} is not an offset.`)
+  return value
+}
+
 /** About how large a batch is when it is encoded. */
 export function bytesOf({ messages }: wire.MessageBatch): number {
   let bytes = 0
@@ -58,8 +64,7 @@ export function bytesOf({ messages }: wire.MessageBatch): number {
 export function toStart(from: StartFrom, group: string | undefined) {
   const start = { offset: 0, start: 0 as wire.StartPosition, time: undefined as Date | undefined, group: toText('group', group) }
   if (typeof from === 'number') {
-    if (!Number.isSafeInteger(from)) throw invalid('from', `${from} is not an offset.`)
-    return { ...start, offset: from }
+    return { ...start, offset: toOffset('from', from) }
   }
   if (from instanceof Date) return { ...start, start: atTime as wire.StartPosition, time: toDate('from', from) }
   const position = positions[from]

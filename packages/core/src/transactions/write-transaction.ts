@@ -4,9 +4,16 @@ import { invalid, ValidationError } from '../errors/errors.ts'
 import { createRequestId } from '../ids.ts'
 import { toDelete, toIncrement, toSet } from '../kv/convert.ts'
 import { toNewJob } from '../queues/convert.ts'
-import { placeOf, toBatch } from '../streams/convert.ts'
+import { placeOf, toBatch, toOffset } from '../streams/convert.ts'
 import { toInt, toText } from '../wire.ts'
-import type { TransactionKvResult, TransactionOptions, TransactionParts, TransactionResult } from './types.ts'
+import type {
+  TransactionDelete,
+  TransactionIncrement,
+  TransactionKvResult,
+  TransactionOptions,
+  TransactionParts,
+  TransactionResult,
+} from './types.ts'
 
 type KvPart = NonNullable<TransactionParts['kv']>[number]
 type CommitPart = NonNullable<TransactionParts['commits']>[number]
@@ -30,7 +37,7 @@ export async function writeTransaction(
   return {
     streams: answer.streams.map(({ offsets }) => offsets),
     jobs: answer.jobs.map(({ jobId, seq, created }) => ({ jobId, seq, created })),
-    kv: answer.kv.map((result, i) => toResult(result, keys[i]!)),
+    kv: answer.kv.map((result, i) => toResult(result, keys[i])),
     commits: answer.committedOffsets,
   }
 }
@@ -39,6 +46,7 @@ export async function writeTransaction(
 function each<T, R>(list: string, parts: readonly T[] = [], convert: (part: T) => R): R[] {
   if (!Array.isArray(parts)) throw invalid(list, 'is not an array.')
   return parts.map((part: T, i) => {
+    if (typeof part !== 'object' || part === null) throw invalid(`${list}[${i}]`, 'is not an object.')
     try {
       return convert(part)
     } catch (error) {
@@ -49,13 +57,17 @@ function each<T, R>(list: string, parts: readonly T[] = [], convert: (part: T) =
 }
 
 function toWrite(part: KvPart): wire.EntryWrite {
-  if ('delete' in part) return toDelete(part.key, part)
-  if ('increment' in part) return toIncrement(part.key, part.increment, part)
+  if (isDelete(part)) return toDelete(part.key, part)
+  if (isIncrement(part)) return toIncrement(part.key, part.increment, part)
   return toSet(part.key, part.value, part)
 }
 
+// A field that is there and says nothing, `delete: undefined`, leaves a part what it is without it.
+const isDelete = (part: KvPart): part is TransactionDelete => 'delete' in part && part.delete === true
+const isIncrement = (part: KvPart): part is TransactionIncrement => 'increment' in part && part.increment !== undefined
+
 function toCommit(part: CommitPart): wire.TransactionCommit {
-  const { offset } = part
+  const offset = toOffset('offset', part.offset)
   const place = placeOf(part)
   if (place) return { ...place, offset }
   if (!('stream' in part)) throw invalid('group', 'is missing; give messages of a subscription that has a group.')
@@ -63,6 +75,7 @@ function toCommit(part: CommitPart): wire.TransactionCommit {
   return { stream: toText('stream', stream), group: toText('group', group), partition: toInt('partition', partition), offset, member: '' }
 }
 
-function toResult({ revision, deleted, number }: wire.EntryWriteResult, part: KvPart): TransactionKvResult {
-  return { revision, ...('delete' in part && { deleted }), ...('increment' in part && { number }) }
+/** @param part - absent when this transaction is not the one that the answer was first given to. */
+function toResult({ revision, deleted, number }: wire.EntryWriteResult, part: KvPart | undefined): TransactionKvResult {
+  return { revision, ...(part && isDelete(part) && { deleted }), ...(part && isIncrement(part) && { number }) }
 }
