@@ -118,6 +118,23 @@ describe('REST', () => {
     expect((await once('/v1/queues/q/jobs', { jobs: [{ payload: 3 }, { payload: 4 }] })).body).not.toEqual(first.body)
   })
 
+  it('answers a repeated Idempotency-Key of each call that changes a key as the first time', async () => {
+    const { json } = await startHttp()
+    const once = async (method: string, path: string, body?: unknown) => {
+      const { status, body: answer } = await json(method, path, body, { 'idempotency-key': 'k1' })
+      return { status, ...answer }
+    }
+    const calls = [
+      ['PUT', '/v1/kv/s/a', { value: 1, ifAbsent: true }, { revision: 1 }],
+      ['POST', '/v1/kv/s/a/increment', undefined, { number: 2, revision: 2 }],
+      ['DELETE', '/v1/kv/s/a', undefined, { deleted: true }],
+    ] as const
+    for (const [method, path, body, answer] of calls) {
+      expect(await once(method, path, body)).toEqual({ status: 200, ...answer })
+      expect(await once(method, path, body)).toEqual({ status: 200, ...answer })
+    }
+  })
+
   it('says that nothing has changed', async () => {
     const { call, json } = await startHttp()
     const { body } = await json('POST', '/v1/tasks', {})

@@ -17,7 +17,7 @@ describe('the services of a server', () => {
     const { admin, server } = await startTestServer({ services: 'streams, kv', http: '127.0.0.1:0' })
     const { services } = await admin.cluster.listServices({})
     expect(services.map(({ name }) => name)).toEqual(['kv', 'streams'])
-    await admin.kv.deleteEntry({ store: 'settings', key: 'a', ifRevision: undefined })
+    await admin.kv.deleteEntry({ store: 'settings', key: 'a', ifRevision: undefined, requestId: '' })
 
     const message = "This server offers streams, kv alone. Ask another one for tasks, or add it to this server's --services."
     const details = { reason: 'NOT_FOUND', message, resource: 'service', id: 'tasks' }

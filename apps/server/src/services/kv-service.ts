@@ -32,9 +32,10 @@ export interface KvServiceContext {
 
 /** Keys and values. */
 export function createKvService({ kv, clock, payloadLimit }: KvServiceContext): ServiceOf<typeof KvServiceDefinition> {
-  /** Carries out one write that must hold. */
-  async function writeOne({ scope }: Call, store: string, write: KvWrite) {
-    const [outcome] = await kv.write({ scope, store, writes: [write], requestId: '', partial: false })
+  /** Carries out one write that must hold. Requests of several methods may have one name. */
+  async function writeOne({ scope }: Call, store: string, write: KvWrite, requestId: string) {
+    const named = requestId === '' ? '' : `${write.type} ${requestId}`
+    const [outcome] = await kv.write({ scope, store, writes: [write], requestId: named, partial: false })
     return outcome as Exclude<KvOutcome, { readonly error: MillraceError }>
   }
 
@@ -86,13 +87,14 @@ export function createKvService({ kv, clock, payloadLimit }: KvServiceContext): 
       return { results }
     },
 
-    async setEntry({ store, key, ...set }, call) {
+    async setEntry({ store, key, requestId, ...set }, call) {
       const checks = new Checks()
       checks.name('store', store)
+      checks.text('requestId', requestId, limits.requestId)
       checkKey(checks, 'key', key)
       const write = readSet(checks, '', key, set, clock.now(), payloadLimit)
       checks.done()
-      const { revision } = await writeOne(call, store, write)
+      const { revision } = await writeOne(call, store, write, requestId)
       return { revision }
     },
 
@@ -106,13 +108,14 @@ export function createKvService({ kv, clock, payloadLimit }: KvServiceContext): 
       return { entry: toEntry(entry) }
     },
 
-    async deleteEntry({ store, key, ifRevision }, call) {
+    async deleteEntry({ store, key, ifRevision, requestId }, call) {
       const checks = new Checks()
       checks.name('store', store)
+      checks.text('requestId', requestId, limits.requestId)
       checkKey(checks, 'key', key)
       const write = { type: 'delete', key, ifRevision: readRevision(checks, 'ifRevision', ifRevision) } as const
       checks.done()
-      const { deleted = false } = await writeOne(call, store, write)
+      const { deleted = false } = await writeOne(call, store, write, requestId)
       return { deleted }
     },
 
@@ -125,13 +128,14 @@ export function createKvService({ kv, clock, payloadLimit }: KvServiceContext): 
       return { deleted: await kv.clear(scope, store, prefix) }
     },
 
-    async incrementEntry({ store, key, by = 1, ttlMs }, call) {
+    async incrementEntry({ store, key, by = 1, ttlMs, requestId }, call) {
       const checks = new Checks()
       checks.name('store', store)
+      checks.text('requestId', requestId, limits.requestId)
       checkKey(checks, 'key', key)
       const write = readIncrement(checks, '', key, { by, ttlMs }, clock.now())
       checks.done()
-      const { number = 0, revision } = await writeOne(call, store, write)
+      const { number = 0, revision } = await writeOne(call, store, write, requestId)
       return { number, revision }
     },
 

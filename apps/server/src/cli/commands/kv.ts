@@ -51,6 +51,7 @@ const set: Command = {
       ttlMs: durationFlag(flags, 'ttl'),
       ifRevision,
       ifAbsent: flags['if-absent'] === true,
+      requestId: '',
     }
     using server = connect({ flags, env })
     const { revision } = await server.kv.setEntry(request)
@@ -70,7 +71,7 @@ const remove: Command = {
   async run({ flags, words, env, output }) {
     const { connect } = await import('../connect.ts')
     using server = connect({ flags, env })
-    const { deleted } = await server.kv.deleteEntry({ store: words[0]!, key: words[1]!, ifRevision: undefined })
+    const { deleted } = await server.kv.deleteEntry({ store: words[0]!, key: words[1]!, ifRevision: undefined, requestId: '' })
     if (flags.json) output.json({ deleted })
     else if (deleted) output.line('deleted')
     else throw new CallError(`There is no key '${words[1]}' in '${words[0]}'.`)
