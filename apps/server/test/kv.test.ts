@@ -90,4 +90,31 @@ describe('keys and values over time', () => {
       await changes.close()
     }
   })
+
+  it('a watch of one key among many does not look through the others', async () => {
+    const { admin } = await startTestServer()
+    for (let i = 0; i < 600; i++) void set(admin.kv, `k${i}`)
+    await set(admin.kv, 'seldom')
+    const changes = watch(admin.kv, 0, 'seldom')
+    // Who came to it by way of the others would be at the end of all now.
+    expect(await changes.next()).toEqual({ changes: ['1 seldom'], reset: false, live: false })
+    expect(await changes.next()).toEqual({ changes: [], reset: false, live: true })
+    await set(admin.kv, 'seldom')
+    expect(await changes.next()).toEqual({ changes: ['1 seldom'], reset: false, live: true })
+    await changes.close()
+  })
+
+  it('a watch of a prefix from the beginning tells of changes made meanwhile once, after what was there', async () => {
+    const { admin } = await startTestServer()
+    for (let i = 0; i < 20; i++) await set(admin.kv, `p${i}`)
+    const changes = watch(admin.kv, 0, 'p')
+    const first = changes.next()
+    for (let i = 0; i < 20; i += 2) void set(admin.kv, `p${i}`)
+    await admin.kv.deleteEntry({ store: 's', key: 'p1', ifRevision: undefined, requestId: '' })
+    const told = [...(await first).changes]
+    while (!told.includes('2 p1')) told.push(...(await changes.next()).changes)
+    const last = new Map(told.map((text) => [text.slice(2), text[0]]))
+    expect([...last].filter(([, type]) => type === '1')).toHaveLength(19)
+    await changes.close()
+  })
 })

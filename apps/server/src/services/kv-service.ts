@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type {
   Entry,
   EntryChange,
@@ -11,7 +12,8 @@ import type {
 import type { Clock } from '../clock.ts'
 import type { KvEngine } from '../domain/kv/engine.ts'
 import { type MillraceError, notFound } from '../errors.ts'
-import type { KvChange, KvEntry, KvOutcome, KvSettings, KvWrite } from '../store/kv-port.ts'
+import { type KvChange, KvChangeType, type KvEntry, type KvOutcome, type KvSettings, type KvWrite } from '../store/kv-port.ts'
+import type { Scope } from '../store/ports.ts'
 import type { Call, ServiceOf } from './call.ts'
 import { Checks } from './checks.ts'
 import { checkKey, checkKeyText, readIncrement, readRevision, readSet, readWrite } from './kv-checks.ts'
@@ -21,6 +23,8 @@ import { pump, Wakeup } from './wakeup.ts'
 
 /** Rows looked at for one message of a watch. */
 const watchChunk = 500
+/** Keys of a prefix that are few: they are found by their names when a watch begins. */
+const few = 100
 
 /** What the service of keys and values stands on. */
 export interface KvServiceContext {
@@ -210,8 +214,13 @@ async function* watch(
     let toldFrom = 0
     const take = async (): Promise<WatchEntriesResponse | undefined> => {
       for (;;) {
+        if (position === 0) {
+          toldFrom = (await kv.settings(scope, store)).revision
+          const present = await presentOf(kv, scope, { store, prefix, until: toldFrom })
+          if (present) position = toldFrom
+          if (present && present.length > 0) return { changes: present.map(toChange), revision: position, reset: false, live }
+        }
         const before = position
-        if (position === 0) toldFrom = (await kv.settings(scope, store)).revision
         const { changes, upTo, more, floor } = await kv.changes(scope, store, { prefix, after: position, limit: watchChunk })
         // Deletions since then are forgotten: everything that is there is told anew.
         const reset = position > 0 && position < floor && floor > toldFrom
@@ -221,12 +230,30 @@ async function* watch(
         if (reset || changes.length > 0 || live !== wasLive)
           return { changes: reset ? [] : changes.map(toChange), revision: position, reset, live }
         if (!more || position === before) return undefined
+        // Nothing of this prefix among many changes: others have their turn before the next ones are looked at.
+        await setImmediate()
       }
     }
     yield* pump(take, wakeup, signal)
   } finally {
     stop()
   }
+}
+
+/**
+ * The few keys of a prefix that are there, in the order of their revisions, up to one: whoever watches one key of a million does
+ * not look through the others. Undefined when they are many, or all are asked for.
+ */
+async function presentOf(
+  kv: KvEngine,
+  scope: Scope,
+  { store, prefix, until }: { readonly store: string; readonly prefix: string; readonly until: number },
+): Promise<readonly KvChange[] | undefined> {
+  if (prefix === '' || until === 0) return undefined
+  const { items, next } = await kv.list(scope, store, { prefix, limit: few, values: true })
+  if (next !== undefined) return undefined
+  const told = items.filter(({ revision }) => revision <= until).sort((a, b) => a.revision - b.revision)
+  return told.map((entry) => ({ type: KvChangeType.set, entry }))
 }
 
 function toResult(outcome: KvOutcome): EntryWriteResult {
