@@ -330,6 +330,7 @@ describe('millrace kv', () => {
   it('sets, gets, lists and deletes', async () => {
     const { cli } = await withServer()
     expect(await cli('kv', 'set', 'settings', 'theme', '"dark"', '--ttl', '1h')).toMatchObject({ code: 0, stdout: 'revision 1\n' })
+    expect(await cli('kv', 'set', 'settings', 'theme', '"dark"', '--ttl', '0')).toMatchObject({ code: 2 })
     expect(await cli('kv', 'get', 'settings', 'theme')).toMatchObject({ code: 0, stdout: '"dark"\n' })
     expect((await cli('kv', 'get', 'settings', 'theme', '--json')).json()).toMatchObject([{ key: 'theme', value: 'dark', revision: 1 }])
     const refused = await cli('kv', 'set', 'settings', 'theme', '1', '--if-absent')

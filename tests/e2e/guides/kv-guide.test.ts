@@ -211,6 +211,9 @@ describe('bad input', () => {
     const kv = newStore()
     await expect(kv.set('k', 'x'.repeat(5 << 20))).rejects.toBeInstanceOf(ValidationError)
     await expect(kv.set('k', 1, { ttl: -1 })).rejects.toBeInstanceOf(ValidationError)
+    // What has no time left would stay for ever.
+    await expect(kv.set('k', 1, { ttl: 0 })).rejects.toBeInstanceOf(ValidationError)
+    await expect(kv.increment('k', 1, { ttl: '0.4ms' })).rejects.toBeInstanceOf(ValidationError)
     await expect(kv.set('k', 1, { ttl: '9999d' })).rejects.toBeInstanceOf(ValidationError)
     await expect(kv.set('k', 1, { ifRevision: -1 })).rejects.toBeInstanceOf(ValidationError)
     await expect(kv.set('k', 1, { ifRevision: 1, ifAbsent: true })).rejects.toBeInstanceOf(ValidationError)

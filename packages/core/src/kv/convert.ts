@@ -12,7 +12,7 @@ export function toSet(key: string, value: unknown, options: SetOptions): wire.En
   const set = {
     value: payload,
     contentType,
-    ttlMs: toMs('ttl', options.ttl),
+    ttlMs: toTtl(options),
     ifRevision: toWhole('ifRevision', options.ifRevision),
     ifAbsent: options.ifAbsent === true,
   }
@@ -24,8 +24,15 @@ export function toDelete(key: string, options: DeleteOptions): wire.EntryWrite {
 }
 
 export function toIncrement(key: string, by: number, options: IncrementOptions): wire.EntryWrite {
-  const value = { by: toWhole('by', by) ?? 1, ttlMs: toMs('ttl', options.ttl) }
+  const value = { by: toWhole('by', by) ?? 1, ttlMs: toTtl(options) }
   return { key: toText('key', key), action: { $case: 'increment', value } }
+}
+
+/** A time to live; 0 is what the protocol calls for ever, so what has none left is not sent. */
+function toTtl({ ttl }: Pick<SetOptions, 'ttl'>): number {
+  const ttlMs = toMs('ttl', ttl)
+  if (ttl !== undefined && ttlMs === 0) throw invalid('ttl', `'${String(ttl)}' is no time to live. Leave it out for a key that stays.`)
+  return ttlMs
 }
 
 /** A whole number that JavaScript holds exactly. */

@@ -2,7 +2,7 @@ import type { Duration } from '../durations.ts'
 
 /** How a key is set. */
 export interface SetOptions {
-  /** Time to live from now on, at most 10 years. Default: for ever, also when the key had one before. */
+  /** Time to live from now on, 1 ms to 10 years. Default: for ever, also when the key had one before. */
   readonly ttl?: Duration
   /** Only when the key is at this revision, else `ConflictError`; 0: only when it is not there. Not together with `ifAbsent`. */
   readonly ifRevision?: number

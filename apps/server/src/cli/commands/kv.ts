@@ -43,12 +43,14 @@ const set: Command = {
     const [store = '', key = '', value] = words
     const ifRevision = textFlag(flags, 'if-revision') === undefined ? undefined : integerFlag(flags, 'if-revision')
     if (flags['if-absent'] && ifRevision !== undefined) throw new UsageError('Give either --if-revision or --if-absent')
+    const ttlMs = durationFlag(flags, 'ttl')
+    if (ttlMs === 0 && textFlag(flags, 'ttl') !== undefined) throw new UsageError('--ttl: leave it out for a key that stays for ever')
     const request = {
       store,
       key,
       value: await readPayload(value, stdin),
       contentType: '',
-      ttlMs: durationFlag(flags, 'ttl'),
+      ttlMs,
       ifRevision,
       ifAbsent: flags['if-absent'] === true,
       requestId: '',
