@@ -26,8 +26,8 @@ export interface WriteOptions extends CallOptions {
 }
 
 /**
- * One write of a producer. The same again, however much later, writes nothing and returns the first offsets (none, when the
- * producer has made more than five writes since).
+ * One write of a producer. The same again writes nothing and returns the first offsets (none, when the producer has made more
+ * than five writes since), until the producer has written nothing for 30 days: then it begins anew, with `seq` 0.
  */
 export interface ProducerWrite {
   /** Names the producer within the stream: 1 to 255 characters of `A-Z a-z 0-9 . _ : / -`. */
