@@ -288,4 +288,21 @@ describe('what a query may use is bounded', () => {
     }
     expect(await rowsOf(backend, "SELECT table_name FROM duckdb_tables() WHERE table_name = 'made'")).toEqual([])
   })
+
+  test('the time for long texts, for which all databases wait, grows no faster than they do', async () => {
+    const length = 300_000
+    const invalid = { reason: 'VALIDATION' }
+    const start = performance.now()
+    for (const word of ['x'.repeat(length), 'x/'.repeat(length / 2), '/x'.repeat(length / 2), '\n'.repeat(length)]) {
+      await expect(rowsOf(backend, 'SELECT $1::INTEGER', [word])).rejects.toMatchObject(invalid)
+      await expect(rowsOf(backend, `SELECT '${word}'::INTEGER`)).rejects.toMatchObject(invalid)
+    }
+    await expect(rowsOf(backend, '/**/'.repeat(length / 4))).rejects.toMatchObject({
+      message: expect.stringContaining('holds no statement'),
+    })
+    const padded = statement(`SELECT${' '.repeat(length)}1${';'.repeat(length)} `)
+    expect(await backend.exportUpload(sales, { statement: padded }, { upload: 'f'.repeat(32), format: 'csv' }, forever)).toBe(1)
+    // Seconds at most, where the square of it took minutes.
+    expect(performance.now() - start).toBeLessThan(15_000)
+  })
 })

@@ -21,12 +21,18 @@ export async function writeRows(lease: Lease, statement: SqlStatement, file: Exp
   const { connection, staging } = lease
   // What is one query by itself, with all checks, is one between parentheses. It may end with a semicolon, or a comment.
   ;(await prepare(connection, statement, 'export')).destroySync()
-  const query = statement.sql.replace(/[;\s]+$/, '')
-  const sql = `COPY (${query}\n) TO ${text(`${staging}/${file.upload}`)} (${written[file.format]})`
+  const sql = `COPY (${withoutEnd(statement.sql)}\n) TO ${text(`${staging}/${file.upload}`)} (${written[file.format]})`
   const prepared = await prepareOwn(connection, { ...statement, sql }, 'COPY')
   await connection.run('BEGIN TRANSACTION READ ONLY')
   const rows = await bounded(lease, most, prepared.runAndReadAll())
   return Number(rows.getRowsJson()[0]?.[0] ?? 0)
+}
+
+/** Without the semicolons and the space at the end. An expression for them would begin anew at each space within the text. */
+function withoutEnd(sql: string): string {
+  let end = sql.length
+  while (end > 0 && /[;\s]/.test(sql[end - 1]!)) end--
+  return sql.slice(0, end)
 }
 
 /** Ends what writes too much. */

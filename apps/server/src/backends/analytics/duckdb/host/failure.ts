@@ -107,7 +107,9 @@ const longest = 2000
 
 /** Without what concerns the server alone: where its files are. */
 function cleaned(message: string): string {
+  // DuckDB repeats what it was given, of any length, and what is looked for may take the square of that.
   const text = message
+    .slice(0, 2 * longest)
     .replaceAll(process.cwd(), '')
     // Directories of databases have no other names.
     .replace(/(?:\/?[\w=.-]+\/)+staging\/\w*/g, 'the file')

@@ -14,7 +14,7 @@ export async function prepare(
   const refused = refusal(sql)
   if (refused) throw wrong(refused)
   // What is only space and comments makes no statement, and DuckDB's binding has no words for that.
-  if (sql.replace(/\/\*[\s\S]*?\*\/|--.*|[;\s]/g, '') === '') throw wrong('holds no statement')
+  if (isEmpty(sql)) throw wrong('holds no statement')
   const prepared = await connection.prepare(sql).catch(async (error: unknown) => {
     // DuckDB says this in words for programmers.
     const { count } = await connection.extractStatements(sql)
@@ -40,6 +40,13 @@ export async function prepareOwn(
   if (statements.count !== 1 || typeOf(prepared) !== type) throw new Failure({ reason: 'VALIDATION', path, message: 'is not one query' })
   bindParameters(prepared, parameters, parametersOf(path))
   return prepared
+}
+
+/** True when there is only space, comments and semicolons; known by its first word, for a text may be long. */
+function isEmpty(sql: string): boolean {
+  const nothing = /\/\*[\s\S]*?\*\/|--.*|[;\s]+/y
+  while (nothing.lastIndex < sql.length) if (!nothing.test(sql)) return false
+  return true
 }
 
 function typeOf(prepared: DuckDBPreparedStatement): string {
