@@ -4,6 +4,9 @@ import { fileURLToPath } from 'node:url'
 import { invalid, MillraceError } from '../../../errors.ts'
 import type { FromHost, HostError, HostInput, HostLimits, HostOperation, HostOutput, ToHost } from './host/protocol.ts'
 
+/** Threads of the process. Each query keeps one until it is answered, and those of one database must leave some for the others'. */
+const threads = 128
+
 interface Waiting {
   resolve(output: unknown): void
   reject(error: unknown): void
@@ -95,7 +98,7 @@ export class HostProcess {
     const child = fork(file, [JSON.stringify(this.#limits)], {
       // Paths in messages and tables of DuckDB's are relative to it and tell nothing; nor is there anything to read in the environment.
       cwd: this.#directory,
-      env: {},
+      env: { UV_THREADPOOL_SIZE: String(threads) },
       execArgv: isSource ? ['--conditions=millrace-source'] : [],
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

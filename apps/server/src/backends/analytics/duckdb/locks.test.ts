@@ -289,6 +289,17 @@ describe('what a query may use is bounded', () => {
     expect(await rowsOf(backend, "SELECT table_name FROM duckdb_tables() WHERE table_name = 'made'")).toEqual([])
   })
 
+  test('a database whose queries are long and many holds up no other', async () => {
+    const endless = 'SELECT count(*) FROM range(1000000) a, range(1000000) b, range(1000000) c WHERE hash(a.range + b.range + c.range) = 1'
+    const stop = new AbortController()
+    const bounds = { limit: 1, bytes: 1000 }
+    const outcomes = Array.from({ length: 12 }, () => backend.query(sales, statement(endless), bounds, stop.signal).catch(String))
+    const other = { ...sales, name: 'other' }
+    const quick = await backend.query(other, statement('SELECT 1'), bounds, AbortSignal.timeout(10_000)).finally(() => stop.abort('enough'))
+    expect(quick.rows).toBe(1)
+    expect(new Set(await Promise.all(outcomes))).toEqual(new Set(['enough']))
+  })
+
   test('the time for long texts, for which all databases wait, grows no faster than they do', async () => {
     const length = 300_000
     const invalid = { reason: 'VALIDATION' }

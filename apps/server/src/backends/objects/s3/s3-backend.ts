@@ -4,7 +4,7 @@ import { MillraceError } from '../../../errors.ts'
 import type { S3Options } from './client.ts'
 import { download } from './download.ts'
 import { adviceOn, faultOf, rethrow, storageError } from './errors.ts'
-import { Slots } from './slots.ts'
+import { Slots } from '../../slots.ts'
 import { type Target, upload } from './upload.ts'
 
 /** Objects deleted in one request: S3's rule. */

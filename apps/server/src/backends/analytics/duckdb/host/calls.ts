@@ -64,6 +64,14 @@ export function createHandlers(limits: HostLimits): Handlers {
         call.watch(undefined)
       }
     })
+  /** The same for what changes nothing. */
+  const ask = <T>(at: string, call: HostCall, work: (lease: Lease) => Promise<T>): Promise<T> =>
+    use(at, call, (lease) =>
+      lease.run(() => {
+        call.check()
+        return work(lease)
+      }),
+    )
 
   return {
     async create({ at }) {
@@ -72,7 +80,7 @@ export function createHandlers(limits: HostLimits): Handlers {
     },
 
     async query({ at, statement, bounds, file }, call) {
-      return use(at, call, async (lease) => {
+      return ask(at, call, async (lease) => {
         if (file) await told({ sql: '', path: file.path }, () => loadObject(lease, file))
         return told(statement, async () => {
           const reader = await read(lease, statement)
@@ -91,7 +99,7 @@ export function createHandlers(limits: HostLimits): Handlers {
       const lease = await databases.connect(at)
       try {
         call.watch(lease)
-        const reader = await told(statement, () => read(lease, statement))
+        const reader = await told(statement, () => lease.run(() => read(lease, statement)))
         return { stream: await streams.add(lease, reader), columns: reader.columns }
       } catch (error) {
         lease.close()
@@ -102,7 +110,8 @@ export function createHandlers(limits: HostLimits): Handlers {
     async next({ stream }, call) {
       return streams.read(stream, ({ reader, lease }) => {
         call.watch(lease)
-        return told({ sql: '', path: 'sql' }, () => reader.take({ limit: Number.POSITIVE_INFINITY, bytes: batchBytes }))
+        const take = () => reader.take({ limit: Number.POSITIVE_INFINITY, bytes: batchBytes })
+        return told({ sql: '', path: 'sql' }, () => lease.run(take))
       })
     },
 
@@ -132,11 +141,11 @@ export function createHandlers(limits: HostLimits): Handlers {
     },
 
     async explain({ at, statement, analyze }, call) {
-      return use(at, call, ({ connection }) => told(statement, () => explain(connection, statement, analyze)))
+      return ask(at, call, ({ connection }) => told(statement, () => explain(connection, statement, analyze)))
     },
 
     async catalog({ at, sql, values }, call) {
-      return use(at, call, ({ connection }) =>
+      return ask(at, call, ({ connection }) =>
         told({ sql, path: '' }, async () => {
           const reader = await connection.runAndReadAll(sql, [...values])
           return reader.getRowObjectsJson() as Row[]
@@ -153,7 +162,7 @@ export function createHandlers(limits: HostLimits): Handlers {
     },
 
     async export({ at, statement, file }, call) {
-      return use(at, call, (lease) => told(statement, () => writeRows(lease, statement, file, limits.spill)))
+      return ask(at, call, (lease) => told(statement, () => writeRows(lease, statement, file, limits.spill)))
     },
 
     async copy({ at, to }, call) {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import { Slots } from '../../../slots.ts'
 import { isFatal } from './failure.ts'
 import { databaseFile, spillPrefix, stagingDirectory } from './files.ts'
 import { Gate } from './gate.ts'
@@ -11,6 +12,8 @@ import type { HostLimits } from './protocol.ts'
 /** How often, and after how many milliseconds, a file is tried again that the process of a killed server may still hold. */
 const lockTries = 40
 const lockWaitMs = 50
+/** Queries and statements of one database that run at a time. Each keeps a thread of the process, and all databases share those. */
+const atATime = 4
 
 interface OpenDatabase {
   readonly instance: DuckDBInstance
@@ -18,6 +21,7 @@ interface OpenDatabase {
   readonly staging: string
   /** Who changes something goes through it. */
   readonly gate: Gate
+  readonly slots: Slots
   readonly leases: Set<Promise<Lease>>
   /** The next connection: made while nobody waits for it. */
   spare: Promise<DuckDBConnection>
@@ -152,7 +156,8 @@ export class OpenDatabases {
       if (name.startsWith(spillPrefix) && name !== spillDirectory) await rm(`${at}/${name}`, { recursive: true, force: true })
     }
     await mkdir(staging, { recursive: true })
-    return { instance, staging, spill: `${at}/${spillDirectory}`, gate: new Gate(), leases: new Set(), spare: connect(instance) }
+    const shared = { gate: new Gate(), slots: new Slots(atATime), leases: new Set<Promise<Lease>>() }
+    return { instance, staging, spill: `${at}/${spillDirectory}`, ...shared, spare: connect(instance) }
   }
 }
 

@@ -1,4 +1,5 @@
 import type { DuckDBConnection } from '@duckdb/node-api'
+import type { Slots } from '../../../slots.ts'
 import { Failure } from './failure.ts'
 import type { Gate } from './gate.ts'
 
@@ -11,6 +12,7 @@ export class Lease {
   /** Where the server and the database leave files for each other, relative to the directory of all. */
   readonly staging: string
   readonly #gate: Gate
+  readonly #slots: Slots
   readonly #onClose: () => void
   readonly #closed = Promise.withResolvers<void>()
   readonly #givenUp = Promise.withResolvers<never>()
@@ -19,17 +21,27 @@ export class Lease {
   /** Gives up what is held between two calls; what runs is interrupted. */
   giveUp: () => Promise<void> = () => Promise.resolve()
 
-  constructor(connection: DuckDBConnection, { staging, gate }: { readonly staging: string; readonly gate: Gate }, onClose: () => void) {
+  constructor(
+    connection: DuckDBConnection,
+    { staging, gate, slots }: { readonly staging: string; readonly gate: Gate; readonly slots: Slots },
+    onClose: () => void,
+  ) {
     this.connection = connection
     this.staging = staging
     this.#gate = gate
+    this.#slots = slots
     this.#givenUp.promise.catch(() => undefined)
     this.#onClose = onClose
   }
 
-  /** Does something that changes the database, when nobody copies it. */
+  /** Has DuckDB do something, when not too many do. */
+  run<T>(work: () => Promise<T>): Promise<T> {
+    return this.#slots.run(work)
+  }
+
+  /** The same with something that changes the database, when nobody copies it. */
   change<T>(work: () => Promise<T>): Promise<T> {
-    return this.#gate.pass(work, this.#givenUp.promise)
+    return this.#gate.pass(() => this.run(work), this.#givenUp.promise)
   }
 
   /** Does something while nobody changes the database. */
