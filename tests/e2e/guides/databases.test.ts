@@ -180,7 +180,9 @@ describe('statements', () => {
     const db = await newDatabase()
     expect(await db.explain('SELECT sum(i) FROM range(10) r(i) WHERE i > ?', [5])).toContain('RANGE')
     expect(await db.explain('SELECT sum(i) FROM range(10) r(i)', [], { analyze: true })).toContain('Total Time')
-    expect((await db.query('EXPLAIN SELECT 1')).rows).toHaveLength(1)
+    for (const sql of ['EXPLAIN SELECT 1', '-- why\nEXPLAIN (FORMAT json) SELECT 1', 'EXPLAIN/**/ANALYZE (SELECT 1)']) {
+      expect((await db.query(sql)).rows, sql).toHaveLength(1)
+    }
   })
 })
 

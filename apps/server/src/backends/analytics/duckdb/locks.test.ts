@@ -247,6 +247,15 @@ describe('SQL reaches nothing but its database', () => {
       'UPDATE t SET a = 1',
       'VACUUM',
       'EXPLAIN ANALYZE INSERT INTO t VALUES (1)',
+      '/**/ EXPLAIN ANALYZE CHECKPOINT',
+      'EXPLAIN/**/ANALYZE CHECKPOINT',
+      '-- why\nEXPLAIN (ANALYZE) FORCE CHECKPOINT',
+      '\u200bEXPLAIN ANALYZE CHECKPOINT',
+      '\ufeffEXPLAIN ANALYZE CHECKPOINT',
+      '/* /* */ */ EXPLAIN ANALYZE CHECKPOINT',
+      '/**/ EXPLAIN ANALYZE CALL pragma_version()',
+      '/**/ EXPLAIN ANALYZE PREPARE p AS SELECT 1',
+      '/**/ EXPLAIN ANALYZE COMMIT',
     ]) {
       await expect(rowsOf(backend, sql), sql).rejects.toMatchObject({ reason: 'VALIDATION' })
     }

@@ -197,10 +197,10 @@ async function read(lease: Lease, statement: Parameters<typeof prepare>[1]): Pro
   const { connection } = lease
   const explained = unexplained(statement.sql)
   // What is explained is checked as if it were to run, for that is what ANALYZE does.
-  if (explained) (await prepare(connection, { ...statement, sql: explained.sql }, 'query')).destroySync()
+  if (explained !== undefined) (await prepare(connection, { ...statement, sql: explained }, 'query')).destroySync()
   // Neither needs the other; and none may be under way when the connection is closed.
   const [prepared, begun] = await Promise.allSettled([
-    prepare(connection, statement, 'query'),
+    prepare(connection, statement, explained === undefined ? 'query' : 'explain'),
     connection.run('BEGIN TRANSACTION READ ONLY'),
   ])
   if (prepared.status === 'rejected') throw prepared.reason
@@ -211,7 +211,7 @@ async function read(lease: Lease, statement: Parameters<typeof prepare>[1]): Pro
 async function explain(connection: DuckDBConnection, statement: Parameters<typeof prepare>[1], analyze: boolean): Promise<string> {
   const sql = `EXPLAIN ${analyze ? 'ANALYZE ' : ''}${statement.sql}`
   ;(await prepare(connection, statement, 'query')).destroySync()
-  const prepared = await prepare(connection, { ...statement, sql }, 'query')
+  const prepared = await prepare(connection, { ...statement, sql }, 'explain')
   await connection.run('BEGIN TRANSACTION READ ONLY')
   const rows = (await prepared.runAndReadAll()).getRowsJson()
   return rows.map((row) => String(row[1])).join('\n')

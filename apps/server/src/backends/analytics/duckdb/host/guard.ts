@@ -39,7 +39,8 @@ export function refusal(sql: string): string | undefined {
 
 /** Which statements each call takes, by the names that DuckDB's parser gives them. */
 export const allowedStatements = {
-  query: new Set(['SELECT', 'EXPLAIN']),
+  query: new Set(['SELECT']),
+  explain: new Set(['EXPLAIN']),
   export: new Set(['SELECT']),
   execute: new Set(['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'MERGE_INTO', 'CREATE', 'CREATE_FUNC', 'ALTER', 'DROP', 'ANALYZE', 'VACUUM']),
 } as const
@@ -51,6 +52,6 @@ export function advice(kind: keyof typeof allowedStatements, statement: string):
   if (statement === 'TRANSACTION') return 'send the statements of a transaction as one batch'
   if (statement === 'COPY' || statement === 'EXPORT') return 'SQL reaches no files; import from and export to a bucket instead'
   if (statement === 'ATTACH' || statement === 'DETACH' || statement === 'COPY_DATABASE') return 'SQL reaches no other database'
-  if (statement === 'EXPLAIN') return 'use explain, or a query'
+  if (statement === 'EXPLAIN') return kind === 'query' ? 'EXPLAIN must be its first word' : 'use explain, or a query'
   return 'it is not open to SQL here'
 }

@@ -14,7 +14,7 @@ export async function prepare(
   const refused = refusal(sql)
   if (refused) throw wrong(refused)
   // What is only space and comments makes no statement, and DuckDB's binding has no words for that.
-  if (isEmpty(sql)) throw wrong('holds no statement')
+  if (firstWord(sql) === sql.length) throw wrong('holds no statement')
   const prepared = await connection.prepare(sql).catch(async (error: unknown) => {
     // DuckDB says this in words for programmers.
     const { count } = await connection.extractStatements(sql)
@@ -42,11 +42,13 @@ export async function prepareOwn(
   return prepared
 }
 
-/** True when there is only space, comments and semicolons; known by its first word, for a text may be long. */
-function isEmpty(sql: string): boolean {
+/** Where the first word begins, after space, comments and semicolons. They are skipped one by one, for a text may be long. */
+function firstWord(sql: string, from = 0): number {
   const nothing = /\/\*[\s\S]*?\*\/|--.*|[;\s]+/y
-  while (nothing.lastIndex < sql.length) if (!nothing.test(sql)) return false
-  return true
+  for (let at = from; ; at = nothing.lastIndex) {
+    nothing.lastIndex = at
+    if (at === sql.length || !nothing.test(sql)) return at
+  }
 }
 
 function typeOf(prepared: DuckDBPreparedStatement): string {
@@ -57,8 +59,14 @@ function parametersOf(path: string): string {
   return path.replace(/sql$/, 'parameters')
 }
 
-/** `EXPLAIN ANALYZE` carries out what follows it, so that is checked as if it stood alone. */
-export function unexplained(sql: string): { readonly sql: string; readonly analyze: boolean } | undefined {
-  const [start, analyze] = /^\s*explain\s+(analyze\s+)?/i.exec(sql) ?? []
-  return start === undefined ? undefined : { sql: sql.slice(start.length), analyze: analyze !== undefined }
+/**
+ * What an EXPLAIN explains; undefined for everything else. `EXPLAIN ANALYZE` carries out what follows it, so that is checked as if it
+ * stood alone.
+ */
+export function unexplained(sql: string): string | undefined {
+  const [word] = /^explain\b/i.exec(sql.slice(firstWord(sql))) ?? []
+  if (word === undefined) return undefined
+  const rest = sql.slice(firstWord(sql, firstWord(sql) + word.length))
+  const [options = ''] = /^(?:analyze\b|\(\s*(?:analyze|format)\b[^()]*\))/i.exec(rest) ?? []
+  return rest.slice(options.length)
 }
