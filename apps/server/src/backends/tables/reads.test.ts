@@ -74,6 +74,24 @@ describe.each(await testBackends())('$name', ({ name, open, missing }) => {
     }
   })
 
+  test('lists are lists, whatever stands between their elements; vectors of the catalogs are text', { timeout: 60_000 }, async (ctx) => {
+    ctx.skip(missing !== undefined, missing)
+    const { result } = await run(
+      `SELECT '1 2'::int2vector AS v, '3 4'::oidvector AS o, '{(1,1),(0,0);NULL;(2,2),(1,1)}'::box[] AS b, '{{a,NULL},{"b,}",""}}'::name[] AS n`,
+    )
+    expect(JSON.parse(Buffer.from(result.rows).toString())).toEqual([
+      {
+        v: '1 2',
+        o: '3 4',
+        b: ['(1,1),(0,0)', null, '(2,2),(1,1)'],
+        n: [
+          ['a', null],
+          ['b,}', ''],
+        ],
+      },
+    ])
+  })
+
   test('one that waits keeps no other waiting', { timeout: 60_000 }, async (ctx) => {
     ctx.skip(missing !== undefined, missing)
     ctx.skip(name === 'pglite', 'PGlite has one connection, on which all take turns')

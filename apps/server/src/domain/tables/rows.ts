@@ -5,6 +5,8 @@ import type { RowTaker, SqlOutcome, SqlValue, TableQueries } from './backend.ts'
 interface TypeInfo {
   readonly name: string
   readonly element?: number
+  /** What stands between the elements of an array. Default: a comma; boxes have commas of their own. */
+  readonly delimiter?: string
 }
 
 /** Types that every Postgres has, by their numbers; others are asked for. */
@@ -117,8 +119,8 @@ export async function rowWriter(columns: SqlOutcome['columns'], connection: Tabl
 function writerFor(columns: SqlOutcome['columns'], typeOf: (type: number) => TypeInfo): RowWriter {
   const keys = columns.map(({ name }, i) => `${i === 0 ? '{' : ','}${JSON.stringify(name)}:`)
   const writers = columns.map(({ type }): Write => {
-    const { element } = typeOf(type)
-    return element === undefined ? writerOf(type) : (text) => writeArray(text, writerOf(element))
+    const { element, delimiter } = typeOf(type)
+    return element === undefined ? writerOf(type) : (text) => writeArray(text, writerOf(element), delimiter)
   })
   return {
     wire: columns.map(({ name, type }) => ({ name, type: typeOf(type).name })),
@@ -134,12 +136,19 @@ function writerFor(columns: SqlOutcome['columns'], typeOf: (type: number) => Typ
 }
 
 async function askTypes(connection: TableQueries, types: readonly number[]): Promise<Map<number, TypeInfo>> {
+  // Only what its elements call their array is written as one: `int2vector` has elements too, and no braces.
   const { rows } = await connection.query(
-    `SELECT oid, pg_catalog.format_type(oid, NULL), CASE WHEN typcategory = 'A' THEN typelem ELSE 0 END
-     FROM pg_catalog.pg_type WHERE oid = ANY ($1::pg_catalog.oid[])`,
+    `SELECT t.oid, pg_catalog.format_type(t.oid, NULL), e.oid, e.typdelim
+     FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
+     WHERE t.oid = ANY ($1::pg_catalog.oid[])`,
     [`{${types.join(',')}}`],
   )
-  return new Map(rows.map(([oid, name, element]) => [Number(oid), { name: name!, ...(element !== '0' && { element: Number(element) }) }]))
+  return new Map(
+    rows.map(([oid, name, element, delimiter]) => [
+      Number(oid),
+      element && delimiter ? { name: name!, element: Number(element), delimiter } : { name: name! },
+    ]),
+  )
 }
 
 type Write = (text: string) => string
@@ -180,13 +189,13 @@ function quote(text: string): string {
 }
 
 /** A list of JSON, of an array as Postgres writes it: `{1,NULL,"a \"b\"",{…}}`, perhaps with bounds before it. */
-function writeArray(text: string, write: Write): string {
+function writeArray(text: string, write: Write, delimiter = ','): string {
   let at = text.indexOf('{')
   const list = (): string => {
     const parts: string[] = []
     at++
     while (text[at] !== '}') {
-      if (text[at] === ',') at++
+      if (text[at] === delimiter) at++
       parts.push(text[at] === '{' ? list() : element())
     }
     at++
@@ -195,7 +204,7 @@ function writeArray(text: string, write: Write): string {
   const element = (): string => {
     if (text[at] !== '"') {
       const start = at
-      while (text[at] !== ',' && text[at] !== '}') at++
+      while (text[at] !== delimiter && text[at] !== '}') at++
       const word = text.slice(start, at)
       return word === 'NULL' ? 'null' : write(word)
     }
