@@ -64,6 +64,29 @@ describe.each(await testBackends())('$name', ({ open, missing }) => {
     })
   })
 
+  test('too few values, rows to copy in and calls without end are refused as mistakes, and nobody else notices', {
+    timeout: 60_000,
+  }, async (ctx) => {
+    ctx.skip(missing !== undefined, missing)
+    const refused = async (call: Promise<unknown>, says: RegExp) => {
+      await expect(call).rejects.toMatchObject({ reason: 'VALIDATION', message: expect.stringMatching(says) })
+      expect(await rowsOf('SELECT 1 AS one')).toEqual([{ one: 1 }])
+    }
+    await refused(run('SELECT $1::int, $2::int', ['1']), /supplies 1 parameters.* requires 2/)
+    await refused(run('SELECT 1', ['1']), /supplies 1 parameters.* requires 0/)
+    await run('CREATE TABLE copied (id int)')
+    await refused(run('COPY copied FROM STDIN'), /cannot be copied in/)
+    await refused(engine.migrate(scope, [{ name: 'copies', sql: 'SELECT 1; COPY copied FROM STDIN; SELECT 2' }], false), /COPY/)
+    await run(`CREATE FUNCTION again(n int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN again(n + 1) + 1; END'`)
+    await refused(run('SELECT again(1)'), /stack depth/)
+  })
+
+  test('a connection that a statement ends is made again', async (ctx) => {
+    ctx.skip(missing !== undefined, missing)
+    await run('SELECT pg_terminate_backend(pg_backend_pid())').catch(() => undefined)
+    expect(await rowsOf('SELECT 1 AS one')).toEqual([{ one: 1 }])
+  })
+
   test('a statement that does not end is ended, and what was answered before is kept', { timeout: 60_000 }, async (ctx) => {
     ctx.skip(missing !== undefined, missing)
     await run('INSERT INTO kept VALUES (1)')

@@ -107,6 +107,9 @@ export interface TableDatabase {
 /** Where it is told that tables changed. Everybody with SQL in the database can hear it, so no more than the schema is said. */
 export const changesChannel = 'millrace_tables'
 
+/** What a COPY that waits for rows is told; Postgres's error has it, in whatever language. */
+export const copyRefused = 'Rows cannot be copied in by a statement.'
+
 /** An error that Postgres answered a statement with. */
 export class SqlError extends Error {
   override readonly name = 'SqlError'

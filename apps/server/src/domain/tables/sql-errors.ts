@@ -1,7 +1,7 @@
 import type { ErrorReason } from '@millrace/protocol/errors'
 import { MillraceError } from '../../errors.ts'
 import { nearest } from '../../suggest.ts'
-import { ResultTooLarge, SqlError, type TableQueries } from './backend.ts'
+import { copyRefused, ResultTooLarge, SqlError, type TableQueries } from './backend.ts'
 
 /** What a statement was made for, so that its error can say more. */
 export interface ErrorContext {
@@ -16,6 +16,8 @@ export interface ErrorContext {
 
 /** SQLSTATEs that have a reason of their own; the others go by their class, the first two characters. */
 const reasons: Readonly<Record<string, ErrorReason>> = {
+  // Fewer or more values than the statement has places for.
+  '08P01': 'VALIDATION',
   '23505': 'ALREADY_EXISTS',
   '23P01': 'ALREADY_EXISTS',
   '23503': 'FAILED_PRECONDITION',
@@ -58,7 +60,9 @@ export async function explain(error: unknown, context: ErrorContext, connection?
     const message = `There is no function '${context.function}' with these arguments in this namespace.`
     return new MillraceError('NOT_FOUND', message, { resource: 'function', id: context.function })
   }
-  const reason = reasons[error.code] ?? classes[error.code.slice(0, 2)] ?? (callers.test(error.code) ? 'VALIDATION' : undefined)
+  const reason = refusedCopy(error)
+    ? 'VALIDATION'
+    : (reasons[error.code] ?? classes[error.code.slice(0, 2)] ?? (callers.test(error.code) ? 'VALIDATION' : undefined))
   if (!reason) return error
   const hint = error.code === '42703' ? await columnHint(error, context, connection) : undefined
   const parts = [error.message, error.detail, hint ?? error.hint, position(error)].filter((part) => part !== undefined && part !== '')
@@ -67,6 +71,11 @@ export async function explain(error: unknown, context: ErrorContext, connection?
   if (reason !== 'VALIDATION') return new MillraceError(reason, message)
   const path = error.column ? `${context.field}.${error.column}` : context.field
   return new MillraceError(reason, message, { fields: [{ path, message: parts.join('. ') }] })
+}
+
+/** A COPY that was told that there are no rows: by a connection here, or by the driver within a script. Postgres calls that a cancel. */
+function refusedCopy({ code, message }: SqlError): boolean {
+  return code === '57014' && (message.includes(copyRefused) || message.includes('No source stream defined'))
 }
 
 function position({ position: at, code }: SqlError): string | undefined {

@@ -18,6 +18,8 @@ import type { PgliteAnswer, PgliteTask } from './messages.ts'
 
 /** Longest start, with making the database. */
 const startMs = 120_000
+/** The thread's stack. Postgres minds its own, of which each byte takes about twenty of this one. */
+const stackMb = 64
 const unbounded = { rows: 2 ** 31 - 2, bytes: Infinity }
 
 /** Where the thread's code is: beside this file in the sources, beside the bundle when built. */
@@ -157,7 +159,11 @@ export class PgliteDatabase implements TableDatabase {
 
   async #launch(files: string): Promise<Worker> {
     this.#role = undefined
-    const worker = new Worker(threadUrl(), { workerData: { directory: files }, name: 'tables' })
+    const worker = new Worker(threadUrl(), {
+      workerData: { directory: files },
+      name: 'tables',
+      resourceLimits: { stackSizeMb: stackMb },
+    })
     worker.unref()
     await this.#answer(worker, startMs)
     return worker
@@ -177,10 +183,13 @@ export class PgliteDatabase implements TableDatabase {
       reject = onError
     })
     const onExit = () => reject(new MillraceError('UNAVAILABLE', 'The tables were interrupted. Try again.', { retryAfterMs: 1000 }))
-    const timer = setTimeout(() => {
-      reject(new MillraceError('DEADLINE_EXCEEDED', `The statement took longer than ${timeoutMs} ms, and was ended.`))
+    const end = () => {
       this.#worker = undefined
       void worker.terminate()
+    }
+    const timer = setTimeout(() => {
+      reject(new MillraceError('DEADLINE_EXCEEDED', `The statement took longer than ${timeoutMs} ms, and was ended.`))
+      end()
     }, timeoutMs)
     worker.once('message', resolve).once('error', reject).once('exit', onExit)
     try {
@@ -189,6 +198,8 @@ export class PgliteDatabase implements TableDatabase {
       if ('outcome' in answer) return answer.outcome
       if ('tooLarge' in answer) throw new ResultTooLarge(answer.tooLarge)
       if ('error' in answer) throw new SqlError(answer.error)
+      // Nobody knows in what state it is: as after a crash, Postgres recovers at the next use.
+      end()
       throw new Error(answer.fault)
     } finally {
       clearTimeout(timer)

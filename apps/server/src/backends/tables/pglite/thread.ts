@@ -2,7 +2,7 @@ import { fsyncSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { messages, PGlite, protocol } from '@electric-sql/pglite'
 import { vector } from '@electric-sql/pglite-pgvector'
-import { changesChannel, type SqlOutcome } from '../../../domain/tables/backend.ts'
+import { changesChannel, copyRefused, type SqlOutcome } from '../../../domain/tables/backend.ts'
 import type { PgliteAnswer, PgliteResult, PgliteTask } from './messages.ts'
 import { SessionLock } from './session-lock.ts'
 
@@ -21,6 +21,8 @@ for (const workers of [
   startParams.push('-c', `${workers}=0`)
 }
 startParams.push('-c', 'io_method=sync', '-c', 'wal_sync_method=fsync', '-c', 'shared_buffers=32MB')
+// Of Postgres's own stack. The thread's, which calls of WebAssembly fill, has room for more than twice what goes with it.
+startParams.push('-c', 'max_stack_depth=1MB')
 
 const database = await PGlite.create({ dataDir: workerData.directory, extensions: { vector }, startParams })
 syncFiles(database)
@@ -50,12 +52,21 @@ async function send(...parts: readonly Uint8Array[]) {
     if (message instanceof messages.NotificationResponseMessage && message.channel === changesChannel && said.size < mostSaid) {
       said.add(message.payload)
     }
+    if (message instanceof messages.DatabaseError) throw isLast(message) ? new Error(`Postgres ended: ${message.message}`) : message
   }
   return answers.messages
 }
 
+/** True for an error that Postgres itself did not outlive. */
+function isLast({ severity }: messages.DatabaseError): boolean {
+  return severity === 'FATAL' || severity === 'PANIC'
+}
+
+/** The answer to a COPY that waits for rows, without which nothing else would be read. In all other places Postgres leaves it out. */
+const noRows = serialize.copyFail(copyRefused)
+
 async function run(text: string): Promise<void> {
-  for (const message of await send(serialize.query(text))) if (message instanceof messages.DatabaseError) throw message
+  await send(serialize.query(text), noRows)
 }
 
 /** Logs in as a role, or as the server. Whatever was set before is forgotten. */
@@ -78,14 +89,16 @@ async function query({ text, values, bounds }: PgliteTask & { readonly do: 'quer
     serialize.bind({ values: [...values] }),
     serialize.describe({ type: 'P' }),
     serialize.execute({ rows: bounds.rows + 1 }),
+    noRows,
     serialize.sync(),
   )
   const rows: (readonly (string | null)[])[] = []
   let columns: SqlOutcome['columns'] = []
   let tag = ''
   let bytes = 0
+  let ended = false
   for (const message of answers) {
-    if (message instanceof messages.DatabaseError) throw message
+    ended ||= message instanceof messages.CommandCompleteMessage || message.name === 'emptyQuery' || message.name === 'portalSuspended'
     if (message instanceof messages.RowDescriptionMessage)
       columns = message.fields.map(({ name, dataTypeID }) => ({ name, type: dataTypeID }))
     else if (message instanceof messages.DataRowMessage) {
@@ -93,6 +106,7 @@ async function query({ text, values, bounds }: PgliteTask & { readonly do: 'quer
       rows.push(message.fields)
     } else if (message instanceof messages.CommandCompleteMessage) tag = message.text
   }
+  if (!ended) throw new Error('Postgres broke off in the middle of an answer.')
   if (rows.length > bounds.rows) return { tooLarge: 'rows' }
   if (bytes > bounds.bytes) return { tooLarge: 'bytes' }
   const affected = Number(/\d+$/.exec(tag)?.[0] ?? 0)

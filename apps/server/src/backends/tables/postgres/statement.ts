@@ -1,5 +1,12 @@
 import type pg from 'pg'
-import { type ResultBounds, ResultTooLarge, type RowTaker, type SqlOutcome, type SqlValue } from '../../../domain/tables/backend.ts'
+import {
+  copyRefused,
+  type ResultBounds,
+  ResultTooLarge,
+  type RowTaker,
+  type SqlOutcome,
+  type SqlValue,
+} from '../../../domain/tables/backend.ts'
 import type { PreparedStatements } from './prepared-statements.ts'
 
 /** What is written to Postgres: the driver's own connection, whose types it keeps to itself. */
@@ -110,7 +117,7 @@ export class Statement implements pg.Submittable {
 
   handleCopyInResponse(connection: pg.Connection): void {
     const wire = connection as unknown as Wire
-    wire.sendCopyFail('Rows cannot be copied in by a statement.')
+    wire.sendCopyFail(copyRefused)
   }
 
   handleCopyData(): void {}
