@@ -11,15 +11,20 @@ export interface GrpcFailure {
   readonly metadata?: Metadata
 }
 
-/** The error that stands for a failed call. */
-export function errorFromGrpc(failure: GrpcFailure): MillraceError {
+/** The error that stands for a call that failed at `endpoint`. */
+export function errorFromGrpc(failure: GrpcFailure, endpoint: string): MillraceError {
   const trailer = failure.metadata?.get(statusDetailsTrailer)[0]
   if (trailer instanceof Uint8Array) return errorFromDetails(decodeErrorDetails(failure.code, failure.details, trailer))
-  return errorFromDetails(withoutTrailer(failure), { cause: failure })
+  return errorFromDetails(withoutTrailer(failure, endpoint), { cause: failure })
 }
 
 /** What did not come from the server itself: broken connections, limits of message sizes, proxies. */
-function withoutTrailer({ code, details }: GrpcFailure): ErrorDetails {
+function withoutTrailer({ code, details }: GrpcFailure, endpoint: string): ErrorDetails {
+  const unreachable = code === Status.UNAVAILABLE ? whyNotConnected(details) : undefined
+  if (unreachable !== undefined) {
+    const message = `The server '${endpoint}' cannot be reached (${unreachable}). Does one run there, and is it where it serves gRPC?`
+    return { reason: 'UNAVAILABLE', message }
+  }
   // A connection that breaks shows as one of these, with the words of whatever layer noticed first.
   const broken = code === Status.CANCELLED || (code === Status.INTERNAL && /RST_STREAM|ECONN|EPIPE|socket|session/i.test(details))
   if (broken) return { reason: 'UNAVAILABLE', message: details }
@@ -27,4 +32,10 @@ function withoutTrailer({ code, details }: GrpcFailure): ErrorDetails {
     return { reason: 'VALIDATION', message: `${details}. Send less at a time.`, fields: [{ path: '', message: details }] }
   }
   return decodeErrorDetails(code, details, undefined)
+}
+
+/** Why there was no connection, out of the words that grpc-js has for it; undefined when they are about something else. */
+function whyNotConnected(details: string): string | undefined {
+  const last = /^No connection established\. Last error: (?:Error: )?(.*?)(?: \(\d{4}-[^)]*\))?\.?\s*Resolution note:/s.exec(details)?.[1]
+  return last ?? (details.startsWith('Name resolution failed') ? details : undefined)
 }

@@ -1,4 +1,7 @@
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { createServer as createHttpServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { ServerCredentials } from '@grpc/grpc-js'
 import { AbortError, MillraceError, TimeoutError, UnavailableError, ValidationError } from '@millrace/core'
 import { ClusterServiceDefinition, type GetTaskResponse, QueueServiceDefinition, TaskServiceDefinition } from '@millrace/protocol'
@@ -257,4 +260,18 @@ describe('TLS', () => {
     expect(await client(endpoint, { tls }).health()).toMatchObject({ healthy: true })
     await expect(client(endpoint, { tls: { ca } }).health()).rejects.toThrow(UnavailableError)
   })
+})
+
+test('the error of a server that is not there, or speaks no gRPC, says where and why', async () => {
+  await expect(client('127.0.0.1:1').health()).rejects.toThrow(
+    /^The server '127\.0\.0\.1:1' cannot be reached \(connect ECONNREFUSED 127\.0\.0\.1:1\)\. Does one run there/,
+  )
+  const web = createHttpServer((_, response) => response.end())
+  web.listen(0, '127.0.0.1')
+  await once(web, 'listening')
+  onTestFinished(() => void web.close())
+  const { port } = web.address() as AddressInfo
+  await expect(client(`http://127.0.0.1:${port}`).health()).rejects.toThrow(
+    `The server 'http://127.0.0.1:${port}' cannot be reached (Protocol error). Does one run there, and is it where it serves gRPC?`,
+  )
 })

@@ -208,7 +208,7 @@ export class GrpcTransport implements Transport {
 
   /** A call failed. A server that cannot be reached, stops, or cannot work now is left for another. */
   #failure(failure: ServiceError, index: number): MillraceError {
-    const error = errorFromGrpc(failure)
+    const error = errorFromGrpc(failure, this.#options.endpoint)
     if (error.code === 'UNAVAILABLE') this.#endpoints.leave(index)
     return error
   }
