@@ -73,11 +73,15 @@ export function createPipelineService(
       waiting = rest
       return event
     }
+    /** Also true of one that was forgotten. Its stages are not looked at: this is asked after each event. */
+    const hasEnded = async (): Promise<boolean> => {
+      const state = await pipelines.stateOf(scope, seq)
+      return state === undefined || isTerminal(state)
+    }
     /** Whether nothing follows an event that was taken: a pipeline that was tried again went on after its end. */
     const isLast = async (event: PipelineEvent): Promise<boolean> => {
       if (event.stage !== undefined || !isTerminal(event.state)) return false
-      const now = await pipelines.get(scope, seq)
-      if (now && !isTerminal(now.state)) return false
+      if (!(await hasEnded())) return false
       if (waiting.length === 0) waiting = await pipelines.events(scope, seq, { limit: limits.page.default, after: position })
       return waiting.length === 0
     }
@@ -86,8 +90,7 @@ export function createPipelineService(
       let event = await next()
       if (!event) {
         // Whoever has seen the end already is told nothing more; of one that was forgotten meanwhile there is nothing to tell.
-        const now = await pipelines.get(scope, seq)
-        if (now && !isTerminal(now.state)) return undefined
+        if (!(await hasEnded())) return undefined
         event = await next()
         if (!event) return 'end'
       }

@@ -379,8 +379,10 @@ export const pipelineCases: readonly Case[] = [
       expect(await list({}, 1)).toEqual([other])
       for (const job of await t.claim()) await complete(t, job, 1)
       expect(await list({ states: [JobState.completed] })).toEqual([other, seq])
+      expect(await t.store.pipelines.stateOf(t.scope, seq)).toBe(JobState.completed)
       for (const scope of [t.otherTenant, t.otherNamespace]) {
         expect(await t.store.pipelines.get(scope, seq)).toBeUndefined()
+        expect(await t.store.pipelines.stateOf(scope, seq)).toBeUndefined()
         expect((await t.store.pipelines.list(scope, {}, { limit: 10 })).items).toEqual([])
         expect(await t.store.pipelines.events(scope, seq, { limit: 10, after: 0 })).toEqual([])
         expect(await t.store.pipelines.result(scope, seq, 0)).toBeUndefined()

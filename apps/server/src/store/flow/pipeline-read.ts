@@ -60,6 +60,15 @@ export function* readPipeline({ tenant, namespace }: Scope, seq: Seq): Program<P
   return { ...recordOf(row), stages: stages.map(stageOf) }
 }
 
+/** Where a pipeline is in its life. */
+export function* readPipelineState({ tenant, namespace }: Scope, seq: Seq): Program<JobState | undefined> {
+  const [row] = yield* query<{ state: JobState }>(
+    'SELECT state FROM millrace.pipelines WHERE tenant = $1 AND seq = $2 AND namespace = $3',
+    [tenant, seq, namespace],
+  )
+  return row?.state
+}
+
 /** Pipelines without their stages, newest first. */
 export function* listPipelines(
   { tenant, namespace }: Scope,

@@ -155,6 +155,8 @@ export interface PipelineStore {
   /** Starts a pipeline; returns its number. A repeat of `requestId` answers as the first did. Rejects with QUOTA_EXCEEDED when a queue is full. */
   create(scope: Scope, pipeline: NewPipeline, requestId: string, now: number): Promise<Seq>
   get(scope: Scope, seq: Seq): Promise<PipelineRecord | undefined>
+  /** Where it is in its life, without a look at its stages; undefined when there is none. */
+  stateOf(scope: Scope, seq: Seq): Promise<JobState | undefined>
   /** Newest first, those before `before`. */
   list(
     scope: Scope,

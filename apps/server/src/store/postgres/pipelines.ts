@@ -1,4 +1,4 @@
-import { listPipelines, readEvents, readPipeline, readStageResult } from '../flow/pipeline-read.ts'
+import { listPipelines, readEvents, readPipeline, readPipelineState, readStageResult } from '../flow/pipeline-read.ts'
 import { cancelPipeline, createPipeline, expirePipeline, overduePipelines, retryPipeline } from '../flow/pipelines.ts'
 import { stageJobs } from '../flow/stage-jobs.ts'
 import type { Content, JobState, NewPipeline, Page, PipelineEvent, PipelineRecord, PipelineStore, Scope, Seq } from '../ports.ts'
@@ -39,6 +39,10 @@ export class PostgresPipelines implements PipelineStore {
 
   get(scope: Scope, seq: Seq): Promise<PipelineRecord | undefined> {
     return runAlone(this.#context, readPipeline(scope, seq))
+  }
+
+  stateOf(scope: Scope, seq: Seq): Promise<JobState | undefined> {
+    return runAlone(this.#context, readPipelineState(scope, seq))
   }
 
   list(

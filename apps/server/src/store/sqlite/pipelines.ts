@@ -1,5 +1,5 @@
 import type { Aftermath } from '../flow/aftermath.ts'
-import { listPipelines, readEvents, readPipeline, readStageResult } from '../flow/pipeline-read.ts'
+import { listPipelines, readEvents, readPipeline, readPipelineState, readStageResult } from '../flow/pipeline-read.ts'
 import { cancelPipeline, createPipeline, expirePipeline, overduePipelines, retryPipeline } from '../flow/pipelines.ts'
 import { stageJobs } from '../flow/stage-jobs.ts'
 import type { Content, JobState, NewPipeline, Page, PipelineEvent, PipelineRecord, PipelineStore, Scope, Seq } from '../ports.ts'
@@ -34,6 +34,10 @@ export class SqlitePipelines implements PipelineStore {
 
   get(scope: Scope, seq: Seq): Promise<PipelineRecord | undefined> {
     return this.#context.read(() => this.#context.flow.run(readPipeline(scope, seq)))
+  }
+
+  stateOf(scope: Scope, seq: Seq): Promise<JobState | undefined> {
+    return this.#context.read(() => this.#context.flow.run(readPipelineState(scope, seq)))
   }
 
   list(
