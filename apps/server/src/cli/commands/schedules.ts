@@ -119,6 +119,42 @@ const list: Command = {
   },
 }
 
+const update: Command = {
+  name: 'schedules update',
+  summary: 'Change a schedule; what is left out stays.',
+  args: [name, { name: 'PAYLOAD', help: 'JSON, or - for standard input', optional: true }],
+  options: [
+    { name: 'cron', placeholder: 'PATTERN', help: 'Takes the place of the times before.' },
+    { name: 'every', placeholder: 'TIME', help: 'Takes the place of the times before; counts from now.' },
+    { name: 'at', placeholder: 'TIME', help: 'Takes the place of the times before.' },
+    { name: 'timezone', placeholder: 'ZONE', help: 'IANA time zone of the pattern.' },
+    { name: 'overlap', placeholder: 'POLICY', help: 'While the one before runs: skip, queue or allow.' },
+    { name: 'catch-up', placeholder: 'N', help: 'Ticks made up for after a downtime at most.' },
+    { name: 'jitter', placeholder: 'TIME', help: 'Submit each tick up to so much later.' },
+    ...clientOptions,
+  ],
+  examples: [{ line: "millrace schedules update nightly --cron '0 4 * * *'", does: 'an hour later from now on' }],
+  async run({ flags, words, env, output, stdin }) {
+    const { connect } = await import('../connect.ts')
+    const given = <T>(flag: string, value: T): T | undefined => (textFlag(flags, flag) === undefined ? undefined : value)
+    const change = {
+      name: words[0]!,
+      cron: textFlag(flags, 'cron'),
+      everyMs: given('every', durationFlag(flags, 'every')),
+      at: timeFlag(textFlag(flags, 'at')),
+      timezone: textFlag(flags, 'timezone'),
+      jitterMs: given('jitter', durationFlag(flags, 'jitter')),
+      overlap: given('overlap', overlapFlag(textFlag(flags, 'overlap'))),
+      catchUp: given('catch-up', integerFlag(flags, 'catch-up')),
+      payload: words[1] === undefined ? undefined : await readPayload(words[1], stdin),
+      contentType: '',
+    }
+    using server = connect({ flags, env })
+    print(output, flags.json === true, (await server.schedules.updateSchedule(change)).schedule!)
+    return 0
+  },
+}
+
 const pause = switchCommand('pause', 'Let the ticks of a schedule pass by.')
 const resume = switchCommand('resume', 'Go on with the next tick of a schedule.')
 
@@ -198,7 +234,7 @@ const history: Command = {
 }
 
 /** `millrace schedules …` */
-export const schedules: readonly Command[] = [create, get, list, pause, resume, trigger, remove, history]
+export const schedules: readonly Command[] = [create, get, list, update, pause, resume, trigger, remove, history]
 
 function timeFlag(text: string | undefined): Date | undefined {
   if (text === undefined) return undefined
