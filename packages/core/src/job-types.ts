@@ -63,7 +63,8 @@ export interface FlowOptions {
   readonly rateLimit?: JobRateLimit
   /**
    * Whose it is, such as a customer's: keys take turns however many jobs each has waiting, within the queue and the function, and
-   * priority orders the jobs of one key alone. At most 255 characters. Not together with `concurrency`, `rateLimit` and a state.
+   * priority orders the jobs of one key alone. With `concurrency` or `rateLimit` keys take turns before the limit, too. At most 255
+   * characters. Not of a stateful task.
    */
   readonly fairKey?: string
   /**

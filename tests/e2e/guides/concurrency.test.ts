@@ -99,6 +99,19 @@ test('customers take turns, however many jobs one has waiting', async () => {
   for (const customer of ['a', 'b', 'c']) expect(order.indexOf(customer)).toBeLessThan(80)
 })
 
+test('customers take turns before a limit that they share', async () => {
+  const mr = fixture.client()
+  const queue = mr.queue<string>('fair-and-limited')
+  const limits = { concurrency: { limit: 4 }, rateLimit: { limit: 10, per: 500 } }
+  await queue.enqueueBatch(Array.from({ length: 60 }, () => ({ payload: 'large', fairKey: 'large', ...limits })))
+  await queue.enqueueBatch(['a', 'b', 'c'].map((payload) => ({ payload, fairKey: payload, ...limits })))
+  const order: string[] = []
+  const worker = mr.worker<string>({ queue: 'fair-and-limited', concurrency: 20, handler: ({ payload }) => void order.push(payload) })
+  await startWorker(worker)
+  await until('the small ones have run', () => ['a', 'b', 'c'].every((customer) => order.includes(customer)))
+  for (const customer of ['a', 'b', 'c']) expect(order.indexOf(customer)).toBeLessThan(25)
+})
+
 test('many triggers of one thing run once, after the last, and once more when they come while it runs', async () => {
   const mr = fixture.client()
   const queue = mr.queue<number>('reindex')

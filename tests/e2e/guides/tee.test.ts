@@ -194,7 +194,10 @@ describe('a worker is refused', () => {
     ['attestation.endorsements', { platform: 'sgx', quote: new Uint8Array(1) }],
     ['subscribe.attestation.quote', { platform: 'sgx', quote: new Uint8Array(), endorsements: new Uint8Array() }],
   ])('when it brings no evidence: %s', async (path, evidence) => {
-    await expect(refusal(strict.client(), () => evidence as Evidence)).rejects.toMatchObject({ name: 'ValidationError', fields: [{ path }] })
+    await expect(refusal(strict.client(), () => evidence as Evidence)).rejects.toMatchObject({
+      name: 'ValidationError',
+      fields: [{ path }],
+    })
   })
 
   test('when its evidence is garbage', async () => {

@@ -171,12 +171,9 @@ function readCommon(checks: Checks, job: NewJobMessage | NewTask, now: number, p
 }
 
 /** With whom a job takes turns; undefined when it takes none. */
-function readFairKey(checks: Checks, { fairKey, concurrency, rateLimit }: NewJobMessage | NewTask): string | undefined {
+function readFairKey(checks: Checks, { fairKey }: NewJobMessage | NewTask): string | undefined {
   checks.text('fairKey', fairKey, limits.text)
-  if (fairKey === '') return undefined
-  if (concurrency) checks.fail('fairKey', 'cannot stand together with concurrency; give one of them')
-  if (rateLimit) checks.fail('fairKey', 'cannot stand together with rateLimit; give one of them')
-  return fairKey
+  return fairKey === '' ? undefined : fairKey
 }
 
 /** By what a job is put off; undefined when it is not. */

@@ -94,7 +94,7 @@ export interface NewJob {
   readonly concurrency?: Concurrency
   /** Not of a stateful job. */
   readonly rateLimit?: RateLimit
-  /** It takes turns with the jobs of its queue and function that have other fair keys. Not with a limit or a state. */
+  /** It takes turns with the jobs of its queue and function that have other fair keys, before its limits too. Not with a state. */
   readonly fairKey?: string
   readonly debounce?: Debounce
   readonly deduplicate?: Deduplicate

@@ -48,7 +48,7 @@ export const sections: readonly Section[] = [
     'flows',
     'tenant seq',
     `tenant seq gate:text line capacity place state_key:text initial:bytes initial_type:text state_ttl
-     rate_gate:text rate_limit rate_ms rate_line fair_key:text fair_turn`,
+     rate_gate:text rate_limit rate_ms rate_line fair_key:text fair_turn turn_gate:text stands:text`,
   ),
   section('gates', 'tenant gate', 'tenant gate:text inside due_at turn'),
   section('fair_keys', 'tenant gate key', 'tenant gate:text key:text turn'),

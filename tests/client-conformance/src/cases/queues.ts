@@ -118,15 +118,29 @@ export const queueCases: readonly Case[] = [
   },
   {
     name: 'customers take turns',
-    expected: { mine: true, refused: { name: 'ValidationError', code: 'VALIDATION', statusCode: 400, fields: ['fairKey'] } },
+    expected: {
+      mine: true,
+      limited: ['large', 'small'],
+      refused: { name: 'ValidationError', code: 'VALIDATION', statusCode: 400, fields: ['fairKey'] },
+    },
     async run(kit) {
       const q = kit.client().queue<string>('q')
       await q.enqueueBatch(Array.from({ length: 100 }, () => ({ payload: 'large', fairKey: 'large' })))
       await q.enqueue('small', { fairKey: 'small' })
       const taken: string[] = []
       while (!taken.includes('small')) taken.push(...(await q.receive({ max: 10, wait: '5s' })).map(({ payload }) => payload))
-      const refused = await failureOf(q.enqueue('x', { fairKey: 'x', concurrency: { limit: 1 } }))
-      return { mine: taken.length <= 70, refused }
+      const shared = kit.client().queue<string>('shared')
+      const concurrency = { limit: 1 }
+      await shared.enqueueBatch(Array.from({ length: 50 }, () => ({ payload: 'large', fairKey: 'large', concurrency })))
+      await shared.enqueue('small', { fairKey: 'small', concurrency })
+      const limited: string[] = []
+      while (limited.length < 4) {
+        const job = await shared.reserve({ wait: '5s' })
+        limited.push(job!.payload)
+        await job!.complete()
+      }
+      const refused = await failureOf(q.enqueue('x', { fairKey: 'x'.repeat(256) }))
+      return { mine: taken.length <= 70, limited: [...new Set(limited)].sort(), refused }
     },
   },
   {

@@ -1,6 +1,7 @@
 import { claimCases } from './claim.ts'
 import { enqueueCases } from './enqueue.ts'
 import { fairCases } from './fair.ts'
+import { fairLimitsCases } from './fair-limits.ts'
 import type { Case } from './harness.ts'
 import { keyCases } from './keys.ts'
 import { kvCases } from './kv.ts'
@@ -42,6 +43,7 @@ export const conformanceCases: Readonly<Record<string, readonly Case[]>> = {
   limited: limitedCases,
   rated: ratedCases,
   fair: fairCases,
+  fairLimits: fairLimitsCases,
   triggered: triggeredCases,
   schedules: scheduleCases,
   webhooks: webhookCases,

@@ -1,7 +1,8 @@
 import { type ClaimedJob, type Content, JobState, type NewJob, type Scope, type Seq, type Stateful, type TenantId } from '../ports.ts'
 import { type Aftermath, noAftermath } from './aftermath.ts'
-import { arriveInTurn, fairGate, leaveTurn } from './fair.ts'
+import { arriveInTurn, leaveTurn, turnGateOf } from './fair.ts'
 import { enterGate, joinLine, leaveGate, leaveLine, queueGate, stateGate } from './gates.ts'
+import { standInTurn } from './lines.ts'
 import type { ListCache } from './list-cache.ts'
 import { endStageJob, placeOf, takeStage } from './pipelines.ts'
 import { insertRows, type Program, query } from './program.ts'
@@ -20,8 +21,12 @@ interface FlowRow {
   readonly initial: Uint8Array | null
   readonly initial_type: string | null
   readonly state_ttl: number
-  /** Of a job that takes turns; `gate` is that of the turns. */
+  /** Of a job that takes turns. */
   readonly fair_key: string | null
+  /** The gate of the turns. */
+  readonly turn_gate: string | null
+  /** Of a job that takes turns: the gate before which it stands; NULL when it stands before none. */
+  readonly stands: string | null
   readonly rate_gate: string | null
   readonly rate_limit: number
   /** Its place in line before `rate_gate`; NULL when it does not stand there. */
@@ -29,13 +34,18 @@ interface FlowRow {
 }
 
 /** The kinds of flow, as a job's row tells them apart. */
-export const FlowKind = { stateful: 1, stage: 2, limited: 3, rated: 4, fair: 5 } as const
+export const FlowKind = { stateful: 1, stage: 2, limited: 3, rated: 4, fair: 5, ratedFair: 6 } as const
+
+/** Kinds whose starts are limited. */
+export const ratedKinds: readonly number[] = [FlowKind.rated, FlowKind.ratedFair]
+/** Kinds that take turns. */
+export const fairKinds: readonly number[] = [FlowKind.fair, FlowKind.ratedFair]
 
 /** The kind of a new job's flow; undefined when it has none. */
 export function flowKindOf({ stateful, stage, concurrency, rateLimit, fairKey }: NewJob): number | undefined {
   if (stateful) return FlowKind.stateful
   if (stage) return FlowKind.stage
-  if (rateLimit) return FlowKind.rated
+  if (rateLimit) return fairKey ? FlowKind.ratedFair : FlowKind.rated
   if (fairKey) return FlowKind.fair
   return concurrency && FlowKind.limited
 }
@@ -46,12 +56,13 @@ export function* addFlow(scope: Scope, seq: Seq, job: NewJob, pipeline?: Seq): P
   if (stateful) yield* addStateful(scope, seq, stateful)
   else if (concurrency || rateLimit || fairKey) {
     const row = { capacity: concurrency?.limit ?? 0, place: -priority, state_key: '', state_ttl: 0 }
-    const { gate, rate } = gatesOf(scope.namespace, job)
+    const { gate, rate, turn } = gatesOf(scope.namespace, job)
     const rated = {
       rate_gate: rate ?? null,
       rate_limit: rateLimit?.limit ?? null,
       rate_ms: rateLimit?.perMs ?? null,
       fair_key: fairKey ?? null,
+      turn_gate: turn ?? null,
     }
     yield* insertRows('flows', [{ tenant: scope.tenant, seq, gate: gate ?? '', ...row, ...rated }])
   }
@@ -70,12 +81,12 @@ function* addStateful({ tenant, namespace }: Scope, seq: Seq, { key, initial, tt
 export function gatesOf(
   namespace: string,
   { queue, function: name, stateful, concurrency, rateLimit, fairKey }: NewJob,
-): { readonly gate?: string; readonly rate?: string } {
+): { readonly gate?: string; readonly rate?: string; readonly turn?: string } {
   if (stateful) return { gate: stateGate(namespace, stateful.key) }
-  if (fairKey) return { gate: fairGate(namespace, queue, name) }
   return {
     gate: concurrency && queueGate(namespace, queue, concurrency.key),
     rate: rateLimit && rateGate(namespace, queue, rateLimit.key),
+    turn: fairKey ? turnGateOf(namespace, queue, name) : undefined,
   }
 }
 
@@ -87,19 +98,25 @@ export function gatesOf(
 export function* arrive(tenant: TenantId, seq: Seq, attempts: number, now: number): Program<Arrival> {
   const flow = yield* flowOf(tenant, seq)
   if (!flow) return { through: true }
-  const { gate, fair_key: key, place } = flow
-  if (key !== null) return { through: attempts > 0 || (yield* arriveInTurn(tenant, { seq, gate, key, place })) }
-  if (attempts === 0 && flow.gate !== '' && !(yield* enterGate(tenant, flow.gate, flow.capacity))) {
-    yield* joinLine(tenant, seq, flow.place)
+  const { gate, capacity, place, fair_key: key } = flow
+  if (attempts === 0 && gate !== '' && !(yield* enterGate(tenant, gate, capacity))) {
+    if (key !== null) yield* standInTurn(tenant, seq, gate, key, 0, true)
+    else yield* joinLine(tenant, seq, place)
     return { through: false }
   }
   return yield* arriveInside(tenant, seq, flow, attempts > 0, now)
 }
 
-/** It is through the first gate: now for the limit on starts. */
+/** It is through the first gate: now for the limit on starts, then for its turn. */
 function* arriveInside(tenant: TenantId, seq: Seq, flow: FlowRow, again: boolean, now: number): Program<Arrival> {
-  const { rate_gate: gate, rate_limit: limit, place } = flow
-  return gate === null ? { through: true } : yield* arriveAtRate(tenant, { seq, gate, limit, place, again }, now)
+  const { rate_gate: gate, rate_limit: limit, place, fair_key: key, turn_gate: turn } = flow
+  if (gate !== null) {
+    const arrival = yield* arriveAtRate(tenant, { seq, gate, limit, place, key, again }, now)
+    if (!arrival.through) return arrival
+  }
+  // It has had its turn.
+  if (again || key === null || turn === null) return { through: true }
+  return { through: yield* arriveInTurn(tenant, { seq, gate: turn, key }) }
 }
 
 /** How a job ends. */
@@ -127,18 +144,18 @@ export function* endFlow(scope: Scope, seq: Seq, end: End): Program<Aftermath> {
   if (end.state === JobState.completed && flow.state_key !== '') {
     yield* commitState(scope, flow.state_key, { change: end.change, initial: initialOf(flow), ttlMs: flow.state_ttl, now: end.now })
   }
-  if (flow.fair_key !== null) return { ...noAftermath(), start: [...(yield* leaveTurn(tenant, seq))] }
-  const started: Seq[] = []
+  const started: Seq[] = flow.fair_key !== null ? [...(yield* leaveTurn(tenant, seq))] : []
   const waiting: { seq: Seq; dueAt: number }[] = []
   if (flow.rate_gate !== null) started.push(...(yield* leaveRate(tenant, seq, flow.rate_gate, end.now)))
-  // Whoever waits for a start has a place among those at work.
-  if (flow.gate !== '' && (end.inside || flow.rate_line !== null)) {
+  // Whoever waits for a start, or for its turn after that, has a place among those at work.
+  const isPast = flow.rate_line !== null || (flow.stands !== null && flow.stands !== flow.gate)
+  if (flow.gate !== '' && (end.inside || isPast)) {
     for (const next of yield* leaveGate(tenant, flow.gate)) {
       const { through, dueAt } = yield* arriveInside(tenant, next, (yield* flowOf(tenant, next))!, false, end.now)
       if (through) started.push(next)
       else if (dueAt !== undefined) waiting.push({ seq: next, dueAt })
     }
-  } else yield* leaveLine(tenant, seq)
+  } else if (flow.gate !== '') yield* leaveLine(tenant, seq)
   return { ...noAftermath(), start: started, waiting }
 }
 
@@ -171,7 +188,7 @@ export function* removeFlow(tenant: TenantId, seq: Seq): Program<void> {
 
 function* flowOf(tenant: TenantId, seq: Seq): Program<FlowRow | undefined> {
   const [flow] = yield* query<FlowRow>(
-    `SELECT gate, capacity, place, state_key, initial, initial_type, state_ttl, fair_key, rate_gate, rate_limit, rate_line
+    `SELECT gate, capacity, place, state_key, initial, initial_type, state_ttl, fair_key, turn_gate, stands, rate_gate, rate_limit, rate_line
       FROM millrace.flows WHERE tenant = $1 AND seq = $2`,
     [tenant, seq],
   )

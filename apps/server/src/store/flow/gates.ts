@@ -1,4 +1,5 @@
 import type { Seq, TenantId } from '../ports.ts'
+import { endLines, serveInTurn } from './lines.ts'
 import { type Program, query } from './program.ts'
 
 /**
@@ -29,13 +30,15 @@ export function* enterGate(tenant: TenantId, gate: string, capacity: number): Pr
 
 /** Gives a place back. Returns those who may have it now: they are inside already, and no longer in line. */
 export function* leaveGate(tenant: TenantId, gate: string): Program<readonly Seq[]> {
-  const [left] = yield* query<{ inside: number }>(
-    'UPDATE millrace.gates SET inside = inside - 1 WHERE tenant = $1 AND gate = $2 RETURNING inside',
+  const [left] = yield* query<{ inside: number; turn: number }>(
+    'UPDATE millrace.gates SET inside = inside - 1 WHERE tenant = $1 AND gate = $2 RETURNING inside, turn',
     [tenant, gate],
   )
   if (!left) return []
   const next: Seq[] = []
-  for (;;) {
+  const inTurn = left.turn > 0
+  if (inTurn) next.push(...(yield* serveInTurn(tenant, gate, Number.MAX_SAFE_INTEGER, ({ capacity }) => capacity - left.inside, 'line')))
+  while (!inTurn) {
     const [first] = yield* query<{ seq: Seq; capacity: number }>(
       `SELECT seq, capacity FROM millrace.flows WHERE tenant = $1 AND gate = $2 AND line IS NOT NULL ORDER BY line, seq LIMIT 1`,
       [tenant, gate],
@@ -46,8 +49,10 @@ export function* leaveGate(tenant: TenantId, gate: string): Program<readonly Seq
     next.push(first.seq)
   }
   const inside = left.inside + next.length
-  if (inside === 0) yield* query('DELETE FROM millrace.gates WHERE tenant = $1 AND gate = $2', [tenant, gate])
-  else if (next.length > 0) yield* query('UPDATE millrace.gates SET inside = $3 WHERE tenant = $1 AND gate = $2', [tenant, gate, inside])
+  if (inside === 0) {
+    if (inTurn) yield* endLines(tenant, gate)
+    yield* query('DELETE FROM millrace.gates WHERE tenant = $1 AND gate = $2', [tenant, gate])
+  } else if (next.length > 0) yield* query('UPDATE millrace.gates SET inside = $3 WHERE tenant = $1 AND gate = $2', [tenant, gate, inside])
   return next
 }
 

@@ -1,4 +1,7 @@
 import type { Seq, TenantId } from '../ports.ts'
+import { enterTurns } from './fair.ts'
+import { holdGates } from './hold.ts'
+import { endLines, serveInTurn, standInTurn, standsSomebody } from './lines.ts'
 import { forEach, insertRows, type Program, query } from './program.ts'
 
 /**
@@ -32,6 +35,8 @@ export interface Rated {
   readonly limit: number
   /** Lower ones are let through first, then older jobs. */
   readonly place: number
+  /** In whose line it stands when it must wait; null: in that of all. */
+  readonly key: string | null
   /** It has arrived before: its last attempt may not have used its place. */
   readonly again: boolean
 }
@@ -43,19 +48,8 @@ export interface Arrival {
   readonly dueAt?: number
 }
 
-/** Holds gates until the end of the transaction: in this order everywhere. */
-export function* holdGates(tenant: TenantId, gates: readonly string[]): Program<void> {
-  for (const gate of gates) {
-    yield* query(
-      `INSERT INTO millrace.gates AS g (tenant, gate, inside) VALUES ($1, $2, 0)
-        ON CONFLICT (tenant, gate) DO UPDATE SET inside = g.inside`,
-      [tenant, gate],
-    )
-  }
-}
-
 /** A job could start now: it takes a place, or stands in line. One that has not used its last place needs no other. */
-export function* arriveAtRate(tenant: TenantId, { seq, gate, limit, place, again }: Rated, now: number): Program<Arrival> {
+export function* arriveAtRate(tenant: TenantId, { seq, gate, limit, place, key, again }: Rated, now: number): Program<Arrival> {
   yield* holdGates(tenant, [gate])
   if (again && (yield* hasPlace(tenant, gate, seq))) return { through: true }
   // While nobody waits, places whose time is over are not taken back.
@@ -69,7 +63,8 @@ export function* arriveAtRate(tenant: TenantId, { seq, gate, limit, place, again
     yield* insertRows('rate_places', [{ tenant, gate, until: notStarted, seq }])
     return { through: true }
   }
-  yield* query('UPDATE millrace.flows SET rate_line = $3 WHERE tenant = $1 AND seq = $2', [tenant, seq, place])
+  if (key !== null) yield* standInTurn(tenant, seq, gate, key, 0, true)
+  else yield* query('UPDATE millrace.flows SET rate_line = $3 WHERE tenant = $1 AND seq = $2', [tenant, seq, place])
   return { through: false, dueAt: yield* setDue(tenant, gate, !waitedFor) }
 }
 
@@ -131,23 +126,15 @@ export function* leaveRate(tenant: TenantId, seq: Seq, gate: string, now: number
 /** Takes back the places whose time is over and lets through those who are first in line. Returns them. */
 export function* turnGate(tenant: TenantId, gate: string, now: number): Program<readonly Seq[]> {
   yield* holdGates(tenant, [gate])
-  let inside = yield* collect(tenant, gate, now)
+  const { inside: left, turn } = yield* collect(tenant, gate, now)
+  let inside = left
   const through: Seq[] = []
   let more = true
-  for (let turn = 0; more && turn < parts; turn++) {
-    const line = yield* query<{ seq: Seq; limit: number }>(
-      `SELECT seq, rate_limit AS "limit" FROM millrace.flows WHERE tenant = $1 AND rate_gate = $2 AND rate_line IS NOT NULL
-        ORDER BY rate_line, seq LIMIT ${part}`,
-      [tenant, gate],
-    )
-    const next: Seq[] = []
-    // Each has its own idea of how many may start; nobody overtakes the first.
-    for (const { seq, limit } of line) {
-      if (inside >= limit) break
-      inside++
-      next.push(seq)
-    }
-    yield* forEach(next, [tenant], (list) => `UPDATE millrace.flows SET rate_line = NULL WHERE tenant = $1 AND seq IN ${list}`)
+  for (let n = 0; more && n < parts; n++) {
+    const taken = inside
+    const next =
+      turn > 0 ? yield* serveInTurn(tenant, gate, part, ({ limit }) => limit - taken, 'rate_line') : yield* serveInLine(tenant, gate, taken)
+    inside += next.length
     if (next.length > 0)
       yield* insertRows(
         'rate_places',
@@ -156,8 +143,10 @@ export function* turnGate(tenant: TenantId, gate: string, now: number): Program<
     through.push(...next)
     more = next.length === part
   }
-  if (inside === 0) yield* query('DELETE FROM millrace.gates WHERE tenant = $1 AND gate = $2', [tenant, gate])
-  else {
+  if (inside === 0) {
+    if (turn > 0) yield* endLines(tenant, gate)
+    yield* query('DELETE FROM millrace.gates WHERE tenant = $1 AND gate = $2', [tenant, gate])
+  } else {
     yield* query('UPDATE millrace.gates SET inside = $3, due_at = $4 WHERE tenant = $1 AND gate = $2', [
       tenant,
       gate,
@@ -166,7 +155,24 @@ export function* turnGate(tenant: TenantId, gate: string, now: number): Program<
     ])
     if (!more) yield* setDue(tenant, gate, yield* isWaitedFor(tenant, gate))
   }
-  return through
+  return turn > 0 ? yield* enterTurns(tenant, through) : through
+}
+
+/** Takes those who are first in line, while there are places beside those that are taken. */
+function* serveInLine(tenant: TenantId, gate: string, taken: number): Program<readonly Seq[]> {
+  const line = yield* query<{ seq: Seq; limit: number }>(
+    `SELECT seq, rate_limit AS "limit" FROM millrace.flows WHERE tenant = $1 AND rate_gate = $2 AND rate_line IS NOT NULL
+      ORDER BY rate_line, seq LIMIT ${part}`,
+    [tenant, gate],
+  )
+  const next: Seq[] = []
+  // Each has its own idea of how many may start; nobody overtakes the first.
+  for (const { seq, limit } of line) {
+    if (taken + next.length >= limit) break
+    next.push(seq)
+  }
+  yield* forEach(next, [tenant], (list) => `UPDATE millrace.flows SET rate_line = NULL WHERE tenant = $1 AND seq IN ${list}`)
+  return next
 }
 
 /** Gates of all tenants that somebody waits before and whose time has come. */
@@ -188,18 +194,18 @@ export function* nextGateDue(): Program<number | undefined> {
   return row?.due ?? undefined
 }
 
-/** Takes back the places whose time is over. Returns how many are left. */
-function* collect(tenant: TenantId, gate: string, now: number): Program<number> {
+/** Takes back the places whose time is over. Returns how many are left, and the turn of those who wait in turn. */
+function* collect(tenant: TenantId, gate: string, now: number): Program<{ readonly inside: number; readonly turn: number }> {
   const over = yield* query('DELETE FROM millrace.rate_places WHERE tenant = $1 AND gate = $2 AND until <= $3 RETURNING seq', [
     tenant,
     gate,
     now,
   ])
-  const [left] = yield* query<{ inside: number }>(
-    'UPDATE millrace.gates SET inside = inside - $3 WHERE tenant = $1 AND gate = $2 RETURNING inside',
+  const [left] = yield* query<{ inside: number; turn: number }>(
+    'UPDATE millrace.gates SET inside = inside - $3 WHERE tenant = $1 AND gate = $2 RETURNING inside, turn',
     [tenant, gate, over.length],
   )
-  return left?.inside ?? 0
+  return left ?? { inside: 0, turn: 0 }
 }
 
 function* hasPlace(tenant: TenantId, gate: string, seq: Seq): Program<boolean> {
@@ -217,7 +223,7 @@ function* isWaitedFor(tenant: TenantId, gate: string): Program<boolean> {
     tenant,
     gate,
   ])
-  return first.length > 0
+  return first.length > 0 || (yield* standsSomebody(tenant, gate))
 }
 
 /** Notes when the gate is to be turned: when its first place is given back, if somebody waits for it and it has started. */

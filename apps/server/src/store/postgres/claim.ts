@@ -1,4 +1,4 @@
-import { FlowKind } from '../flow/flows.ts'
+import { fairKinds, ratedKinds } from '../flow/flows.ts'
 import { type ClaimedJob, type ClaimRequest, type JobChange, JobState, type Scope } from '../ports.ts'
 import { columns, numbers, texts } from './arrays.ts'
 import type { Context } from './context.ts'
@@ -168,9 +168,9 @@ export class Claim {
     const found = new Map(lanes.map((lane) => [lane.number, { lane, count: 0, last: undefined as Position | undefined }]))
     const changes: JobChange[] = []
     let bytes = 0
-    const rated = rows.filter((row) => row[14] === FlowKind.rated).map(([, seq]) => seq)
+    const rated = rows.filter((row) => ratedKinds.includes(row[14] ?? 0)).map(([, seq]) => seq)
     if (rated.length > 0) await startJobs(this.#context, scope, rated, now)
-    const fair = rows.filter((row) => row[14] === FlowKind.fair).map(([, seq]) => seq)
+    const fair = rows.filter((row) => fairKinds.includes(row[14] ?? 0)).map(([, seq]) => seq)
     if (fair.length > 0) await takeJobsInTurn(this.#context, scope, fair, now)
     for (const row of rows) {
       const [n, seq, number, priority] = row

@@ -1,4 +1,4 @@
-import { FlowKind } from '../flow/flows.ts'
+import { ratedKinds } from '../flow/flows.ts'
 import { type ChangeCause, type JobError, JobState, type RetryPolicy, type Scope } from '../ports.ts'
 import { columns } from './arrays.ts'
 import type { Context } from './context.ts'
@@ -241,6 +241,6 @@ function attemptOf([tenant, namespace, seq, token, attempt, maxAttempts, retry, 
     retry,
     deadline,
     flow: flow !== null,
-    rated: flow === FlowKind.rated,
+    rated: ratedKinds.includes(flow ?? 0),
   }
 }

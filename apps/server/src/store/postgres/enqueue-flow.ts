@@ -1,7 +1,7 @@
 import { addFlow, arrive, flowKindOf, gatesOf } from '../flow/flows.ts'
+import { holdGates } from '../flow/hold.ts'
 import { insertRows } from '../flow/program.ts'
-import { holdGates } from '../flow/rates.ts'
-import { type EnqueueRequest, type EnqueueResult, JobState, type TenantId } from '../ports.ts'
+import { type EnqueueRequest, type EnqueueResult, JobState, type NewJob, type TenantId } from '../ports.ts'
 import { columns } from './arrays.ts'
 import type { Context } from './context.ts'
 import { Writer } from './counts.ts'
@@ -34,7 +34,7 @@ export async function enterLines(flow: FlowWork, jobs: readonly PlannedJob[]): P
   // Gates in order, as everywhere; jobs of one gate stay in theirs.
   const arriving = jobs.flatMap((planned) => (planned.job.stage || planned.scheduled ? [] : [{ planned, ...namesOf(planned) }]))
   arriving.sort((a, b) => compare(a.first, b.first))
-  if (arriving.some(({ second }) => second !== undefined)) await holdAll(flow, arriving)
+  if (arriving.some(({ several }) => several)) await holdAll(flow, arriving)
   for (const { planned } of arriving) {
     const { tenant } = planned.lane.queue
     const { through, dueAt } = await flow.run(arrive(tenant, planned.seq, 0, planned.now))
@@ -43,22 +43,25 @@ export async function enterLines(flow: FlowWork, jobs: readonly PlannedJob[]): P
   }
 }
 
-/** A job's gates, named so that their order is that in which they are locked. */
-function namesOf({ lane: { queue }, job }: PlannedJob): { readonly first: string; readonly second?: string } {
-  const { gate, rate } = gatesOf(queue.namespace, job)
-  const named = (gate: string) => `${String(queue.tenant).padStart(10)} ${gate}`
-  return { first: named((gate ?? rate)!), second: gate && rate && named(rate) }
+/** The first of a job's gates, named so that their order is that in which they are locked, and whether there are more. */
+function namesOf({ lane: { queue }, job }: PlannedJob): { readonly first: string; readonly several: boolean } {
+  const names = namedGates(queue.namespace, job)
+  return { first: `${String(queue.tenant).padStart(10)} ${names[0]}`, several: names.length > 1 }
 }
 
-/** Holds all gates of jobs that come to two: what is first for one may be second for another. */
+function namedGates(namespace: string, job: NewJob): readonly string[] {
+  const { gate, rate, turn } = gatesOf(namespace, job)
+  return [gate, rate, turn].filter((name) => name !== undefined)
+}
+
+/** Holds all gates of jobs that come to several: what is first for one may be second for another. */
 async function holdAll(flow: FlowWork, arriving: readonly { readonly planned: PlannedJob }[]): Promise<void> {
   const gates = new Map<TenantId, Set<string>>()
   for (const { lane, job } of arriving.map(({ planned }) => planned)) {
     const { tenant, namespace } = lane.queue
     const own = gates.get(tenant) ?? new Set()
     gates.set(tenant, own)
-    const { gate, rate } = gatesOf(namespace, job)
-    for (const name of [gate, rate]) if (name !== undefined) own.add(name)
+    for (const name of namedGates(namespace, job)) own.add(name)
   }
   for (const [tenant, own] of [...gates].sort(([a], [b]) => a - b)) await flow.run(holdGates(tenant, [...own].sort(compare)))
 }

@@ -94,7 +94,10 @@ describe('several servers at the same time', () => {
     expect(await sql(database.url, 'SELECT * FROM millrace.gates')).toEqual([])
   })
 
-  it('start no more jobs together than their limits allow, within any window', { timeout: 60_000 }, async () => {
+  it.each([
+    ['', 0],
+    [', those of keys in turn', 4],
+  ])('start no more jobs together than their limits allow, within any window%s', { timeout: 60_000 }, async (_name, keys) => {
     await start(2)
     const window = 1000
     const job = (i: number) => ({
@@ -102,6 +105,8 @@ describe('several servers at the same time', () => {
       // Every combination, so that servers would wait for each other in a circle if they locked one after the other.
       concurrency: { key: String(i % 2), limit: 20 },
       labels: { key: String(i % 3) },
+      // Some have none.
+      fairKey: i % 5 < keys ? String(i % 5) : undefined,
     })
     const batches = Array.from({ length: 30 }, (_, i) => enqueue(nodes[i % 2]!, [job(i), job(i + 1), job(i + 2), job(i + 3)]))
     const seqs = (await Promise.all(batches)).flat()
@@ -129,6 +134,7 @@ describe('several servers at the same time', () => {
     await nodes[0]!.jobs.sweep({ completedMs: 1e9, failedMs: 1e9, cancelledMs: 1e9, requestsMs: 1e9 }, now + 60 * window, 500)
     expect(await sql(database.url, 'SELECT * FROM millrace.gates')).toEqual([])
     expect(await sql(database.url, 'SELECT * FROM millrace.rate_places')).toEqual([])
+    expect(await sql(database.url, 'SELECT * FROM millrace.fair_keys')).toEqual([])
   })
 
   it('bring every pipeline to its end, with its events in order', { timeout: 60_000 }, async () => {

@@ -26,6 +26,17 @@ export const triggerSchema = `
   CREATE INDEX expiries_at ON millrace.expiries (at);
 `
 
+/** Jobs that take turns may have limits besides: the gate of turns is one of several, and lines are wherever they wait. */
+export const turnSchema = `
+  ALTER TABLE millrace.flows ADD COLUMN turn_gate text, ADD COLUMN stands text;
+  DROP INDEX millrace.flows_fair;
+  UPDATE millrace.flows SET turn_gate = 'turn' || substr(gate, 5), stands = CASE WHEN line IS NULL THEN NULL ELSE 'turn' || substr(gate, 5) END,
+    gate = '', line = NULL WHERE fair_key IS NOT NULL;
+  UPDATE millrace.gates SET gate = 'turn' || substr(gate, 5) WHERE gate LIKE 'fair %';
+  UPDATE millrace.fair_keys SET gate = 'turn' || substr(gate, 5);
+  CREATE INDEX flows_stands ON millrace.flows (tenant, stands, fair_key, place, seq) WHERE stands IS NOT NULL;
+`
+
 /** Jobs that take turns by their keys. */
 export const fairSchema = `
   ALTER TABLE millrace.flows ADD COLUMN fair_key text, ADD COLUMN fair_turn bigint;

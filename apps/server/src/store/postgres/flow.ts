@@ -1,7 +1,7 @@
 import { MillraceError } from '../../errors.ts'
 import { type Aftermath, noAftermath } from '../flow/aftermath.ts'
 import { takeInTurn } from '../flow/fair.ts'
-import { type End, endFlow, FlowKind, take } from '../flow/flows.ts'
+import { type End, endFlow, FlowKind, fairKinds, ratedKinds, take } from '../flow/flows.ts'
 import type { Hold } from '../flow/objects/storage.ts'
 import type { JobName, Program } from '../flow/program.ts'
 import { startRated } from '../flow/rates.ts'
@@ -22,8 +22,8 @@ const lockGates: Statement = {
   text: `
     SELECT 1 FROM (
       SELECT DISTINCT f.tenant, f.gate FROM ${names.from('i', 1)}
-      CROSS JOIN LATERAL (SELECT tenant, gate, rate_gate FROM millrace.flows WHERE tenant = i.tenant AND seq = i.seq LIMIT 1) AS w
-      CROSS JOIN LATERAL (VALUES (w.tenant, w.gate), (w.tenant, w.rate_gate)) AS f (tenant, gate)
+      CROSS JOIN LATERAL (SELECT tenant, gate, rate_gate, turn_gate FROM millrace.flows WHERE tenant = i.tenant AND seq = i.seq LIMIT 1) AS w
+      CROSS JOIN LATERAL (VALUES (w.tenant, w.gate), (w.tenant, w.rate_gate), (w.tenant, w.turn_gate)) AS f (tenant, gate)
     ) AS f JOIN millrace.gates g ON g.tenant = f.tenant AND g.gate = f.gate ORDER BY g.tenant, g.gate FOR UPDATE OF g`,
 }
 
@@ -204,7 +204,7 @@ export function runTogether<T>({ db }: Context, program: () => Program<T>, holds
 
 /** What a claimed job's handler is given beside its payload. */
 export async function withInputs(context: Context, scope: Scope, job: ClaimedJob, kind: number, now: number): Promise<ClaimedJob> {
-  if (kind === FlowKind.limited || kind === FlowKind.rated || kind === FlowKind.fair) return job
+  if (kind === FlowKind.limited || ratedKinds.includes(kind) || fairKinds.includes(kind)) return job
   if (kind === FlowKind.stateful) return { ...job, ...(await runAlone(context, take(scope, job.seq, now, context.lists))) }
   const given = await withFlow(context, async (flow) => {
     await flow.lock([{ tenant: scope.tenant, seq: job.seq }])

@@ -1,5 +1,5 @@
 import { noAftermath } from '../flow/aftermath.ts'
-import { arrive, FlowKind } from '../flow/flows.ts'
+import { arrive, FlowKind, ratedKinds } from '../flow/flows.ts'
 import { mayBeRetried, sweepPipelines } from '../flow/pipeline-read.ts'
 import { sweepProofs } from '../flow/proofs.ts'
 import { dueGates, staleGates, turnGate } from '../flow/rates.ts'
@@ -19,7 +19,7 @@ const promote: Statement = {
   repeatable: true,
   text: `
     WITH due AS MATERIALIZED (
-      SELECT ctid AS at FROM millrace.jobs WHERE run_at <= $1 AND (flow IS NULL OR (attempts > 0 AND flow <> ${FlowKind.rated}))
+      SELECT ctid AS at FROM millrace.jobs WHERE run_at <= $1 AND (flow IS NULL OR (attempts > 0 AND flow NOT IN (${ratedKinds.join(', ')})))
       ORDER BY run_at LIMIT $2 FOR UPDATE SKIP LOCKED
     ), promoted AS (
       UPDATE millrace.jobs j SET state = ${JobState.pending}, rank = -j.priority, run_at = NULL, updated_at = $1::bigint, revision = j.revision + 1
@@ -34,7 +34,7 @@ const promote: Statement = {
 const dueFlows: Statement = {
   name: 'promote_flows',
   repeatable: true,
-  text: `SELECT tenant, seq FROM millrace.jobs WHERE run_at <= $1 AND flow IS NOT NULL AND (attempts = 0 OR flow = ${FlowKind.rated}) ORDER BY run_at LIMIT $2`,
+  text: `SELECT tenant, seq FROM millrace.jobs WHERE run_at <= $1 AND flow IS NOT NULL AND (attempts = 0 OR flow IN (${ratedKinds.join(', ')})) ORDER BY run_at LIMIT $2`,
 }
 const promoteFlow: Statement = {
   name: 'promote_flow',

@@ -1,7 +1,7 @@
 import { MillraceError } from '../../errors.ts'
 import type { Database, Transaction } from './database.ts'
 import { codeOf } from './errors.ts'
-import { fairSchema, rateSchema, triggerSchema } from './flow-schema.ts'
+import { fairSchema, rateSchema, triggerSchema, turnSchema } from './flow-schema.ts'
 import { kvSchema } from './kv/schema.ts'
 import { objectSchema } from './object-schema.ts'
 import { replaysSchema } from './replays-schema.ts'
@@ -235,6 +235,7 @@ export const migrations: readonly Migration[] = [
   { worksWith: 20, sql: compactionSchema },
   { worksWith: 20, sql: objectSchema },
   { worksWith: 20, sql: replaysSchema },
+  { worksWith: 23, sql: turnSchema },
 ]
 
 /** The version of the schema that this code makes and works on. */

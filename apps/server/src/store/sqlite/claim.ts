@@ -1,7 +1,7 @@
 import type { StatementSync } from 'node:sqlite'
 import { noAftermath } from '../flow/aftermath.ts'
 import { takeInTurn } from '../flow/fair.ts'
-import { FlowKind, take } from '../flow/flows.ts'
+import { fairKinds, ratedKinds, take } from '../flow/flows.ts'
 import { startRated } from '../flow/rates.ts'
 import { type ClaimedJob, type ClaimRequest, type Demand, JobState, type Scope, type Seq } from '../ports.ts'
 import { BlobKind } from './blobs.ts'
@@ -47,8 +47,9 @@ export class Claim {
     for (const head of this.#next(queue, demand)) {
       const job = this.#lease(scope, demand, head, now)
       claimed.push(job)
-      if (head.row[10] === FlowKind.rated) rated.push(job.seq)
-      if (head.row[10] === FlowKind.fair) fair.push(job.seq)
+      const kind = head.row[10] ?? 0
+      if (ratedKinds.includes(kind)) rated.push(job.seq)
+      if (fairKinds.includes(kind)) fair.push(job.seq)
       bytes += bytesOf(job)
       if (bytes >= mostBytes) break
     }
@@ -115,7 +116,7 @@ export class Claim {
       leaseExpiresAt,
       deadline,
     }
-    return flow === null || flow === FlowKind.rated || flow === FlowKind.fair
+    return flow === null || ratedKinds.includes(flow) || fairKinds.includes(flow)
       ? job
       : { ...job, ...this.#context.flow.run(take({ ...scope, namespace: lane.queue.namespace }, seq, now, this.#context.lists)) }
   }

@@ -29,6 +29,18 @@ export const triggerSchema = `
   CREATE INDEX expiries_at ON expiries (at);
 `
 
+/** Jobs that take turns may have limits besides: the gate of turns is one of several, and lines are wherever they wait. */
+export const turnSchema = `
+  ALTER TABLE flows ADD COLUMN turn_gate TEXT;
+  ALTER TABLE flows ADD COLUMN stands TEXT;
+  DROP INDEX flows_fair;
+  UPDATE flows SET turn_gate = 'turn' || substr(gate, 5), stands = CASE WHEN line IS NULL THEN NULL ELSE 'turn' || substr(gate, 5) END,
+    gate = '', line = NULL WHERE fair_key IS NOT NULL;
+  UPDATE gates SET gate = 'turn' || substr(gate, 5) WHERE gate LIKE 'fair %';
+  UPDATE fair_keys SET gate = 'turn' || substr(gate, 5);
+  CREATE INDEX flows_stands ON flows (tenant, stands, fair_key, place, seq) WHERE stands IS NOT NULL;
+`
+
 /** Jobs that take turns by their keys. */
 export const fairSchema = `
   ALTER TABLE flows ADD COLUMN fair_key TEXT;

@@ -1,6 +1,6 @@
 import type { StatementSync } from 'node:sqlite'
 import { noAftermath } from '../flow/aftermath.ts'
-import { arrive, FlowKind } from '../flow/flows.ts'
+import { arrive, FlowKind, ratedKinds } from '../flow/flows.ts'
 import { mayBeRetried, sweepPipelines } from '../flow/pipeline-read.ts'
 import { sweepProofs } from '../flow/proofs.ts'
 import { dueGates, staleGates, turnGate } from '../flow/rates.ts'
@@ -54,7 +54,7 @@ export class Maintenance {
         const lane = this.#context.lanes.lane(Number(row.lane))
         const [tenant, seq] = [Number(row.tenant), Number(row.seq)]
         // Between attempts it has kept its place.
-        const waits = row.flow === FlowKind.rated || (row.flow !== null && row.attempts === 0)
+        const waits = ratedKinds.includes(Number(row.flow)) || (row.flow !== null && row.attempts === 0)
         const { through, dueAt } = waits ? this.#context.flow.run(arrive(tenant, seq, Number(row.attempts), now)) : { through: true }
         const state = through ? JobState.pending : JobState.blocked
         this.#promote.run(now, tenant, seq, state)

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { MillraceError } from '../../errors.ts'
-import { fairSchema, rateSchema, triggerSchema } from './flow-schema.ts'
+import { fairSchema, rateSchema, triggerSchema, turnSchema } from './flow-schema.ts'
 import { kvSchema } from './kv/schema.ts'
 import { objectSchema } from './object-schema.ts'
 import { replaysSchema } from './replays-schema.ts'
@@ -173,6 +173,7 @@ export const migrations: readonly string[] = [
   compactionSchema,
   objectSchema,
   replaysSchema,
+  turnSchema,
 ]
 
 /** The database's version of the schema; 0 when it has none. */

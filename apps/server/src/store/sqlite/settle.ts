@@ -1,6 +1,6 @@
 import type { StatementSync } from 'node:sqlite'
 import { MillraceError } from '../../errors.ts'
-import { FlowKind } from '../flow/flows.ts'
+import { FlowKind, ratedKinds } from '../flow/flows.ts'
 import {
   attestedMark,
   type ChangeCause,
@@ -208,7 +208,7 @@ export class Settle {
     }
     const runAt = end.runAt ?? planned
     // One whose starts are limited comes to the limit again.
-    const later = runAt > now || held[8] === FlowKind.rated
+    const later = runAt > now || ratedKinds.includes(held[8] ?? 0)
     const state = later ? JobState.scheduled : JobState.pending
     this.#again.run(now, tenant, seq, state, later ? runAt : null, token, error)
     this.#count(lane, later ? 'scheduled' : 'pending')
