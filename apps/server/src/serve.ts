@@ -99,6 +99,8 @@ export interface RunningServer {
   readonly key?: string
   /** What the operator should know before the first call, when there is something. */
   readonly notice?: string
+  /** When time next does something to a job, in milliseconds since 1970: the end of a delay, a backoff, a window, a lease. */
+  nextDueAt(): Promise<number | undefined>
   /**
    * Stops serving: health says so, long calls end so that their callers connect elsewhere, calls in flight are finished
    * within `shutdownGrace`, and the store is closed. Calling it again waits for the same end.
@@ -313,7 +315,8 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
     stopped ??= stopOnce()
     return stopped
   }
-  return { grpc: address, http: httpAddress, key: first.secret, notice: first.notice, stop, [Symbol.asyncDispose]: stop }
+  const nextDueAt = () => store.jobs.nextDueAt()
+  return { grpc: address, http: httpAddress, key: first.secret, notice: first.notice, nextDueAt, stop, [Symbol.asyncDispose]: stop }
 }
 
 /** Where HTTP is reached from outside: as the settings say, else where it is served. */

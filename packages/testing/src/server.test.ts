@@ -68,6 +68,22 @@ describe('startTestServer', () => {
     expect(sent()).toEqual([0, 1, 2, 3, 4])
   })
 
+  it('runs until idle: starts that are limited included, but not what no time brings', async () => {
+    const server = await start()
+    const mr = server.client()
+    const mailer = await server.fake({ mail: () => null })
+    for (let n = 0; n < 5; n++) await mr.tasks.submit({ function: 'mail', payload: n, rateLimit: { limit: 2, per: '1h' } })
+    await server.runUntilIdle()
+    expect(mailer.calls).toHaveLength(5)
+
+    const before = server.clock.now()
+    const concurrency = { limit: 1 }
+    for (let n = 0; n < 2; n++) await mr.tasks.submit({ function: 'nobody', queue: 'other', payload: n, concurrency })
+    await server.runUntilIdle()
+    expect(server.clock.now() - before).toBeLessThan(60_000)
+    expect(await mr.queue('other').stats()).toMatchObject({ pending: 1, blocked: 1 })
+  })
+
   it('moves time to what is put off, and to what ends unless it begins', async () => {
     const server = await start()
     const mr = server.client()

@@ -68,7 +68,7 @@ export class TestServer implements AsyncDisposable {
   }
 
   /**
-   * Moves the clock until no job runs, waits for its time, or waits for its retry: from one to the next.
+   * Moves the clock until no job runs, waits for its time, for its retry or for a limit on starts: from one to the next.
    *
    * @param options - `within`: the farthest to go. Default 30 days.
    * @throws Error when jobs still wait for a time beyond that.
@@ -77,8 +77,10 @@ export class TestServer implements AsyncDisposable {
     const end = new Date(this.clock.now() + toMs('within', within))
     for (;;) {
       await this.idle()
-      const { scheduled } = await this.#count()
-      if (scheduled === 0) return
+      const { scheduled, blocked } = await this.#count()
+      // Blocked ones may wait for nothing that time brings.
+      const due = scheduled === 0 && blocked > 0 ? await this.#server.nextDueAt() : undefined
+      if (scheduled === 0 && (due === undefined || due > end.getTime())) return
       let step = await this.clock.step(end)
       while (step === 'routine') step = await this.clock.step(end)
       if (step === 'nothing') throw new Error(`${scheduled} jobs wait for a time later than ${end.toISOString()}.`)
@@ -102,17 +104,19 @@ export class TestServer implements AsyncDisposable {
     return mr
   }
 
-  async #count(): Promise<{ processing: number; scheduled: number }> {
+  async #count(): Promise<{ processing: number; scheduled: number; blocked: number }> {
     let processing = 0
     let scheduled = 0
+    let blocked = 0
     for (const mr of this.#observers.values()) {
       for await (const { name } of mr.queues.list()) {
         const stats = await mr.queue(name).stats()
         processing += stats.processing
         scheduled += stats.scheduled
+        blocked += stats.blocked
       }
     }
-    return { processing, scheduled }
+    return { processing, scheduled, blocked }
   }
 }
 
