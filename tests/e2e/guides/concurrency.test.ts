@@ -134,6 +134,9 @@ test('repeats within a window are the first one; what does not begin in time is 
   expect([first.created, second.created, second.taskId]).toEqual([true, false, first.taskId])
   const { jobId } = await mr.queue('offers').enqueue('today only', { expiresIn: 100 })
   await until('it has expired', async () => (await mr.queue('offers').get(jobId)).status === 'cancelled')
+  expect((await mr.queue('offers').get(jobId)).message).toBe('It expired: no worker began it in time.')
+  const { jobId: unwanted } = await mr.queue('offers').enqueue('tomorrow')
+  expect(await mr.queue('offers').cancel(unwanted, { reason: 'sold out' })).toMatchObject({ status: 'cancelled', message: 'sold out' })
   expect(await mr.queue('offers').reserve()).toBeUndefined()
   for (const wrong of [
     { debounce: { delay: 0 } },

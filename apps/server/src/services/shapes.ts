@@ -79,6 +79,7 @@ export function toJobInfo(job: JobRecord): JobInfo {
     finishedAt: toDate(job.finishedAt),
     runAt: toDate(job.runAt),
     workerId: job.workerId,
+    message: job.message,
     seq: job.seq,
   }
 }

@@ -39,7 +39,7 @@ export function fromJobInfo<T>(job: wire.JobInfo | undefined): JobInfo<T> {
     ...(status === 'completed' && { result: decodePayload('result', job.result, job.resultContentType) }),
     ...(error && { error }),
     createdAt: job.createdAt ?? new Date(0),
-    ...known({ startedAt: job.startedAt, finishedAt: job.finishedAt, runAt: job.runAt, workerId: job.workerId }),
+    ...known({ startedAt: job.startedAt, finishedAt: job.finishedAt, runAt: job.runAt, workerId: job.workerId, message: job.message }),
     seq: job.seq,
   }
 }

@@ -49,6 +49,7 @@ const info = {
   finishedAt: new Date(2),
   runAt: undefined,
   workerId: 'w',
+  message: 'half way',
   seq: 1,
   schema: undefined,
 }
@@ -306,6 +307,7 @@ describe('administration', () => {
       startedAt: new Date(1),
       finishedAt: new Date(2),
       workerId: 'w',
+      message: 'half way',
       seq: 1,
     })
     expect(await queue.cancel('job_1', { reason: 'no' })).toMatchObject({ status: 'cancelled' })

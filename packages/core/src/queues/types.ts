@@ -103,6 +103,8 @@ export interface JobInfo<T = unknown> {
   readonly runAt?: Date
   /** The worker of the latest attempt. */
   readonly workerId?: string
+  /** What the latest attempt said of its progress, or why the job was cancelled. */
+  readonly message?: string
   /** Position in the order of submission. */
   readonly seq: number
 }
