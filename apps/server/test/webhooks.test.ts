@@ -194,6 +194,32 @@ describe('webhooks', () => {
     expect([received.length, (await deliveries(started)).length]).toEqual([tries, kept])
   })
 
+  it('of a tenant whose receivers are slow hold up no other tenant’s', async () => {
+    const { admin, clock, server } = await start()
+    let waiting = 0
+    const slow = createServer(() => void waiting++)
+    await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => {
+      slow.closeAllConnections()
+      slow.close()
+    })
+    for (let n = 0; n < 16; n++) {
+      const name = `slow-${n}`
+      await admin.webhooks.createWebhook({ ...plain, name, url: `http://127.0.0.1:${(slow.address() as AddressInfo).port}/` })
+      for (let each = 0; each < 8; each++) await admin.webhooks.testWebhook({ name })
+    }
+    await clock.advance(50)
+    await until(clock, () => waiting >= 32)
+    const key = { name: 'acme', tenant: 'acme', scopes: ['admin'], namespaces: [], rateLimit: 0, expiresAt: undefined }
+    const acme = connectTo(server, (await admin.keys.createKey(key)).secret)
+    const { received, url } = await receiver()
+    await acme.webhooks.createWebhook({ ...plain, url })
+    await acme.webhooks.testWebhook({ name: 'hook' })
+    await clock.advance(50)
+    await until(clock, () => received.length === 1)
+    expect(waiting).toBe(32)
+  })
+
   it('may not lead inside unless the server allows it', async () => {
     const { admin, server } = await startTestServer()
     for (const url of [

@@ -33,8 +33,8 @@ const keptMs = 7 * 24 * hour
 const leaseMs = minute
 /** Events are sent so long after they happened, so that many are looked for at once. */
 const gatherMs = 50
-/** Attempts at once: of a webhook, so that a slow receiver holds up its own events alone, and of this server. */
-const most = { ofWebhook: 8, inAll: 128 }
+/** Attempts at once: of a webhook and of a tenant, so that slow receivers hold up their own events alone, and of this server. */
+const most = { ofWebhook: 8, ofTenant: 32, inAll: 128 }
 /** Webhooks looked at at once. */
 const headsAtOnce = 10_000
 const sweepChunk = 500
@@ -49,6 +49,7 @@ export class WebhookEngine {
   readonly #sweeping: Alarm
   readonly #abort = new AbortController()
   readonly #attempts = new Set<Promise<void>>()
+  /** Attempts under way, of each webhook and each tenant. */
   readonly #busy = new Map<string, number>()
   #woken = false
 
@@ -113,23 +114,31 @@ export class WebhookEngine {
 
   async #begin(scope: Scope, webhook: WebhookRecord): Promise<void> {
     const key = JSON.stringify([scope.tenant, scope.namespace, webhook.name])
-    const free = Math.min(most.ofWebhook - (this.#busy.get(key) ?? 0), most.inAll - this.#attempts.size)
+    const tenant = JSON.stringify([scope.tenant])
+    const ofBoth = [key, tenant]
+    const free = Math.min(most.ofWebhook - this.#underWay(key), most.ofTenant - this.#underWay(tenant), most.inAll - this.#attempts.size)
     // The end of an attempt looks again.
     if (free <= 0 || this.#abort.signal.aborted) return
     const now = this.#clock.now()
     for (const delivery of await this.#store.take(scope, webhook.name, { now, until: now + leaseMs, limit: free })) {
-      this.#busy.set(key, (this.#busy.get(key) ?? 0) + 1)
+      for (const each of ofBoth) this.#busy.set(each, this.#underWay(each) + 1)
       const attempt: Promise<void> = this.#attempt(scope, webhook, delivery)
         .catch(this.#onError)
         .finally(() => {
           this.#attempts.delete(attempt)
-          const left = this.#busy.get(key)! - 1
-          if (left > 0) this.#busy.set(key, left)
-          else this.#busy.delete(key)
+          for (const each of ofBoth) {
+            const left = this.#underWay(each) - 1
+            if (left > 0) this.#busy.set(each, left)
+            else this.#busy.delete(each)
+          }
           this.#look(0)
         })
       this.#attempts.add(attempt)
     }
+  }
+
+  #underWay(key: string): number {
+    return this.#busy.get(key) ?? 0
   }
 
   async #attempt(scope: Scope, webhook: WebhookRecord, delivery: DeliveryRecord): Promise<void> {
