@@ -4,7 +4,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import { run, withServer } from './cli-runner.ts'
 import { newTask } from './harness.ts'
 
-it('millrace webhooks: made, listed, their deliveries shown and sent again, deleted', async () => {
+it('millrace webhooks: made, listed, tested, switched, with new secrets, their deliveries shown and sent again, deleted', async () => {
   const types: string[] = []
   let status = 410
   const receiver = createServer(async (request, response) => {
@@ -46,10 +46,17 @@ it('millrace webhooks: made, listed, their deliveries shown and sent again, dele
   expect((await cli('webhooks', 'deliveries', 'alerts')).stdout).toMatch(/task\.cancelled.*410/)
 
   status = 200
-  await admin.webhooks.updateWebhook({ name: 'alerts', enabled: true })
+  expect((await cli('webhooks', 'enable', 'alerts')).stdout).toBe('alerts is on\n')
   expect(await cli('webhooks', 'redeliver', 'alerts', delivery!.deliveryId)).toMatchObject({ code: 0 })
   await expect.poll(async () => (await deliveries())[0]!.responseCode, { timeout: 20_000 }).toBe(200)
   expect(types).toEqual(['task.cancelled', 'task.cancelled'])
+
+  expect((await cli('webhooks', 'rotate', 'alerts')).stdout).toMatch(/whsec_/)
+  expect((await cli('webhooks', 'rotate', 'none')).stderr).toContain("'none'")
+  expect((await cli('webhooks', 'test', 'alerts')).stdout).toMatch(/^msg_\w+ is sent/)
+  await expect.poll(() => types, { timeout: 20_000 }).toContain('webhook.test')
+  expect((await cli('webhooks', 'disable', 'alerts')).stdout).toBe('alerts is off\n')
+  expect(await list()).toContain('It was switched off.')
 
   expect(await cli('webhooks', 'delete', 'alerts')).toMatchObject({ code: 0 })
   expect(await list()).not.toContain('alerts')

@@ -115,5 +115,58 @@ const redeliver: Command = {
   },
 }
 
+const enable = switchCommand('enable', 'Switch a webhook on again; what was kept is sent.')
+const disable = switchCommand('disable', 'Switch a webhook off: events are neither kept nor sent.')
+
+function switchCommand(verb: 'enable' | 'disable', summary: string): Command {
+  return {
+    name: `webhooks ${verb}`,
+    summary,
+    args: [name],
+    options: clientOptions,
+    examples: [{ line: `millrace webhooks ${verb} alerts`, does: verb === 'enable' ? 'sends again' : 'sends nothing for now' }],
+    async run({ flags, words, env, output }) {
+      const { connect } = await import('../connect.ts')
+      using server = connect({ flags, env })
+      const { webhook } = await server.webhooks.updateWebhook({ name: words[0]!, enabled: verb === 'enable' })
+      if (flags.json) output.json(webhook!)
+      else output.line(`${words[0]!} is ${webhook!.enabled ? 'on' : 'off'}`)
+      return 0
+    },
+  }
+}
+
+const rotate: Command = {
+  name: 'webhooks rotate',
+  summary: 'Give a webhook a new secret and show it, this once. The old one signs beside it for 24 hours.',
+  args: [name],
+  options: clientOptions,
+  examples: [{ line: 'millrace webhooks rotate alerts', does: 'shows the secret that receivers are to verify with' }],
+  async run({ flags, words, env, output }) {
+    const { connect } = await import('../connect.ts')
+    using server = connect({ flags, env })
+    const { secret } = await server.webhooks.rotateWebhookSecret({ name: words[0]! })
+    if (flags.json) output.json({ name: words[0]!, secret })
+    else output.fields({ webhook: words[0]!, secret })
+    return 0
+  },
+}
+
+const test: Command = {
+  name: 'webhooks test',
+  summary: 'Send an event of type webhook.test.',
+  args: [name],
+  options: clientOptions,
+  examples: [{ line: 'millrace webhooks test alerts', does: 'shows the id of the delivery' }],
+  async run({ flags, words, env, output }) {
+    const { connect } = await import('../connect.ts')
+    using server = connect({ flags, env })
+    const { deliveryId } = await server.webhooks.testWebhook({ name: words[0]! })
+    if (flags.json) output.json({ name: words[0]!, deliveryId })
+    else output.line(`${deliveryId} is sent`)
+    return 0
+  },
+}
+
 /** `millrace webhooks …` */
-export const webhooks: readonly Command[] = [create, list, remove, deliveries, redeliver]
+export const webhooks: readonly Command[] = [create, list, enable, disable, rotate, test, remove, deliveries, redeliver]
