@@ -91,6 +91,17 @@ describe('keys and values over time', () => {
     }
   })
 
+  it('a watch that knows more than the store, as after a copy was restored, begins anew', async () => {
+    const { admin } = await startTestServer()
+    await set(admin.kv, 'a')
+    const changes = watch(admin.kv, 9)
+    expect(await changes.next()).toEqual({ changes: [], reset: true, live: false })
+    expect(await changes.next()).toEqual({ changes: ['1 a'], reset: false, live: true })
+    await set(admin.kv, 'b')
+    expect(await changes.next()).toMatchObject({ changes: ['1 b'] })
+    await changes.close()
+  })
+
   it('a watch of one key among many does not look through the others', async () => {
     const { admin } = await startTestServer()
     for (let i = 0; i < 600; i++) void set(admin.kv, `k${i}`)

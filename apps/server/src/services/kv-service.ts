@@ -208,7 +208,13 @@ async function* watch(
   const wakeup = new Wakeup()
   const stop = kv.follow(scope, store, () => wakeup.wake())
   try {
-    let position = afterRevision ?? (await kv.settings(scope, store)).revision
+    const { revision } = await kv.settings(scope, store)
+    let position = afterRevision ?? revision
+    if (position > revision) {
+      // An older copy of the store was restored since: what it gets up to there is not what the watcher knows.
+      position = 0
+      yield { changes: [], revision: 0, reset: true, live: false }
+    }
     let live = false
     // What was deleted until here was gone when the telling of everything began.
     let toldFrom = 0
