@@ -91,8 +91,8 @@ export interface WatchKeysOptions {
   /** Changes after this revision; 0: all present keys first, then what changes. Default: only changes from now on. */
   readonly after?: number
   /**
-   * Called when deletions were missed, because the watch was away for more than a day: forget what you know; all present
-   * keys follow.
+   * Called when deletions were missed, because the watch was away for more than a day, or the store was replaced by an older copy:
+   * forget what you know; all present keys follow.
    */
   readonly onReset?: () => void
   /** Ends the iteration with an `AbortError`. */
