@@ -149,3 +149,38 @@ test('a file that arrives in parts is whole or refused', async () => {
   await backend.release(sales)
   await expect(write(2, '1\n')).rejects.toMatchObject(incomplete)
 })
+
+test('rows that a statement changes are counted, also when it returns them', async () => {
+  const backend = await testBackend(onTestFinished)
+  await backend.create(sales, {}, 0)
+  const changed = (...sql: string[]) =>
+    backend.execute(
+      sales,
+      sql.map((each) => statement(each)),
+      forever,
+    )
+  expect(await changed('CREATE TABLE t (a INTEGER PRIMARY KEY)', 'INSERT INTO t FROM range(5000) RETURNING a, a + 1')).toEqual([0, 5000])
+  expect(await changed('UPDATE t SET a = -a WHERE a > 4000 RETURNING *')).toEqual([999])
+  expect(await changed('INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING RETURNING a', 'DELETE FROM t WHERE a < 10 RETURNING a')).toEqual([
+    0, 1009,
+  ])
+  expect(await changed('SELECT * FROM range(7)')).toEqual([0])
+})
+
+test('macros of a database are not taken for the functions that tell of its tables', async () => {
+  const backend = await testBackend(onTestFinished)
+  await backend.create(sales, {}, 0)
+  const macros = ['duckdb_tables', 'duckdb_views', 'duckdb_columns', 'duckdb_constraints'].map(
+    (name) => `CREATE MACRO ${name}() AS TABLE SELECT 1`,
+  )
+  const all = ['CREATE TABLE t (a INTEGER PRIMARY KEY)', ...macros, "CREATE MACRO current_database() AS 'x'"]
+  await backend.execute(
+    sales,
+    all.map((sql) => statement(sql)),
+    forever,
+  )
+  expect(await backend.tables(sales, { after: '', limit: 10 }, forever)).toMatchObject([
+    { name: 't', columns: [{ name: 'a', primaryKey: true }] },
+  ])
+  expect(await backend.statistics(sales, 't', forever)).toMatchObject({ rows: 0 })
+})

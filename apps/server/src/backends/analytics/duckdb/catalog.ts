@@ -31,23 +31,24 @@ export function tableQuery(name: string): OwnQuery {
   return { sql: columnsOf('name = $1'), values: [name] }
 }
 
+/** A database may have macros of the names of DuckDB's functions, which would be taken for those. */
 function columnsOf(condition: string): string {
   return `
     WITH every AS (
-      SELECT table_name AS name, false AS is_view, estimated_size AS size FROM duckdb_tables()
-      WHERE database_name = current_database() AND schema_name = 'main' AND NOT internal
+      SELECT table_name AS name, false AS is_view, estimated_size AS size FROM system.main.duckdb_tables()
+      WHERE database_name = system.main.current_database() AND schema_name = 'main' AND NOT internal
       UNION ALL
-      SELECT view_name, true, 0 FROM duckdb_views()
-      WHERE database_name = current_database() AND schema_name = 'main' AND NOT internal
+      SELECT view_name, true, 0 FROM system.main.duckdb_views()
+      WHERE database_name = system.main.current_database() AND schema_name = 'main' AND NOT internal
     ), chosen AS (SELECT * FROM every WHERE ${condition}),
     keys AS (
-      SELECT table_name, unnest(constraint_column_names) AS column_name FROM duckdb_constraints()
-      WHERE database_name = current_database() AND schema_name = 'main' AND constraint_type = 'PRIMARY KEY'
+      SELECT table_name, unnest(constraint_column_names) AS column_name FROM system.main.duckdb_constraints()
+      WHERE database_name = system.main.current_database() AND schema_name = 'main' AND constraint_type = 'PRIMARY KEY'
     )
     SELECT chosen.name, is_view, size::VARCHAR AS size, c.column_name, data_type, is_nullable, column_default,
       keys.column_name IS NOT NULL AS primary_key
     FROM chosen
-    LEFT JOIN duckdb_columns() c ON c.database_name = current_database() AND c.schema_name = 'main' AND c.table_name = chosen.name
+    LEFT JOIN system.main.duckdb_columns() c ON c.database_name = system.main.current_database() AND c.schema_name = 'main' AND c.table_name = chosen.name
     LEFT JOIN keys ON keys.table_name = chosen.name AND keys.column_name = c.column_name
     ORDER BY chosen.name, column_index`
 }

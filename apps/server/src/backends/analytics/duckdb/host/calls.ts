@@ -1,4 +1,4 @@
-import type { DuckDBConnection } from '@duckdb/node-api'
+import { type DuckDBConnection, type DuckDBPreparedStatement, ResultReturnType, StatementType } from '@duckdb/node-api'
 import { copyFiles } from './copy.ts'
 import { OpenDatabases } from './databases.ts'
 import { writeRows } from './export.ts'
@@ -130,7 +130,7 @@ export function createHandlers(limits: HostLimits): Handlers {
             call.check()
             await told(statement, async () => {
               const prepared = await prepare(connection, statement, 'execute')
-              rows.push((await prepared.run()).rowsChanged)
+              rows.push(await changedRows(prepared))
               prepared.destroySync()
             })
           }
@@ -190,6 +190,23 @@ export function createHandlers(limits: HostLimits): Handlers {
       process.exit()
     },
   }
+}
+
+/** Statements that say with RETURNING which rows they changed. */
+const returning: ReadonlySet<StatementType> = new Set([
+  StatementType.INSERT,
+  StatementType.UPDATE,
+  StatementType.DELETE,
+  StatementType.MERGE_INTO,
+])
+
+/** Carries out a statement. @returns how many rows it changed, which DuckDB does not count where it returns them. */
+async function changedRows(prepared: DuckDBPreparedStatement): Promise<number> {
+  const result = await prepared.run()
+  if (result.returnType !== ResultReturnType.QUERY_RESULT || !returning.has(prepared.statementType)) return result.rowsChanged
+  let rows = 0
+  for (let chunk = await result.fetchChunk(); chunk && chunk.rowCount > 0; chunk = await result.fetchChunk()) rows += chunk.rowCount
+  return rows
 }
 
 /** Begins a query of a tenant: it changes nothing, whatever it calls. */
