@@ -93,6 +93,17 @@ it('ends objects when the rules say so, also those that are there', async () => 
   expect((await engine.stat(name('b'))).size).toBe(1)
 })
 
+it('ends copies in time, too', async () => {
+  const { clock, engine, scope, name, put } = await open()
+  await engine.createBucket(scope, 'short', { ...settings, lifecycle: [{ prefix: '', expireAfterMs: minute }] })
+  await put('a', '1')
+  await clock.advance(30 * minute)
+  await engine.copy(name('a'), { ...name('a'), bucket: 'short' }, { remove: false, condition: {} })
+  await clock.advance(2 * minute)
+  const list = () => engine.index.list(scope, 'short', { prefix: '', delimiter: '', after: '', limit: 10 })
+  await vi.waitFor(async () => expect((await list()).objects).toEqual([]))
+})
+
 it('refuses an object whose bytes stopped for so long that what came was collected', async () => {
   const { clock, engine, name, put, settledAt, errors } = await open()
   const resumed = Promise.withResolvers<void>()

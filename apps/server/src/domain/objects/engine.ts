@@ -152,12 +152,14 @@ export class ObjectEngine {
   }
 
   /** @throws NOT_FOUND when there is no source. */
-  copy(
+  async copy(
     from: ObjectName,
     to: ObjectName,
     change: { readonly head?: ObjectHead; readonly remove: boolean; readonly condition: ObjectCondition },
   ): Promise<ObjectRecord> {
-    return this.index.copy(from, to, change, this.#clock.now())
+    const object = await this.index.copy(from, to, change, this.#clock.now())
+    this.#upkeep.look()
+    return object
   }
 
   async createUpload(name: ObjectName, head: ObjectHead): Promise<UploadRecord> {
