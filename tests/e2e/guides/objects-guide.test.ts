@@ -217,6 +217,28 @@ describe.each(kinds)('$backend.name, $client.name', ({ backend: { fixture }, cli
       expect(await (await bucket.get('new')).text()).toBe('x')
     })
 
+    test('over HTTP as browsers, proxies and curl ask for them', async () => {
+      const bucket = await newBucket()
+      const { etag } = await bucket.put('ten', '0123456789')
+      await bucket.put('empty', '')
+      const get = async (key: string, headers: Record<string, string>) => {
+        const response = await fetch(await bucket.presign(key), { headers })
+        return [response.status, await response.text(), response.headers.get('content-range')]
+      }
+      expect(await get('ten', { range: 'bytes=-3' })).toEqual([206, '789', 'bytes 7-9/10'])
+      expect((await get('ten', { range: 'bytes=10-' }))[0]).toBe(416)
+      for (const range of ['bytes=-5', 'bytes=0-', 'bytes=0-4']) expect(await get('empty', { range }), range).toEqual([200, '', null])
+      expect((await get('ten', { 'if-none-match': `"other", W/"${etag}"` }))[0]).toBe(304)
+      expect((await get('ten', { 'if-none-match': '"other", "another"' }))[0]).toBe(200)
+      expect((await get('ten', { 'if-match': `"other", "${etag}"` }))[0]).toBe(200)
+      expect((await get('ten', { 'if-match': '"other", "another"' }))[0]).toBe(412)
+      // What curl -C sends: the rest alone.
+      const put = await bucket.presign('ten', { method: 'PUT' })
+      const response = await fetch(put, { method: 'PUT', body: '789', headers: { 'content-range': 'bytes 7-9/10' } })
+      expect([response.status, await response.text()]).toEqual([400, expect.stringContaining('in parts')])
+      expect(await (await bucket.get('ten')).text()).toBe('0123456789')
+    })
+
     test('of public buckets by everybody, and of private ones by nobody', async () => {
       const bucket = await newBucket()
       await bucket.put('index.html', '<script>', { contentType: 'text/html' })

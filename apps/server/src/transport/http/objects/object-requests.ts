@@ -8,6 +8,16 @@ import { HttpError } from '../http-error.ts'
 /** Longest time without a byte from a caller who sends some, in milliseconds. */
 const silenceMs = 120_000
 
+/**
+ * The ETags of a header, without their quotes; `*` stands for any. None when there is no such header.
+ *
+ * @param weak - take weak ones for what they are made of.
+ */
+export function readEtags(text: string | undefined, weak: boolean): readonly string[] {
+  const quotes = weak ? /^(W\/)?"|"$/g : /^"|"$/g
+  return text === undefined ? [] : text.split(',').map((etag) => etag.trim().replace(quotes, ''))
+}
+
 /** What the headers of a PUT say of the object. @throws VALIDATION */
 export function readObjectHeader(exchange: HttpExchange, bucket: string, key: string): PutObjectHeader {
   const ifNoneMatch = exchange.header('if-none-match')
@@ -32,6 +42,10 @@ function readExpected(exchange: HttpExchange): { readonly size: number | undefin
   const coding = exchange.header('content-encoding')?.toLowerCase() ?? 'identity'
   if (coding !== 'identity') {
     throw new HttpError(415, 'VALIDATION', `The content encoding '${coding.slice(0, 64)}' cannot be kept. Send the bytes as they are.`)
+  }
+  // Who goes on with an upload that broke off sends the rest: as the whole, it would take the place of what is there.
+  if (exchange.header('content-range') !== undefined) {
+    throw invalid('content-range', 'is not taken: a PUT is the whole object. Send a large one in parts, which can be resumed')
   }
   const length = exchange.header('content-length')
   return { size: length === undefined ? undefined : Number(length), sha256: readDigest(exchange) }

@@ -5,6 +5,7 @@ import type { Call } from '../../../services/call.ts'
 import type { createObjectService } from '../../../services/object-service.ts'
 import type { HttpExchange } from '../exchange.ts'
 import { HttpError } from '../http-error.ts'
+import { readEtags } from './object-requests.ts'
 
 /** Which bytes a request asks for. Forms that this server does not serve ask for all, as RFC 9110 allows. */
 function readRange(text: string | undefined): { readonly offset: number; readonly length: number | undefined } | undefined {
@@ -22,22 +23,25 @@ export async function sendObject(
   call: Pick<Call, 'requestId' | 'scope' | 'signal'>,
 ): Promise<void> {
   const { response } = exchange
-  const known = exchange.header('if-none-match')?.replace(/^(W\/)?"|"$/g, '') ?? ''
-  const ifMatch = exchange.header('if-match')?.replace(/^"|"$/g, '') ?? ''
+  const known = readEtags(exchange.header('if-none-match'), true)
+  const wantedEtags = readEtags(exchange.header('if-match'), false)
   const { object } = await service.statObject({ bucket, key }, call as Call)
   const { etag, size } = object!
-  if (ifMatch !== '' && ifMatch !== '*' && ifMatch !== etag) {
-    throw new HttpError(412, 'CONFLICT', `The object has the ETag ${etag}, and not ${ifMatch}.`, { headers: { etag: `"${etag}"` } })
+  if (wantedEtags.length > 0 && !wantedEtags.includes('*') && !wantedEtags.includes(etag)) {
+    const message = `The object has the ETag ${etag}, and not ${wantedEtags.join(' or ')}.`
+    throw new HttpError(412, 'CONFLICT', message, { headers: { etag: `"${etag}"` } })
   }
   // What a client has of an older object must not be completed with bytes of this one.
   const isSame = exchange.header('if-range')?.replace(/^"|"$/g, '') ?? etag
-  const range = isSame === etag ? readRange(exchange.header('range')) : undefined
+  // Of an empty object there is no range to tell of: it is sent as it is.
+  const range = isSame === etag && size > 0 ? readRange(exchange.header('range')) : undefined
   if (range && range.offset >= size) {
     const headers = { 'content-range': `bytes */${size}`, etag: `"${etag}"` }
     throw new HttpError(416, 'VALIDATION', `The object has ${size} bytes: none of those that were asked for.`, { headers })
   }
   const wanted = { offset: range?.offset ?? 0, length: range?.length }
-  const messages = service.getObject({ bucket, key, ...wanted, ifMatch: etag, ifNoneMatch: known === '*' ? etag : known }, call as Call)
+  const ifNoneMatch = known.includes('*') || known.includes(etag) ? etag : ''
+  const messages = service.getObject({ bucket, key, ...wanted, ifMatch: etag, ifNoneMatch }, call as Call)
   let isBegun = false
   for await (const { message } of messages) {
     if (message?.$case === 'header') {
