@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readlinkSync } from 'node:fs'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { openDuckdbBackend } from './backend.ts'
 import { forever, hostsOf, rowsOf, sales, statement, testBackend } from './test-backend.ts'
 
@@ -110,6 +110,23 @@ test('a database that takes the place of a dropped one has nothing to do with it
   for (const stream of streams) await stream.close()
   process.kill(hostsOf(backend.directory)[0]!, 'SIGKILL')
   await expect.poll(() => rowsOf(backend, 'FROM t').catch(() => [])).toEqual([[7]])
+})
+
+test('a process that does not hear is not waited for when the server stops', async () => {
+  const backend = await testBackend(onTestFinished)
+  await backend.create(sales, {}, 0)
+  await backend.execute(sales, [statement('CREATE TABLE t AS SELECT 7 AS a')], forever)
+  const host = hostsOf(backend.directory)[0]!
+  process.kill(host, 'SIGSTOP')
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const closed = backend.close()
+  await vi.advanceTimersByTimeAsync(5000)
+  await closed
+  vi.useRealTimers()
+  const again = await openDuckdbBackend({ directory: backend.directory, memory: 64 * 1024 ** 2, threads: 1, spill: 0 })
+  onTestFinished(() => again.close())
+  expect(await rowsOf(again, 'FROM t')).toEqual([[7]])
 })
 
 test('what a killed server left unfinished is gone at the next start', async () => {

@@ -7,6 +7,9 @@ import type { FromHost, HostError, HostInput, HostLimits, HostOperation, HostOut
 /** Threads of the process. Each query keeps one until it is answered, and those of one database must leave some for the others'. */
 const threads = 128
 
+/** How long the process may take to close its databases. What was answered is on the disk without that, in DuckDB's log. */
+const closeMs = 5000
+
 interface Waiting {
   resolve(output: unknown): void
   reject(error: unknown): void
@@ -70,9 +73,12 @@ export class HostProcess {
     child.ref()
     child.channel?.ref()
     send(child, { type: 'call', id: ++this.#lastId, operation: 'stop', input: {} })
+    // Some functions and plans of DuckDB's hear no interrupt for minutes, and a server that stops waits for nobody that long.
+    const late = setTimeout(() => child.kill('SIGKILL'), closeMs)
     await new Promise<void>((resolve) => {
       child.once('exit', () => resolve())
     })
+    clearTimeout(late)
   }
 
   /** Ends the process as it is. */
