@@ -92,6 +92,18 @@ describe.each(await testBackends())('$name', ({ name, open, missing }) => {
     ])
   })
 
+  test('a result that is too large does not fill the memory before it is refused', { timeout: 60_000 }, async (ctx) => {
+    ctx.skip(missing !== undefined, missing)
+    await run('SELECT 1')
+    const before = process.memoryUsage.rss()
+    let most = before
+    const look = setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), 10)
+    await expect(run(`SELECT repeat('x', 4000000) FROM generate_series(1, 100)`)).rejects.toMatchObject({ reason: 'VALIDATION' })
+    clearInterval(look)
+    // 400 MB of text were read.
+    expect(most - before).toBeLessThan(200 << 20)
+  })
+
   test('one that waits keeps no other waiting', { timeout: 60_000 }, async (ctx) => {
     ctx.skip(missing !== undefined, missing)
     ctx.skip(name === 'pglite', 'PGlite has one connection, on which all take turns')

@@ -2,11 +2,11 @@ import { fsyncSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { messages, PGlite, protocol } from '@electric-sql/pglite'
 import { vector } from '@electric-sql/pglite-pgvector'
-import { changesChannel, copyRefused, type SqlOutcome } from '../../../domain/tables/backend.ts'
+import { changesChannel, copyRefused, type ResultBounds, type SqlOutcome } from '../../../domain/tables/backend.ts'
 import type { PgliteAnswer, PgliteResult, PgliteTask } from './messages.ts'
 import { SessionLock } from './session-lock.ts'
 
-const { serialize } = protocol
+const { Parser, serialize } = protocol
 /** The superuser that PGlite makes. */
 const server = 'postgres'
 
@@ -45,16 +45,21 @@ function syncFiles(pglite: PGlite): void {
   }
 }
 
-/** Carries out one message of the protocol, or several. */
-async function send(...parts: readonly Uint8Array[]) {
-  const answers = await database.execProtocol(Buffer.concat(parts), { syncToFs: false, throwOnError: false })
-  for (const message of answers.messages) {
+/** Carries out one message of the protocol, or several; each answer is looked at as it comes, and kept by nobody else. */
+async function send(parts: readonly Uint8Array[], take: (message: messages.BackendMessage) => void = () => undefined): Promise<void> {
+  const parser = new Parser()
+  let failure: Error | undefined
+  const onMessage = (message: messages.BackendMessage) => {
     if (message instanceof messages.NotificationResponseMessage && message.channel === changesChannel && said.size < mostSaid) {
       said.add(message.payload)
-    }
-    if (message instanceof messages.DatabaseError) throw isLast(message) ? new Error(`Postgres ended: ${message.message}`) : message
+    } else if (message instanceof messages.DatabaseError) {
+      failure ??= isLast(message) ? new Error(`Postgres ended: ${message.message}`) : message
+    } else take(message)
   }
-  return answers.messages
+  // A copy: the bytes are a place in the memory of Postgres, where the next ones will be.
+  const onRawData = (data: Uint8Array) => parser.parse(data.slice(), onMessage)
+  await database.execProtocolRawStream(Buffer.concat(parts), { syncToFs: false, onRawData })
+  if (failure) throw failure
 }
 
 /** True for an error that Postgres itself did not outlive. */
@@ -66,7 +71,7 @@ function isLast({ severity }: messages.DatabaseError): boolean {
 const noRows = serialize.copyFail(copyRefused)
 
 async function run(text: string): Promise<void> {
-  await send(serialize.query(text), noRows)
+  await send([serialize.query(text), noRows])
 }
 
 /** Logs in as a role, or as the server. Whatever was set before is forgotten. */
@@ -84,31 +89,37 @@ async function login(role: string | undefined, settings: readonly string[]): Pro
 }
 
 async function query({ text, values, bounds }: PgliteTask & { readonly do: 'query' }): Promise<PgliteResult> {
-  const answers = await send(
-    serialize.parse({ text }),
-    serialize.bind({ values: [...values] }),
-    serialize.describe({ type: 'P' }),
-    serialize.execute({ rows: bounds.rows + 1 }),
-    noRows,
-    serialize.sync(),
-  )
   const rows: (readonly (string | null)[])[] = []
   let columns: SqlOutcome['columns'] = []
   let tag = ''
   let bytes = 0
   let ended = false
-  for (const message of answers) {
-    ended ||= message instanceof messages.CommandCompleteMessage || message.name === 'emptyQuery' || message.name === 'portalSuspended'
-    if (message instanceof messages.RowDescriptionMessage)
-      columns = message.fields.map(({ name, dataTypeID }) => ({ name, type: dataTypeID }))
-    else if (message instanceof messages.DataRowMessage) {
-      bytes += message.length
-      rows.push(message.fields)
-    } else if (message instanceof messages.CommandCompleteMessage) tag = message.text
-  }
+  let tooLarge: keyof ResultBounds | undefined
+  await send(
+    [
+      serialize.parse({ text }),
+      serialize.bind({ values: [...values] }),
+      serialize.describe({ type: 'P' }),
+      serialize.execute({ rows: bounds.rows + 1 }),
+      noRows,
+      serialize.sync(),
+    ],
+    (message) => {
+      ended ||= message instanceof messages.CommandCompleteMessage || message.name === 'emptyQuery' || message.name === 'portalSuspended'
+      if (message instanceof messages.RowDescriptionMessage)
+        columns = message.fields.map(({ name, dataTypeID }) => ({ name, type: dataTypeID }))
+      else if (message instanceof messages.CommandCompleteMessage) tag = message.text
+      else if (message instanceof messages.DataRowMessage && !tooLarge) {
+        bytes += message.length
+        rows.push(message.fields)
+        if (rows.length > bounds.rows) tooLarge = 'rows'
+        else if (bytes > bounds.bytes) tooLarge = 'bytes'
+        if (tooLarge) rows.length = 0
+      }
+    },
+  )
   if (!ended) throw new Error('Postgres broke off in the middle of an answer.')
-  if (rows.length > bounds.rows) return { tooLarge: 'rows' }
-  if (bytes > bounds.bytes) return { tooLarge: 'bytes' }
+  if (tooLarge) return { tooLarge }
   const affected = Number(/\d+$/.exec(tag)?.[0] ?? 0)
   return { outcome: { columns, rows, affected, command: tag.replace(/[ \d]+$/, '') } }
 }
