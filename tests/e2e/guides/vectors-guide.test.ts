@@ -37,6 +37,7 @@ interface Meta {
   year?: number
   draft?: boolean
   tags?: string[]
+  scores?: number[]
 }
 
 /** Numbers from a seed, so that a run can be repeated. */
@@ -124,6 +125,32 @@ describe.each(backends)('vectors on $name', { timeout: 120_000 }, ({ fixture, mi
     }
   })
 
+  test('zeros have no direction: they are the least near, and spoil no other score', async (ctx) => {
+    ctx.skip(missing !== undefined, missing)
+    const mr = fixture.client()
+    const zeros = mr.vectors('zeros')
+    await zeros.create({ dimension: 2, index: false })
+    await zeros.upsert([
+      { id: 'zero', vector: [0, 0] },
+      { id: 'same', vector: [1, 0], text: 'word' },
+      { id: 'far', vector: [-3, 4], text: 'another', metadata: { title: 'a backslash: \\u0000' } },
+    ])
+    const scored = (found: readonly { readonly id: string; readonly score: number }[]) =>
+      found.map(({ id, score }) => [id, Number(score.toFixed(3))])
+    expect(scored(await zeros.search({ vector: [1, 0] }))).toEqual([
+      ['same', 1],
+      ['far', -0.6],
+      ['zero', -1],
+    ])
+    expect(scored(await zeros.search({ vector: [1, 0], threshold: 0.5 }))).toEqual([['same', 1]])
+    expect(scored(await zeros.search({ vector: [0, 0], threshold: 0.5 }))).toEqual([])
+    expect(scored(await zeros.hybridSearch({ vector: [1, 0], text: 'another' }))).toEqual([
+      ['far', 0.6],
+      ['same', 0.5],
+      ['zero', 0],
+    ])
+  })
+
   test('filters compare metadata by their kind', async (ctx) => {
     ctx.skip(missing !== undefined, missing)
     const mr = fixture.client()
@@ -131,7 +158,7 @@ describe.each(backends)('vectors on $name', { timeout: 120_000 }, ({ fixture, mi
     await books.create({ dimension: 1, metric: 'l2' })
     await books.upsert([
       { id: 'a', vector: [1], metadata: { title: 'Ant', year: 900, draft: true, tags: ['x', 'y'] } },
-      { id: 'b', vector: [2], metadata: { title: 'Bee', year: 2024, draft: false, category: '2024' } },
+      { id: 'b', vector: [2], metadata: { title: 'Bee', year: 2024, draft: false, category: '2024', scores: [5, 6] } },
       { id: 'c', vector: [3], metadata: { title: 'Cat\'s \\ "paw"', tags: ['y'] } },
     ])
     const ids = async (where: Parameters<typeof books.count>[0]) => (await books.search({ vector: [0], where })).map(({ id }) => id)
@@ -148,6 +175,12 @@ describe.each(backends)('vectors on $name', { timeout: 120_000 }, ({ fixture, mi
     expect(await ids({ title: { ne: 'Ant' } })).toEqual(['b', 'c'])
     expect(await ids({ tags: { contains: ['x'] } })).toEqual(['a'])
     expect(await ids({ tags: { overlaps: ['x', 'y'] } })).toEqual(['a', 'c'])
+    expect(await ids({ tags: { containedBy: ['y', 'z'] } })).toEqual(['c'])
+    expect(await ids({ scores: { contains: [5] } })).toEqual(['b'])
+    expect(await ids('scores=cs.{5,6}')).toEqual(['b'])
+    expect(await ids({ scores: { overlaps: [1, 6] } })).toEqual(['b'])
+    expect(await ids({ draft: { is: 'unknown' } })).toEqual(['c'])
+    expect(await ids('year=eq.1e999')).toEqual([])
     expect(await ids({ or: [{ title: 'Cat\'s \\ "paw"' }, { year: { lt: 1000 } }] })).toEqual(['a', 'c'])
     expect(await ids({ not: { draft: true } })).toEqual(['b', 'c'])
     expect(await ids({ not: { year: { gt: 1000 } } })).toEqual(['a', 'c'])

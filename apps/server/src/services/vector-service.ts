@@ -172,6 +172,9 @@ function readItem(checks: Checks, { id, vector, text, metadata, contentType }: V
   return { id: id || randomUUID(), vector: numbers, dimension, text, metadata: readMetadata(checks, metadata, contentType) }
 }
 
+/** A zero character in JSON; behind another backslash it is none. */
+const zeroEscape = /(?<!\\)(?:\\\\)*\\u0000/
+
 function readMetadata(checks: Checks, metadata: Uint8Array, contentType: string): string {
   if (metadata.length === 0) return '{}'
   if (metadata.length > metadataBytes) checks.fail('metadata', `has ${metadata.length} bytes; at most ${metadataBytes} are allowed`)
@@ -179,7 +182,7 @@ function readMetadata(checks: Checks, metadata: Uint8Array, contentType: string)
     try {
       const text = Buffer.from(metadata).toString()
       if (!isObject(readJson('metadata', metadata, contentType))) checks.fail('metadata', 'is not a JSON object')
-      else if (text.includes('\\u0000')) checks.fail('metadata', 'contains a zero character, which JSON in Postgres cannot')
+      else if (zeroEscape.test(text)) checks.fail('metadata', 'contains a zero character, which JSON in Postgres cannot')
       return text
     } catch (error) {
       checks.fail('metadata', error instanceof MillraceError ? error.message.replace('metadata: ', '') : 'is not JSON')

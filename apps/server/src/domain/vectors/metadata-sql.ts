@@ -5,6 +5,8 @@ import { arrayLiteral } from '../tables/values.ts'
 const numeral = /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/
 const signs: Partial<Record<Comparison, string>> = { gt: '>', gte: '>=', lt: '<', lte: '<=', like: 'LIKE', ilike: 'ILIKE' }
 
+const listSigns = { contains: '@>', containedBy: '<@', overlaps: '&&' } as const
+
 /**
  * A condition over metadata as it stands in SQL, its values bound. Columns are keys of the metadata. Values come as text, whoever
  * wrote them: one that looks like a number is compared with numbers, others with texts.
@@ -31,7 +33,7 @@ export function metadataSql(condition: Condition, bindings: Bindings): string {
 function compareSql(keys: readonly string[], by: Comparison, value: string | null, bindings: Bindings): string {
   const json = () => `(r.metadata #> ${bindings.add(arrayLiteral('filter', keys))}::text[])`
   const text = () => `(r.metadata #>> ${bindings.add(arrayLiteral('filter', keys))}::text[])`
-  if (value === null || (by === 'is' && value.toLowerCase() === 'null')) {
+  if (value === null || (by === 'is' && /^(null|unknown)$/i.test(value))) {
     if (by === 'eq' || by === 'is') return `${text()} IS NULL`
     if (by === 'ne') return `${text()} IS NOT NULL`
     throw invalid('filter', `compares ${keys.join('.')} with null by '${by}'; only eq, ne and is can`)
@@ -50,11 +52,14 @@ function compareSql(keys: readonly string[], by: Comparison, value: string | nul
     case 'ilike':
       return `${text()} ${signs[by]} ${bindings.add(value)}`
     case 'contains':
-      return `${json()} @> ${jsonValue(value, bindings)}`
     case 'containedBy':
-      return `${json()} <@ ${jsonValue(value, bindings)}`
-    case 'overlaps':
-      return `${json()} ?| ${bindings.add(value)}::text[]`
+    case 'overlaps': {
+      const sign = listSigns[by]
+      if (by !== 'overlaps' && isJson(value)) return `${json()} ${sign} ${bindings.add(value)}::jsonb`
+      // Elements are compared as text, so that numbers find numbers. A case, since others have no elements.
+      const elements = `ARRAY(SELECT pg_catalog.jsonb_array_elements_text(${json()}))`
+      return `CASE jsonb_typeof(${json()}) WHEN 'array' THEN ${elements} ${sign} ${bindings.add(value)}::text[] END`
+    }
     default: {
       const isNumber = numeral.test(value)
       const type = isNumber ? 'number' : 'string'
@@ -68,7 +73,7 @@ function compareSql(keys: readonly string[], by: Comparison, value: string | nul
 
 function equals(keys: readonly string[], value: string, bindings: Bindings): string {
   const is = (each: unknown) => `r.metadata @> ${bindings.add(nested(keys, each))}::jsonb`
-  if (numeral.test(value)) return `${is(value)} OR ${is(Number(value))}`
+  if (numeral.test(value) && Number.isFinite(Number(value))) return `${is(value)} OR ${is(Number(value))}`
   return value === 'true' || value === 'false' ? `${is(value)} OR ${is(value === 'true')}` : is(value)
 }
 
@@ -77,12 +82,12 @@ function nested(keys: readonly string[], value: unknown): string {
   return JSON.stringify(keys.reduceRight((inner, key) => ({ [key]: inner }), value))
 }
 
-/** JSON, or a list as Postgres writes arrays. */
-function jsonValue(value: string, bindings: Bindings): string {
+/** True for JSON; a list is written as Postgres writes arrays, which is none. */
+function isJson(value: string): boolean {
   try {
     JSON.parse(value)
-    return `${bindings.add(value)}::jsonb`
+    return true
   } catch {
-    return `to_jsonb(${bindings.add(value)}::text[])`
+    return false
   }
 }

@@ -6,7 +6,8 @@ import type { Collection, HybridSearch, Item, Metric, Search } from './types.ts'
 
 /** Of each metric: its operator, the class of its index, and the score of a distance. */
 const metrics: Readonly<Record<Metric, { readonly operator: string; readonly opclass: string; score(distance: string): string }>> = {
-  cosine: { operator: '<=>', opclass: 'vector_cosine_ops', score: (distance) => `1 - ${distance}` },
+  // Zeros have no direction, and so no distance: pgvector says NaN, which Postgres takes for more than any number.
+  cosine: { operator: '<=>', opclass: 'vector_cosine_ops', score: (distance) => `coalesce(nullif(1 - (${distance}), 'NaN'), -1)` },
   l2: { operator: '<->', opclass: 'vector_l2_ops', score: (distance) => `1 / (1 + ${distance})` },
   // pgvector's operator is the negative inner product, so that less is nearer for it, too.
   inner_product: { operator: '<#>', opclass: 'vector_ip_ops', score: (distance) => `-(${distance})` },
