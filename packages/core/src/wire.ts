@@ -113,7 +113,7 @@ function toLimit(path: string, { key, limit }: ConcurrencyLimit): wire.Concurren
 /** A retry policy with the defaults that the server would fill in; undefined when there is none. */
 export function toRetryPolicy(path: string, policy: RetryPolicy | null | undefined): wire.RetryPolicy | undefined {
   if (policy === undefined || policy === null) return undefined
-  if (typeof policy !== 'object') throw invalid(path, `is ${String(policy)}, not a policy; { maxAttempts: 1 } is one attempt.`)
+  if (typeof policy !== 'object') throw invalid(path, 'is not a policy.')
   const strategy = strategies.indexOf(policy.strategy ?? 'exponential')
   if (strategy < 0) throw invalid(`${path}.strategy`, `'${policy.strategy}' is not one of ${strategies.join(', ')}.`)
   return {

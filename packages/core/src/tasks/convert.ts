@@ -36,8 +36,8 @@ function toStateKey({ type, stateKey }: SubmitTaskOptions): string {
   if (type !== undefined && type !== 'stateless' && type !== 'stateful') {
     throw invalid('type', `'${String(type)}' is not 'stateless' or 'stateful'.`)
   }
-  if (type === 'stateful' && !stateKey) throw invalid('stateKey', 'is missing: a stateful task says which state it works on.')
-  if (type === 'stateless' && stateKey) throw invalid('stateKey', 'is given, but a stateless task works on no state.')
+  if (type === 'stateful' && !stateKey) throw invalid('stateKey', 'is missing: a stateful task works on a state.')
+  if (type === 'stateless' && stateKey) throw invalid('stateKey', 'is given: a stateless task works on no state.')
   return toText('stateKey', stateKey)
 }
 

@@ -114,9 +114,14 @@ export interface TaskProof {
 /** In the order of the protocol's `TeePlatform`, which begins with "unspecified". */
 const platforms: readonly TeePlatform[] = ['sgx', 'tdx', 'sev-snp']
 
-/** The proof that the server keeps. */
+/**
+ * The proof that the server keeps.
+ *
+ * @param taskId - the task that was asked for: a server that answers with another's proof is not to be believed.
+ */
 export function fromProof(
-  { taskId, function: name, proof }: wire.GetTaskProofResponse,
+  { function: name, proof }: wire.GetTaskProofResponse,
+  taskId: string,
   loadVerifier: (() => Promise<ProofVerifier>) | undefined,
 ): TaskProof {
   const { attestation, verdict, signature, workerId, payloadSha256, resultSha256 } = proof!

@@ -156,11 +156,10 @@ export class Tasks {
    */
   async proof(taskId: string, call?: CallOptions): Promise<TaskProof> {
     const request = { taskId: toText('taskId', taskId) }
-    // Of the task that was asked for: a server that answers with another's proof is not to be trusted.
-    const answer = { ...(await this.#context.safe('TaskService/GetTaskProof', request, call)), ...request }
+    const answer = await this.#context.safe('TaskService/GetTaskProof', request, call)
     // Few pages look at proofs: the others do not load what that takes.
     const { fromProof } = await import('./proof.ts')
-    return fromProof(answer, this.#context.options.loadVerifier)
+    return fromProof(answer, taskId, this.#context.options.loadVerifier)
   }
 
   async #getMany(taskIds: readonly string[], call: CallOptions | undefined): Promise<wire.Task[]> {
