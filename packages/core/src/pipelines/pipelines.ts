@@ -1,7 +1,7 @@
 import type * as wire from '@millrace/protocol'
 import type { ClientContext } from '../context.ts'
 import { toMs } from '../durations.ts'
-import { AbortError, InternalError, invalid, TimeoutError } from '../errors/errors.ts'
+import { AbortError, InternalError, invalid, QuotaExceededError, TimeoutError } from '../errors/errors.ts'
 import { createRequestId } from '../ids.ts'
 import type { CallOptions } from '../options.ts'
 import { createList, type List } from '../page.ts'
@@ -90,7 +90,7 @@ export class Pipelines {
    */
   monitor(pipelineId: string, options: MonitorOptions = {}): AsyncIterable<StageUpdate> {
     const call = options.signal && { signal: options.signal }
-    return monitorPipeline(this.#context, pipelineId, options, (stage) => this.result(pipelineId, stage, call))
+    return monitorPipeline(this.#context, pipelineId, options, (stage) => this.result(pipelineId, stage, call).catch(leaveOut))
   }
 
   /**
@@ -114,7 +114,9 @@ export class Pipelines {
           })
     try {
       const { stagesLeft, status } = await this.get(pipelineId, { signal: end.signal })
-      if (stagesLeft > 0 || status === 'running') for await (const _ of this.monitor(pipelineId, { signal: end.signal }));
+      const noResult = () => Promise.resolve(undefined)
+      const updates = () => monitorPipeline(this.#context, pipelineId, { signal: end.signal }, noResult)
+      if (stagesLeft > 0 || status === 'running') for await (const _ of updates());
       return await this.get(pipelineId, { signal: end.signal })
     } catch (error) {
       if (!late) throw error
@@ -158,6 +160,12 @@ export class Pipelines {
     const { pipelineId } = await this.#context.caller.unary('PipelineService/CreatePipeline', request, bounds)
     return new PipelineRun(this, pipelineId)
   }
+}
+
+/** A list that is too large for one answer stays so, however often it is asked for. */
+function leaveOut(error: unknown): undefined {
+  if (error instanceof QuotaExceededError && error.quotaType === 'stage_result') return undefined
+  throw error
 }
 
 function required({ pipeline }: { readonly pipeline: wire.Pipeline | undefined }): PipelineInfo {

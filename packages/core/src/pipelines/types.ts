@@ -58,7 +58,7 @@ export interface StageUpdate {
   readonly stage?: string
   /** Where the stage, or the pipeline, is in its life now. */
   readonly status: JobStatus
-  /** The result of a completed stage. */
+  /** The result of a completed stage; absent when it is a list that is too large for one answer. */
   readonly result?: unknown
   /** Why a stage failed. */
   readonly error?: JobError
