@@ -8,6 +8,8 @@ const channel = 'net.server.socket'
 export interface Connections {
   /** Ends each as it is. grpc-js does not, without channelz; and HTTP/2 waits for a peer that reads nothing, or has gone. */
   destroyAll(): void
+  /** Ends those over which nothing has come: nobody is there to hear that the server goes. */
+  destroyUnused(): void
   /** Forgets them. */
   forget(): void
 }
@@ -25,6 +27,9 @@ export function watchConnections(port: number): Connections {
   return {
     destroyAll() {
       for (const socket of open) socket.destroy()
+    },
+    destroyUnused() {
+      for (const socket of open) if (socket.bytesRead === 0) socket.destroy()
     },
     forget: () => void unsubscribe(channel, onConnection),
   }

@@ -68,6 +68,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
         server.forceShutdown()
         connections.destroyAll()
       })
+      connections.destroyUnused()
       await server.shutdown()
       cancel()
       connections.forget()

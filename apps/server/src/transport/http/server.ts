@@ -101,7 +101,14 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
 
   const server = await createNodeServer(options.tls)
   let isStopping = false
+  // Connections without a request so far, as browsers open them ahead: Node does not count them as idle.
+  const unused = new Set<Socket>()
+  server.on(options.tls ? 'secureConnection' : 'connection', (socket: Socket) => {
+    unused.add(socket)
+    socket.once('close', () => unused.delete(socket))
+  })
   server.on('request', (request, response) => {
+    unused.delete(request.socket)
     // A connection that would be kept for the next call holds a server that stops.
     response.once('finish', () => {
       if (isStopping) setImmediate(() => server.closeIdleConnections())
@@ -132,6 +139,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       const cancel = clock.timer(graceMs, () => server.closeAllConnections())
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeIdleConnections()
+      // Those that have begun to say something are in flight; those that were answered that it is no HTTP are over.
+      for (const socket of unused) if (socket.bytesRead === 0 || !socket.writable) socket.destroy()
       await closed
       cancel()
     },
