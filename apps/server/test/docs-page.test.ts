@@ -28,6 +28,9 @@ it('/docs shows every route, carries out calls and follows events, under its own
   const submit = operation('Submits one task')
   await submit.locator('summary').click()
   expect(await submit.locator('textarea').inputValue()).toContain('"idempotencyKey"')
+  // What the page suggests is taken as it stands.
+  await submit.locator('button').click()
+  await submit.locator('pre', { hasText: '"created": true' }).waitFor()
   await submit.locator('textarea').fill('{ "function": "shown" }')
   await submit.locator('button').click()
   await submit.locator('pre', { hasText: '"created": true' }).waitFor()
@@ -39,5 +42,10 @@ it('/docs shows every route, carries out calls and follows events, under its own
   await list.locator('label', { hasText: 'labels' }).locator('input').fill('team=blue')
   await list.locator('button').click()
   await list.locator('pre', { hasText: '"tasks": []' }).waitFor()
+
+  // On a telephone nothing is wider than the window.
+  await page.setViewportSize({ width: 390, height: 844 })
+  expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390)
+  expect(await page.locator('details p code').first().textContent()).toMatch(/^\w+:\w+$/)
   expect(complaints).toEqual([])
 })

@@ -178,7 +178,7 @@ describe('REST', () => {
 describe('refusals', () => {
   it.each<[string, string, number, string, unknown?, Record<string, string>?]>([
     ['GET', '/v1/nothing', 404, 'NOT_FOUND'],
-    ['GET', '/', 404, 'NOT_FOUND'],
+    ['GET', '/nothing', 404, 'NOT_FOUND'],
     ['PUT', '/v1/tasks', 405, 'VALIDATION'],
     ['POST', '/v1/tasks', 400, 'VALIDATION', '{'],
     ['POST', '/v1/tasks', 400, 'VALIDATION', '[]'],
@@ -300,7 +300,8 @@ describe('the server itself', () => {
       openapi: expect.stringMatching(/^3\.1/),
       paths: { '/v1/tasks': {} },
     })
-    const page = await fetch(`${url}/docs`)
+    const page = await fetch(url)
+    expect(page.url).toBe(`${url}/docs`)
     expect(page.headers.get('content-security-policy')).toContain("default-src 'none'")
     // Nothing from elsewhere: the page works without the Internet.
     expect(await page.text()).not.toMatch(/(src|href)="?(https?:)?\/\//)

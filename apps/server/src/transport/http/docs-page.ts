@@ -8,13 +8,18 @@ code, pre, textarea, input { font: 13px/1.5 ui-monospace, monospace; }
 input, textarea { width: 100%; box-sizing: border-box; padding: .3rem .5rem; border: 1px solid var(--line); border-radius: 4px; background: transparent; color: inherit; }
 details { border: 1px solid var(--line); border-radius: 6px; margin: .3rem 0; }
 summary { cursor: pointer; padding: .4rem .6rem; display: flex; gap: .6rem; align-items: baseline; }
-summary b { min-width: 4rem; color: var(--accent); } summary span { margin-left: auto; opacity: .7; text-align: right; }
+summary b { min-width: 4rem; color: light-dark(#0a7d6c, #45bfab); } summary span { margin-left: auto; opacity: .7; text-align: right; }
+code { overflow-wrap: anywhere; }
 details > div { padding: 0 .8rem .8rem; }
 label { display: grid; grid-template-columns: 12rem 1fr; gap: .6rem; align-items: center; margin: .3rem 0; }
 label small { grid-column: 2; opacity: .7; }
 pre { background: var(--soft); padding: .6rem; border-radius: 4px; overflow: auto; max-height: 24rem; white-space: pre-wrap; }
 button { padding: .3rem .9rem; border: 0; border-radius: 4px; background: var(--accent); color: #fff; cursor: pointer; }
-body > form { display: grid; grid-template-columns: 1fr 12rem; gap: .6rem; }
+body > form { display: grid; grid-template-columns: 1fr 12rem; gap: .6rem; margin-bottom: 1rem; }
+@media (max-width: 40rem) {
+  summary { flex-wrap: wrap; } summary b { min-width: auto; } summary span { margin-left: 0; flex-basis: 100%; text-align: left; }
+  label { grid-template-columns: minmax(0, 1fr); gap: .1rem; } label small { grid-column: 1; }
+}
 `
 
 const script = `
@@ -25,11 +30,15 @@ key.value = sessionStorage.getItem('millrace-key') ?? ''
 key.oninput = () => sessionStorage.setItem('millrace-key', key.value)
 const resolve = (node) => node?.$ref ? node.$ref.split('/').slice(1).reduce((at, part) => at[part], api) : node
 
-// An example of what a schema describes, not deeper than people read.
+// What stands between backticks is code.
+const prose = (text = '') => text.split('\`').map((part, index) => (index % 2 ? el('code', { textContent: part }) : part))
+
+// An example of what a schema describes, not deeper than people read. What has fields of its own may be left out, and is null:
+// the fields would have to be right all together.
 const example = (schema, depth = 0) => {
   const { type, properties, items, enum: names, format } = resolve(schema) ?? {}
   if (names) return names.find((name) => name !== 'unspecified')
-  if (type === 'object') return depth > 3 ? {} : Object.fromEntries(Object.entries(properties ?? {}).map(([name, inner]) => [name, example(inner, depth + 1)]))
+  if (type === 'object') return depth > 3 ? {} : Object.fromEntries(Object.entries(properties ?? {}).map(([name, inner]) => [name, resolve(inner)?.properties ? null : example(inner, depth + 1)]))
   if (type === 'array') return depth > 3 ? [] : [example(items, depth + 1)]
   if (type === 'string') return format === 'date-time' ? null : ''
   return type === 'boolean' ? false : type ? 0 : null
@@ -41,7 +50,7 @@ const show = (path, verb, operation) => {
   for (const parameter of operation.parameters.map(resolve).filter((one) => one.in !== 'header')) {
     const input = el('input', { required: parameter.required === true, placeholder: parameter.style === 'deepObject' ? 'name=value, name=value' : '' })
     inputs.push([parameter, input])
-    form.append(el('label', {}, el('code', { textContent: parameter.name }), input, el('small', { textContent: parameter.description ?? '' })))
+    form.append(el('label', {}, el('code', { textContent: parameter.name }), input, el('small', {}, ...prose(parameter.description))))
   }
   const schema = operation.requestBody?.content['application/json'].schema
   const body = schema && el('textarea', { rows: 8, value: JSON.stringify(example(schema), null, 2) })
@@ -71,13 +80,13 @@ const show = (path, verb, operation) => {
       }
     } catch (error) { if (error.name !== 'AbortError') answer.textContent += error }
   }
-  const line = el('summary', {}, el('b', { textContent: verb.toUpperCase() }), el('code', { textContent: path }), el('span', { textContent: operation.summary }))
-  return el('details', {}, line, el('div', {}, el('p', { textContent: operation.description }), form))
+  const line = el('summary', {}, el('b', { textContent: verb.toUpperCase() }), el('code', { textContent: path }), el('span', {}, ...prose(operation.summary)))
+  return el('details', {}, line, el('div', {}, el('p', {}, ...prose(operation.description)), form))
 }
 
 main.textContent = ''
 for (const { name, description } of api.tags) {
-  main.append(el('h2', { textContent: name }), el('p', { textContent: description }))
+  main.append(el('h2', { textContent: name }), el('p', {}, ...prose(description)))
   for (const [path, verbs] of Object.entries(api.paths))
     for (const [verb, operation] of Object.entries(verbs)) if (operation.tags.includes(name)) main.append(show(path, verb, operation))
 }

@@ -34,6 +34,8 @@ export function createPages({ health, metrics }: PageOptions): ReadonlyMap<strin
       openapi ??= readFile(fileURLToPath(import.meta.resolve('@millrace/protocol/openapi.json')), 'utf8')
       await exchange.send(200, 'application/json', await openapi, { 'cache-control': 'max-age=60' })
     },
+    // Whoever opens the address that the server prints sees a page.
+    '/': (exchange) => exchange.send(302, 'text/plain; charset=utf-8', 'See /docs.\n', { location: 'docs', ...live }),
     '/docs': (exchange) =>
       exchange.send(200, 'text/html; charset=utf-8', docsPage, { 'content-security-policy': docsPolicy, 'cache-control': 'max-age=60' }),
   }
