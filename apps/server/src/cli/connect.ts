@@ -108,10 +108,22 @@ function callWith(headers: Metadata, endpoint: string): ClientMiddleware {
       if (!(error instanceof ClientError)) throw error
       const details = decodeErrorDetails(error.code, error.details, trailer?.get(statusDetailsTrailer))
       const silent = details.reason === 'UNAVAILABLE' && !trailer?.has(statusDetailsTrailer)
-      const message = silent ? `There is no answer from ${endpoint} (${error.details}). Is the server running?` : details.message
-      throw new CallError(message)
+      throw new CallError(silent ? noAnswer(endpoint, error.details) : details.message)
     }
   }
+}
+
+function noAnswer(endpoint: string, details: string): string {
+  // What grpc-js says around the reason means nothing to people.
+  const why =
+    /^No connection established\. Last error: (?:Error: )?(.*?)(?: \(\d{4}-[^)]*\))?\.?\s*Resolution note:/s.exec(details)?.[1] ?? details
+  // A server of HTTP alone answers gRPC's first bytes so; one without TLS, those of TLS.
+  const hint = why.includes('Protocol error')
+    ? ' The endpoint is the address of gRPC, not that of HTTP.'
+    : why.includes('wrong version number')
+      ? ' Without TLS, leave out https://.'
+      : ''
+  return `There is no answer from ${endpoint} (${why}). Is the server running?${hint}`
 }
 
 /** Clients of a server's services. */

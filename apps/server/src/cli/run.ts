@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream'
-import { nearest } from '../suggest.ts'
+import { editDistance, nearest } from '../suggest.ts'
 import { CallError, type Command, UsageError } from './command.ts'
 import { account } from './commands/account.ts'
 import { archive } from './commands/archive.ts'
@@ -117,9 +117,15 @@ function findCommand(argv: readonly string[], output: Output): { command?: Comma
 }
 
 function suggestion(named: readonly string[]): string {
-  const candidates = new Set(commands.map(({ name }) => name))
   for (let length = Math.min(named.length, 3); length > 0; length--) {
-    const meant = nearest(named.slice(0, length).join(' '), candidates)
+    // Word by word, or the right name of a group would make up for a last word that is like none of its commands.
+    const alike = commands
+      .map(({ name }) => name)
+      .filter((name) => {
+        const parts = name.split(' ')
+        return parts.length !== length || parts.every((part, index) => editDistance(part, named[index]!) <= 2)
+      })
+    const meant = nearest(named.slice(0, length).join(' '), alike)
     if (meant) return `; did you mean 'millrace ${meant}'?`
   }
   return ''

@@ -78,10 +78,11 @@ export function pairsFlag(flags: Flags, name: string): Record<string, string> {
 /**
  * A payload as given on the command line: JSON text, `-` for standard input, nothing for null.
  *
+ * @param name - what the help calls it, for the error.
  * @throws {@link UsageError} when it is not JSON.
  */
-export async function readPayload(word: string | undefined, stdin: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  return readJson('PAYLOAD', word === '-' ? await readAll(stdin) : (word ?? 'null'))
+export async function readPayload(word: string | undefined, stdin: AsyncIterable<Uint8Array>, name = 'PAYLOAD'): Promise<Uint8Array> {
+  return readJson(name, word === '-' ? await readAll(stdin) : (word ?? 'null'))
 }
 
 /** The limit on how many are at work at a time; undefined when none is given. */

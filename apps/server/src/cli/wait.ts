@@ -18,6 +18,8 @@ export async function waitForTask(
   for await (const { update } of server.tasks.watchTask({ taskId, afterRevision: 0 })) {
     const { state, progress, message, timestamp, error } = update!
     const ended = hasEnded(state)
+    // Who stops waiting needs the id to come back.
+    if (!json && !showAll) output.progress(ended ? '' : `${taskId} ${stateWord(state)}${progress > 0 ? ` ${progress} %` : ''}`)
     if (json && (showAll || ended)) {
       const result = decodePayload(update!.result, update!.resultContentType)
       output.json({ taskId, status: stateWord(state), progress, message, timestamp, result, error })

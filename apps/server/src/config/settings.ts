@@ -109,7 +109,7 @@ export const settings = {
   services: {
     read: choices(allServices),
     placeholder: 'NAMES',
-    help: 'What this server offers, with commas: one process may do all, or each its part on its own port. Default: all.',
+    help: `What this server offers, with commas, of ${allServices.join(', ')}. One process may do all, or each its part on its own port. Default: all.`,
   },
   /** Largest payload or result, in bytes. */
   payloadLimit: {

@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises'
 import type { Copied, Progress } from '../../archive/export.ts'
-import type { Command, Option } from '../command.ts'
+import { type Command, type Option, UsageError } from '../command.ts'
 import type { Output } from '../output.ts'
 import { storeOptions } from '../setting-options.ts'
 
@@ -45,7 +45,9 @@ const importCommand: Command = {
     const { sections } = await import('../../store/sections.ts')
     return withStore({ flags, env }, async (store) => {
       // Before a store is made for nothing.
-      await access(words[0]!)
+      await access(words[0]!).catch((error: Error) => {
+        throw new UsageError(`The archive cannot be read (${error.message})`)
+      })
       await using archive = disposable(await store.openArchive(true))
       const copied = await importStore(archive.value, words[0]!, { sections, progress: bar(output) })
       show(output, copied, flags.json === true, `${words[0]} is copied to ${store.place} and verified`)

@@ -5,7 +5,7 @@ import { integerFlag, pairsFlag, showTime } from '../values.ts'
 
 const bucketArg = { name: 'BUCKET', help: 'the name of a bucket' }
 const policyOption = { name: 'policy', placeholder: 'POLICY', help: 'Who may read its objects: private, or public-read for everybody.' }
-const tagOption = { name: 'tag', placeholder: 'NAME=VALUE', help: 'A text of yours; may be given more than once.', multiple: true }
+const tagOption = { name: 'tag', placeholder: 'NAME=VALUE', help: 'A text of yours.', multiple: true }
 const policies: Readonly<Record<string, BucketPolicy>> = { private: BucketPolicy.PRIVATE, 'public-read': BucketPolicy.PUBLIC_READ }
 const policyName = (policy: BucketPolicy) => (policy === BucketPolicy.PUBLIC_READ ? 'public-read' : 'private')
 
@@ -83,7 +83,7 @@ const update: Command = {
   name: 'buckets update',
   summary: 'Change who may read a bucket, or its tags.',
   args: [bucketArg],
-  options: [policyOption, { ...tagOption, help: 'One of all its tags from now on; may be given more than once.' }, ...clientOptions],
+  options: [policyOption, { ...tagOption, help: 'One of all its tags from now on.' }, ...clientOptions],
   examples: [{ line: 'millrace buckets update site --policy public-read', does: 'everybody may read its objects' }],
   async run({ flags, words, env, output }) {
     const { connect } = await import('../connect.ts')
@@ -99,7 +99,7 @@ const update: Command = {
 const remove: Command = {
   name: 'buckets delete',
   summary: 'Delete a bucket.',
-  description: 'Exit code 1 when it was not there, or has objects.',
+  description: 'Deletes a bucket. Exit code 1 when it was not there, or has objects.',
   args: [bucketArg],
   options: [{ name: 'force', help: 'With all its objects.' }, ...clientOptions],
   examples: [{ line: 'millrace buckets delete raw --force', does: 'gone, with all that was in it' }],

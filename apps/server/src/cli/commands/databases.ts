@@ -51,7 +51,7 @@ const list: Command = {
 const drop: Command = {
   name: 'databases drop',
   summary: 'Delete an analytical database with everything in it.',
-  description: 'Exit code 1 when it was not there.',
+  description: 'Deletes an analytical database with everything in it. Exit code 1 when it was not there.',
   args: [database],
   options: clientOptions,
   examples: [{ line: 'millrace databases drop sales', does: 'gone' }],
@@ -68,7 +68,8 @@ const drop: Command = {
 const sql: Command = {
   name: 'sql',
   summary: 'Ask or change an analytical database.',
-  description: 'With --json each row is a line. A statement that changes something is told apart by its first word; --execute says so.',
+  description:
+    'Asks or changes an analytical database. With --json each row is a line. A statement that changes something is told apart by its first word; --execute says so.',
   args: [database, { name: 'SQL', help: 'one statement' }],
   options: [
     { name: 'parameters', placeholder: 'JSON', help: 'Parameters: a list for ? and $1, an object for $name.' },
@@ -149,7 +150,8 @@ const importObject: Command = {
 const exportObject: Command = {
   name: 'databases export',
   summary: 'Write the rows of a table, or of a query, into an object of a bucket.',
-  description: 'An object that is there is replaced when the new one is whole.',
+  description:
+    'Writes the rows of a table, or of a query, into an object of a bucket. An object that is there is replaced when the new one is whole.',
   args: [
     database,
     { name: 'TABLE', help: 'the name of a table or view; with --query, a query' },
@@ -195,7 +197,8 @@ const exportObject: Command = {
 const backup: Command = {
   name: 'databases backup',
   summary: 'Write a backup of an analytical database into an object of a bucket.',
-  description: 'An object that is there is replaced when the new one is whole. Changes wait while the file is copied; queries do not.',
+  description:
+    'Writes a backup of an analytical database into an object of a bucket. An object that is there is replaced when the new one is whole. Changes wait while the file is copied; queries do not.',
   args: [database, { name: 'BUCKET', help: 'the name of a bucket' }, { name: 'KEY', help: 'the key of the object' }],
   options: [longest, ...clientOptions],
   examples: [{ line: 'millrace databases backup sales backups sales/monday', does: 'how large it is' }],

@@ -1,4 +1,5 @@
 import type { ApiKey } from '@millrace/protocol'
+import { apiScopes } from '../../domain/keys/api-scopes.ts'
 import { clientOptions } from '../client-options.ts'
 import type { Command } from '../command.ts'
 import type { Cell } from '../output.ts'
@@ -14,7 +15,7 @@ const create: Command = {
     {
       name: 'scope',
       placeholder: 'SCOPE',
-      help: 'What it may do: admin, root, workers, tasks:read, tasks:write, queues:read, queues:write. Default: all but admin and root.',
+      help: `What it may do: ${apiScopes.join(', ')}. Default: all but admin and root.`,
       multiple: true,
     },
     { name: 'allow-namespace', placeholder: 'NAME', help: 'A namespace it may use. Default: all.', multiple: true },

@@ -10,7 +10,7 @@ const keyArg = { name: 'KEY', help: 'a key' }
 const get: Command = {
   name: 'kv get',
   summary: 'Show the value of a key.',
-  description: 'Exit code 1 when it is not there.',
+  description: 'Shows the value of a key. Exit code 1 when it is not there.',
   args: [storeArg, keyArg],
   options: clientOptions,
   examples: [{ line: 'millrace kv get settings theme', does: 'its value; with --json also its revision' }],
@@ -48,7 +48,7 @@ const set: Command = {
     const request = {
       store,
       key,
-      value: await readPayload(value, stdin),
+      value: await readPayload(value, stdin, 'VALUE'),
       contentType: '',
       ttlMs,
       ifRevision,
@@ -66,7 +66,7 @@ const set: Command = {
 const remove: Command = {
   name: 'kv delete',
   summary: 'Delete a key.',
-  description: 'Exit code 1 when it was not there.',
+  description: 'Deletes a key. Exit code 1 when it was not there.',
   args: [storeArg, keyArg],
   options: clientOptions,
   examples: [{ line: 'millrace kv delete settings theme', does: 'gone' }],

@@ -169,7 +169,7 @@ const copy: Command = {
 const remove: Command = {
   name: 'objects rm',
   summary: 'Delete an object.',
-  description: 'Exit code 1 when it was not there.',
+  description: 'Deletes an object. Exit code 1 when it was not there.',
   args: [bucketArg, keyArg],
   options: clientOptions,
   examples: [{ line: 'millrace objects rm raw sales/2025.csv', does: 'gone' }],

@@ -28,7 +28,7 @@ const create: Command = {
     { name: 'every', placeholder: 'TIME', help: 'Time between two ticks, such as 15m.' },
     { name: 'at', placeholder: 'TIME', help: 'The only tick, such as 2030-01-31T08:00:00Z.' },
     { name: 'function', placeholder: 'NAME', help: 'The function of the tasks; without it plain jobs of --queue.' },
-    { name: 'queue', placeholder: 'NAME', help: 'The queue; default, of tasks: default.' },
+    { name: 'queue', placeholder: 'NAME', help: 'The queue. Needed without --function; that of tasks is default unless given.' },
     { name: 'overlap', placeholder: 'POLICY', help: 'While the one before runs: skip, queue or allow.', default: 'skip' },
     { name: 'catch-up', placeholder: 'N', help: 'Ticks made up for after a downtime at most.', default: '1' },
     { name: 'jitter', placeholder: 'TIME', help: 'Submit each tick up to so much later.' },

@@ -29,7 +29,7 @@ const register: Command = {
     const { connect } = await import('../connect.ts')
     const rule = rules.indexOf(textFlag(flags, 'compatibility') ?? '')
     if (rule < 0) throw new UsageError(`--compatibility: '${textFlag(flags, 'compatibility')}' is none of ${rules.slice(1).join(', ')}`)
-    const definition = await readPayload(words[1], stdin)
+    const definition = await readPayload(words[1], stdin, 'SCHEMA')
     using server = connect({ flags, env })
     const request = { name: words[0]!, definition, contentType: '', compatibility: rule as SchemaCompatibility }
     const registered = await server.schemas.registerSchema(request)

@@ -29,6 +29,9 @@ export const serve: Command = {
   async run({ flags, env, output }) {
     const onStarted = holdNewSpace()
     const { serveUntilStopped } = await import('../../main.ts')
+    const { logVerbosity, setLogVerbosity } = await import('@grpc/grpc-js')
+    // What grpc-js writes to the terminal by itself is said by the server's own error or log line, in better words.
+    if (!env.GRPC_VERBOSITY) setLogVerbosity(logVerbosity.NONE)
     const { config, ...rest } = flags as Record<string, string | true>
     const named = Object.entries(rest).map(([flag, value]) => [flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()), value])
     return serveUntilStopped({ flags: Object.fromEntries(named), file: config === true ? undefined : config, env, output, onStarted })

@@ -203,10 +203,7 @@ const sql: Command = {
   name: 'tables sql',
   summary: 'Carry out one SQL statement.',
   args: [{ name: 'SQL', help: 'the statement; values stand in it as $1, $2, …' }],
-  options: [
-    { name: 'value', placeholder: 'VALUE', help: 'The next value; may be given more than once.', multiple: true },
-    ...clientOptions,
-  ],
+  options: [{ name: 'value', placeholder: 'VALUE', help: 'The next value.', multiple: true }, ...clientOptions],
   examples: [{ line: "millrace tables sql 'SELECT * FROM users WHERE age > $1' --value 25", does: 'shows its rows' }],
   async run({ flags, words, env, output }) {
     const { connect } = await import('../connect.ts')

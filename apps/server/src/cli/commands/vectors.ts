@@ -95,7 +95,8 @@ const batch = 500
 const upsert: Command = {
   name: 'vectors upsert',
   summary: 'Put items into a collection, from standard input.',
-  description: 'Reads a JSON object a line: {"id":"a","vector":[0.1,0.2],"text":"…","metadata":{…}}. An id that is there is replaced.',
+  description:
+    'Puts items into a collection. Reads a JSON object a line: {"id":"a","vector":[0.1,0.2],"text":"…","metadata":{…}}. An id that is there is replaced.',
   args: [nameArg],
   options: clientOptions,
   examples: [{ line: 'millrace vectors upsert documents < items.jsonl', does: 'as many as there are lines' }],

@@ -2,7 +2,7 @@ import { MillraceError } from '../../errors.ts'
 
 /** SQLite's primary result codes that name a state of the storage. Source: https://www.sqlite.org/rescode.html */
 const storageFaults: Readonly<Record<number, string>> = {
-  5: 'The database is in use by another process.',
+  5: 'The database is in use by another process, such as a server: stop that one, or use another data directory.',
   7: 'The server is out of memory.',
   8: 'The database is read-only: check the permissions of the data directory.',
   10: 'The disk failed to read or write: check the disk and the system log.',

@@ -1,0 +1,21 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { expect, it, onTestFinished } from 'vitest'
+import { run } from './cli-runner.ts'
+
+it('a command says that nobody answers', async () => {
+  const { code, stderr } = await run(['health', '--endpoint', '127.0.0.1:1', '--key', 'k'])
+  expect(code).toBe(1)
+  expect(stderr).toBe('error: There is no answer from 127.0.0.1:1 (connect ECONNREFUSED 127.0.0.1:1). Is the server running?\n')
+})
+
+it('a command says that an endpoint is that of HTTP, or has no TLS', async () => {
+  const web = createServer((_, response) => response.end()).listen(0, '127.0.0.1')
+  onTestFinished(() => void web.close())
+  await once(web, 'listening')
+  const { port } = web.address() as AddressInfo
+  const asked = async (endpoint: string) => (await run(['health', '--endpoint', endpoint, '--key', 'k'])).stderr
+  expect(await asked(`127.0.0.1:${port}`)).toMatch(/\(Protocol error\)\. Is the server running\? The endpoint is the address of gRPC, not /)
+  expect(await asked(`https://localhost:${port}`)).toMatch(/Without TLS, leave out https:\/\/\.\n$/)
+})
