@@ -19,3 +19,9 @@ it('a command says that an endpoint is that of HTTP, or has no TLS', async () =>
   expect(await asked(`127.0.0.1:${port}`)).toMatch(/\(Protocol error\)\. Is the server running\? The endpoint is the address of gRPC, not /)
   expect(await asked(`https://localhost:${port}`)).toMatch(/Without TLS, leave out https:\/\/\.\n$/)
 })
+
+it('a command asks one of several servers, and says so', async () => {
+  const { code, stderr } = await run(['health'], { MILLRACE_ENDPOINT: 'a:50051,b:50051' })
+  expect(code).toBe(2)
+  expect(stderr).toContain("A command asks one server, and 'a:50051,b:50051' names several: give one with --endpoint HOST:PORT")
+})

@@ -45,6 +45,9 @@ export function keyOf({ flags, env }: Pick<Invocation, 'flags' | 'env'>): string
 export function connectAnyway({ flags, env }: Pick<Invocation, 'flags' | 'env'>) {
   const given = (flag: string, variable: string) => (flags[flag] as string | undefined) ?? env[variable]
   const endpoint = given('endpoint', 'MILLRACE_ENDPOINT') || 'localhost:50051'
+  // The variable is shared with programs, whose clients take several.
+  if (endpoint.includes(','))
+    throw new UsageError(`A command asks one server, and '${endpoint}' names several: give one with --endpoint HOST:PORT`)
   const key = keyOf({ flags, env })
   const metadata = Metadata({
     ...(key && { 'x-api-key': key }),
