@@ -1,10 +1,10 @@
 import type { S3 } from '@aws-sdk/client-s3'
 import type { ObjectBackend, Span, Waste } from '../../../domain/objects/backend.ts'
 import { MillraceError } from '../../../errors.ts'
+import { Slots } from '../../slots.ts'
 import type { S3Options } from './client.ts'
 import { download } from './download.ts'
 import { adviceOn, faultOf, rethrow, storageError } from './errors.ts'
-import { Slots } from '../../slots.ts'
 import { type Target, upload } from './upload.ts'
 
 /** Objects deleted in one request: S3's rule. */

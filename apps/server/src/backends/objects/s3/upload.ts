@@ -1,7 +1,7 @@
 import type { S3 } from '@aws-sdk/client-s3'
+import type { Slots } from '../../slots.ts'
 import { faultOf, rethrow } from './errors.ts'
 import { inParts, partSize } from './parts.ts'
-import type { Slots } from '../../slots.ts'
 
 /** Parts of one writer that are sent at a time, while the next one is gathered: what a writer holds in memory. */
 const atATime = 2
