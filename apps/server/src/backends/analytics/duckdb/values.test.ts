@@ -99,6 +99,23 @@ test('rows are given as far as they fit, one at least', async () => {
   await expect(query("SELECT repeat('x', 4000000)", 10, 2e6)).rejects.toThrow('A row of the result takes')
 })
 
+test.each([
+  ["SELECT CASE WHEN range = $1 THEN error('late') ELSE range END FROM range(300000)", 'sql: late'],
+  [
+    "-- é\nSELECT ('1' || CASE WHEN range = $1 THEN 'x' ELSE '' END)::INTEGER FROM range(300000)",
+    'sql: line 2, column 58: Could not convert',
+  ],
+])('what fails after many rows is told: %s', async (sql, message) => {
+  const bounds = { limit: 1e6, bytes: 1e8 }
+  await expect(backend.query(sales, statement(sql, [299_000]), bounds, forever)).rejects.toThrow(message)
+  const stream = await backend.stream(sales, statement(sql, [299_000]), forever)
+  const readAll = async () => {
+    while (await stream.next());
+  }
+  await expect(readAll()).rejects.toThrow(message)
+  await stream.close()
+})
+
 test('a stream gives every row once, in order', async () => {
   const stream = await backend.stream(sales, statement('SELECT i, i::VARCHAR AS s FROM range(100000) t(i)'), forever)
   expect(stream.columns).toEqual([

@@ -222,7 +222,23 @@ async function read(lease: Lease, statement: Parameters<typeof prepare>[1]): Pro
   ])
   if (prepared.status === 'rejected') throw prepared.reason
   if (begun.status === 'rejected') throw begun.reason
-  return new RowReader(lease, await prepared.value.stream())
+  return new RowReader(lease, await prepared.value.stream(), () => failAgain(connection, statement))
+}
+
+/** Carries out a query that failed once more, without sending its rows, to learn why. */
+async function failAgain(connection: DuckDBConnection, statement: Parameters<typeof prepare>[1]): Promise<never> {
+  const explain = 'EXPLAIN ANALYZE '
+  try {
+    await connection.run('ROLLBACK')
+    await connection.run('BEGIN TRANSACTION READ ONLY')
+    await (await prepare(connection, { ...statement, sql: explain + statement.sql }, 'explain')).run()
+  } catch (error) {
+    throw new Failure(failureOf(error, statement.sql, statement.path, explain.length))
+  }
+  throw new Failure({
+    reason: 'UNAVAILABLE',
+    message: 'The query failed after some of its rows, and not when it was tried again. Try again.',
+  })
 }
 
 async function explain(connection: DuckDBConnection, statement: Parameters<typeof prepare>[1], analyze: boolean): Promise<string> {

@@ -35,8 +35,9 @@ export function isBroken(thrown: unknown): boolean {
  * @param thrown - from DuckDB, or a {@link Failure}.
  * @param sql - what it says it of.
  * @param path - the field that held the SQL.
+ * @param before - bytes that stood before the SQL when DuckDB got it.
  */
-export function failureOf(thrown: unknown, sql: string, path: string): HostError {
+export function failureOf(thrown: unknown, sql: string, path: string, before = 0): HostError {
   if (thrown instanceof Failure) return thrown.error
   const said = readDuckdb(thrown)
   const message = messageOf(thrown)
@@ -69,7 +70,7 @@ export function failureOf(thrown: unknown, sql: string, path: string): HostError
       return { reason: 'INTERNAL', message }
     default:
       if (said?.error_subtype === 'ENTRY_ALREADY_EXISTS' || /already exists/.test(message)) return { reason: 'ALREADY_EXISTS', message }
-      return { reason: 'VALIDATION', path, message: `${place(sql, said?.position)}${message}` }
+      return { reason: 'VALIDATION', path, message: `${place(sql, said?.position, before)}${message}` }
   }
 }
 
@@ -95,11 +96,13 @@ function readDuckdb(thrown: unknown): DuckdbError | undefined {
 }
 
 /** `line 2, column 5: `, counted from 1. */
-function place(sql: string, position: string | undefined): string {
+function place(sql: string, position: string | undefined, before: number): string {
   if (position === undefined) return ''
-  const before = Buffer.from(sql).subarray(0, Number(position)).toString()
-  const line = before.split('\n').length
-  const column = [...before.slice(before.lastIndexOf('\n') + 1)].length + 1
+  const start = Buffer.from(sql)
+    .subarray(0, Number(position) - before)
+    .toString()
+  const line = start.split('\n').length
+  const column = [...start.slice(start.lastIndexOf('\n') + 1)].length + 1
   return `line ${line}, column ${column}: `
 }
 

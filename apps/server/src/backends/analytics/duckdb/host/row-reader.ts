@@ -15,6 +15,7 @@ export class RowReader {
   readonly #lease: Lease
   readonly #result: DuckDBResult
   readonly #encoders: readonly Encode[]
+  readonly #failAgain: () => Promise<never>
   #chunk: DuckDBDataChunk | undefined
   /** The first row of the chunk that is not taken. */
   #at = 0
@@ -22,7 +23,9 @@ export class RowReader {
   #next: Promise<DuckDBDataChunk | undefined> | undefined
   #ended = false
 
-  constructor(lease: Lease, result: DuckDBResult) {
+  /** @param failAgain - carries the query out once more, to learn why it failed. */
+  constructor(lease: Lease, result: DuckDBResult, failAgain: () => Promise<never>) {
+    this.#failAgain = failAgain
     this.#lease = lease
     this.#result = result
     const names = result.deduplicatedColumnNames()
@@ -94,7 +97,13 @@ export class RowReader {
     const chunk = await this.#result.fetchChunk()
     if (chunk && chunk.rowCount > 0) return chunk
     this.#ended = true
+    // DuckDB's binding ends the rows of a query that fails after its first ones as if there were no more. The transaction knows.
+    const isWhole = await this.#lease.connection.run('SELECT 1').then(
+      () => true,
+      () => false,
+    )
     if (this.#lease.isInterrupted) throw new Failure({ reason: 'UNAVAILABLE', message: 'The query was ended.' })
+    if (!isWhole) await this.#failAgain()
     return undefined
   }
 }
