@@ -57,6 +57,9 @@ export interface HttpServerOptions extends ExchangeOptions, PageOptions {
   readonly mounts?: readonly HttpMount[]
 }
 
+/** How long a body is read that was refused, in milliseconds. */
+const dropMs = 5000
+
 /** An HTTP server that listens. */
 export interface HttpServer {
   /** The port it got. */
@@ -166,10 +169,19 @@ async function sendProblem(exchange: HttpExchange, error: unknown): Promise<void
   const problem = toProblem(details, error instanceof HttpError ? error.status : undefined)
   if (problem.retryAfter !== undefined) response.setHeader('retry-after', Math.ceil(problem.retryAfter))
   if (problem.status === 401) response.setHeader('www-authenticate', 'Bearer')
-  // What is left of a body that nobody reads would have to be read before the next request.
-  if (!request.complete) response.setHeader('connection', 'close')
+  if (!request.complete) dropBody(request)
   const headers = { 'cache-control': 'no-store', ...(error instanceof HttpError ? error.headers : {}) }
   await exchange.send(problem.status, 'application/problem+json', JSON.stringify(problem), headers)
+}
+
+/**
+ * Reads what is left of a body that nobody wants, for a while: whoever still sends when the connection is closed hears of a
+ * broken one, and not what was answered.
+ */
+function dropBody(request: IncomingMessage): void {
+  const end = setTimeout(() => request.socket.destroy(), dropMs)
+  request.once('close', () => clearTimeout(end))
+  request.resume()
 }
 
 /** Answers bytes that are no HTTP, or headers that are too long or too slow. */
