@@ -128,6 +128,7 @@ test('bad input is refused, and the answer says where', async () => {
     ],
   ]
   cases.push(['POST', name, { headers: { 'content-type': json }, body: `[${'1,'.repeat(10_000)}1]` }, 400, 'body'])
+  cases.push(['POST', name, { headers: { 'content-type': json }, body: '['.repeat(50_000) + ']'.repeat(50_000) }, 400, 'body[0]'])
   // A fork of a fork of a fork …
   let last = name
   for (let depth = 1; depth <= 32; depth++, last = `${name}-${depth - 1}`) {

@@ -41,11 +41,21 @@ export function messagesOf(contentType: string, body: Uint8Array, largest: numbe
   }
   if (values.length > mostValues) throw invalid('body', `has ${values.length} values; ${mostValues} are allowed. Send fewer at a time`)
   return values.map((each, i) => {
-    const payload = Buffer.from(JSON.stringify(each))
+    const payload = Buffer.from(textOf(each, i))
     if (payload.length > largest)
       throw invalid(`body[${i}]`, `has ${payload.length} bytes; a value may have ${largest} (the payload limit)`)
     return { payload, contentType: '', ...none }
   })
+}
+
+function textOf(value: unknown, i: number): string {
+  try {
+    return JSON.stringify(value)
+  } catch (error) {
+    // Writing deeply nested JSON takes more stack than reading it.
+    if (error instanceof RangeError) throw invalid(`body[${i}]`, 'is nested too deeply')
+    throw error
+  }
 }
 
 /** Messages as one body. */
