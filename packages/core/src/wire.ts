@@ -52,14 +52,11 @@ export function toInt(path: string, value: number | undefined): number {
   return value
 }
 
-/** What UTF-8 has no bytes for: encoders put U+FFFD in its place, so that different texts would become the same. */
-const loneSurrogate = /\p{Surrogate}/u
-
 /** Text that the protocol can carry. */
 export function toText(path: string, value: string | undefined): string {
   if (value === undefined) return ''
-  if (typeof value !== 'string') throw invalid(path, `is ${typeof value}, not text.`)
-  if (loneSurrogate.test(value)) throw invalid(path, 'is not well-formed Unicode.')
+  // For a lone surrogate UTF-8 has no bytes: encoders put U+FFFD in its place, and different texts would become the same.
+  if (typeof value !== 'string' || /\p{Cs}/u.test(value)) throw invalid(path, 'is not a valid text.')
   return value
 }
 

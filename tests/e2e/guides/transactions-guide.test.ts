@@ -119,7 +119,7 @@ describe('transactions', () => {
     expect(streams).not.toContain(stream)
   })
 
-  test('a part is what its fields say, and one that is none is refused with its place', async () => {
+  test('a part is what its fields say, and an offset that is none is refused', async () => {
     const mr = fixture.client()
     const [stream, store] = ['stream', 'store'].map(freshName) as [string, string]
     await mr.writeTransaction({
@@ -133,8 +133,6 @@ describe('transactions', () => {
     const wrong = [
       ['commits[0].offset', { commits: [{ stream, group: 'g', offset: 0.5 }] }],
       ['commits[0].offset', { commits: [{ stream, group: 'g' }] }],
-      ['kv[1]', { kv: [{ store, key: 'a', value: 1 }, null] }],
-      ['streams[0].messages[1]', { streams: [{ stream, messages: [{ payload: 1 }, null] }] }],
     ] as const
     for (const [path, parts] of wrong) {
       const error = await failure(mr.writeTransaction(parts as never))

@@ -117,10 +117,7 @@ export class Kv<T = unknown> {
   async setMany(entries: readonly KvSet<T>[], call?: CallOptions): Promise<SetResult[]> {
     if (!Array.isArray(entries)) throw invalid('entries', 'is not an array.')
     if (entries.length === 0) return []
-    const writes = entries.map((entry: KvSet<T>, i) => {
-      if (typeof entry !== 'object' || entry === null) throw invalid(`entries[${i}]`, 'is not an object.')
-      return toSet(entry.key, entry.value, entry)
-    })
+    const writes = entries.map((entry: KvSet<T>) => toSet(entry.key, entry.value, entry))
     const request = { store: this.name, writes, requestId: createRequestId(this.#context.clock.now()), allowPartial: false }
     const { results } = await this.#context.safe('KvService/WriteEntries', request, call)
     return results.map(({ revision, error }) => {

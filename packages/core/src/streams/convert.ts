@@ -42,14 +42,8 @@ export function toBatch(messages: readonly NewStreamMessage[], producer?: Produc
 }
 
 /** A whole number that JavaScript holds exactly. */
-function toWhole(path: string, value = 0): number {
+export function toWhole(path: string, value = 0): number {
   if (!Number.isSafeInteger(value)) throw invalid(path, `${String(value)} is not a whole number in range.`)
-  return value
-}
-
-/** The offset of a message, which must be there: left out, it would be that of the first message. */
-export function toOffset(path: string, value: number): number {
-  if (!Number.isSafeInteger(value)) throw invalid(path, `${String(value)} is not an offset.`)
   return value
 }
 
@@ -64,7 +58,8 @@ export function bytesOf({ messages }: wire.MessageBatch): number {
 export function toStart(from: StartFrom, group: string | undefined) {
   const start = { offset: 0, start: 0 as wire.StartPosition, time: undefined as Date | undefined, group: toText('group', group) }
   if (typeof from === 'number') {
-    return { ...start, offset: toOffset('from', from) }
+    if (!Number.isSafeInteger(from)) throw invalid('from', `${from} is not an offset.`)
+    return { ...start, offset: from }
   }
   if (from instanceof Date) return { ...start, start: atTime as wire.StartPosition, time: toDate('from', from) }
   const position = positions[from]

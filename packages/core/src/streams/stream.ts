@@ -3,7 +3,7 @@ import { invalid } from '../errors/errors.ts'
 import type { CallOptions } from '../options.ts'
 import { toInt, toText } from '../wire.ts'
 import { commitOffset, createStreamWriter } from './coalescers.ts'
-import { bytesOf, type Commit, fromMessage, fromStream, toBatch, toOffset, toSettings, toStart } from './convert.ts'
+import { bytesOf, type Commit, fromMessage, fromStream, toBatch, toSettings, toStart, toWhole } from './convert.ts'
 import { StreamReplays } from './replays.ts'
 import { StreamGroup } from './stream-group.ts'
 import { subscribePartition, subscribeShared } from './subscriptions.ts'
@@ -95,7 +95,7 @@ export class Stream<T = unknown> {
    * @throws ValidationError for an offset that was not written.
    */
   async commit(group: string, partition: number, offset: number, call?: CallOptions): Promise<number> {
-    const at = { partition: toInt('partition', partition), offset: toOffset('offset', offset) }
+    const at = { partition: toInt('partition', partition), offset: toWhole('offset', offset ?? Number.NaN) }
     const item = { group: toText('group', group), ...at, member: '' }
     return commitOffset(this.#context, this.name, item, call)
   }

@@ -2,9 +2,9 @@ import type * as wire from '@millrace/protocol'
 import type { ClientContext } from '../context.ts'
 import { invalid, ValidationError } from '../errors/errors.ts'
 import { createRequestId } from '../ids.ts'
-import { toDelete, toIncrement, toSet } from '../kv/convert.ts'
+import { toDelete, toIncrement, toSet, toWhole } from '../kv/convert.ts'
 import { toNewJob } from '../queues/convert.ts'
-import { placeOf, toBatch, toOffset } from '../streams/convert.ts'
+import { placeOf, toBatch } from '../streams/convert.ts'
 import { toInt, toText } from '../wire.ts'
 import type {
   TransactionDelete,
@@ -46,7 +46,6 @@ export async function writeTransaction(
 function each<T, R>(list: string, parts: readonly T[] = [], convert: (part: T) => R): R[] {
   if (!Array.isArray(parts)) throw invalid(list, 'is not an array.')
   return parts.map((part: T, i) => {
-    if (typeof part !== 'object' || part === null) throw invalid(`${list}[${i}]`, 'is not an object.')
     try {
       return convert(part)
     } catch (error) {
@@ -67,7 +66,8 @@ const isDelete = (part: KvPart): part is TransactionDelete => 'delete' in part &
 const isIncrement = (part: KvPart): part is TransactionIncrement => 'increment' in part && part.increment !== undefined
 
 function toCommit(part: CommitPart): wire.TransactionCommit {
-  const offset = toOffset('offset', part.offset)
+  // Left out, it would be that of the first message.
+  const offset = toWhole('offset', part.offset ?? Number.NaN)!
   const place = placeOf(part)
   if (place) return { ...place, offset }
   if (!('stream' in part)) throw invalid('group', 'is missing; give messages of a subscription that has a group.')
