@@ -132,6 +132,7 @@ export function createVectorService({
       const search = readSearch(checks, request)
       if (text.trim() === '') checks.fail('text', 'is empty; give words, or use a search by vector')
       checks.text('text', text, limits.filter)
+      if (text.includes('\0')) checks.fail('text', 'contains a zero byte, which text in Postgres cannot')
       checks.number('textWeight', textWeight, 0, 1)
       checks.number('vectorWeight', vectorWeight, 0, 1)
       checks.done()

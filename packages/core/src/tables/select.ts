@@ -1,5 +1,6 @@
 import type * as wire from '@millrace/protocol'
 import type { ClientContext } from '../context.ts'
+import { invalid } from '../errors/errors.ts'
 import { ResumedStream } from '../follow/resumed-stream.ts'
 import type { CallOptions } from '../options.ts'
 import { toInt, toText } from '../wire.ts'
@@ -84,6 +85,8 @@ export class Select<T> implements PromiseLike<T[]> {
 
   #request(): wire.SelectRowsRequest {
     const { table, user, columns, filter, order, limit, offset } = this.#selection
+    // On the wire it would mean all.
+    if (limit === 0) throw invalid('limit', '0 is not a whole number from 1 to 10000.')
     return {
       table,
       columns,

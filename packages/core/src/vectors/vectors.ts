@@ -127,14 +127,16 @@ export class Vectors<M extends object = Record<string, unknown>> {
 
   /** Finds items by their text and by a vector together, best first. @throws as `search`. */
   async hybridSearch(search: HybridSearch<M>): Promise<VectorMatch<M>[]> {
-    const { text, vector, textWeight, vectorWeight, fusion } = search
+    const { text, vector, textWeight, vectorWeight, fusion = 'weights' } = search
+    const by = ['weights', 'rrf'].indexOf(fusion) + 1
+    if (by === 0) throw invalid('fusion', `'${String(fusion)}' is neither weights nor rrf.`)
     const request = {
       ...this.#common(search),
       text: toText('text', text),
       vector: toVector('vector', vector),
       textWeight,
       vectorWeight,
-      fusion: (fusion === 'rrf' ? 2 : 1) as wire.VectorFusion,
+      fusion: by as wire.VectorFusion,
     }
     const { matches } = await this.#context.safe('VectorService/HybridSearchVectors', request, search)
     return matches.map(fromMatch<M>)

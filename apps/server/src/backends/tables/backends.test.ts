@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { TableEngine } from '../../domain/tables/engine.ts'
+import { selectStatement } from '../../domain/tables/statements.ts'
 import { testBackends } from './test-backends.ts'
 
 const scope = { tenant: 1, namespace: 'default' }
@@ -56,6 +57,14 @@ describe.each(await testBackends())('$name', ({ open, missing }) => {
       reason: 'VALIDATION',
       message: expect.stringMatching(/syntax error at or near "SELEC".*At character 1/),
     })
+    const broken = { name: '002_broken.sql', sql: 'CREATE TABLE fine (id int);\nCREATE TABEL broken (id int)' }
+    await expect(engine.migrate(scope, [{ name: '001.sql', sql: 'SELECT 1' }, broken], false)).rejects.toMatchObject({
+      reason: 'VALIDATION',
+      message: 'migrations.002_broken.sql: syntax error at or near "TABEL". At character 36.',
+    })
+    const make = (schema: string) => selectStatement({ schema, table: 'kept' }, { columns: 'idd', order: '', limit: 1, offset: 0 })
+    const wrong = await engine.read({ scope, user: '' }, make, { field: 'table', table: 'kept' }).catch((error) => error)
+    expect(wrong.message).toBe(`table: column r.idd does not exist. Did you mean 'id'?.`)
     await expect(run('SELECT $1::int', ['x'])).rejects.toMatchObject({ reason: 'VALIDATION' })
     await expect(run('SELECT * FROM nowhere')).rejects.toMatchObject({ reason: 'NOT_FOUND', id: 'nowhere' })
     await expect(run(`DO $$ BEGIN RAISE EXCEPTION 'not today'; END $$`)).rejects.toMatchObject({

@@ -5,6 +5,7 @@ import { migrationsTable } from './catalog.ts'
 import { tellOfTables } from './changes.ts'
 import { quoted } from './identifiers.ts'
 import { transaction } from './namespaces.ts'
+import { explain } from './sql-errors.ts'
 
 /** One step in the life of a schema. */
 export interface Migration {
@@ -39,7 +40,9 @@ export async function migrate(
   const applied: string[] = []
   const alreadyApplied: string[] = []
   for (const migration of migrations) {
-    const done = await transaction(connection, () => step(connection, { schema, table }, migration, dryRun))
+    const done = await transaction(connection, () => step(connection, { schema, table }, migration, dryRun)).catch(async (error) => {
+      throw await explain(error, { field: `migrations.${migration.name}` })
+    })
     if (done) applied.push(migration.name)
     else alreadyApplied.push(migration.name)
   }

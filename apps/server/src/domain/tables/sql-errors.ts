@@ -65,7 +65,9 @@ export async function explain(error: unknown, context: ErrorContext, connection?
     : (reasons[error.code] ?? classes[error.code.slice(0, 2)] ?? (callers.test(error.code) ? 'VALIDATION' : undefined))
   if (!reason) return error
   const hint = error.code === '42703' ? await columnHint(error, context, connection) : undefined
-  const parts = [error.message, error.detail, hint ?? error.hint, position(error)].filter((part) => part !== undefined && part !== '')
+  const parts = [error.message, error.detail, hint ?? error.hint, position(error, context)].filter(
+    (part) => part !== undefined && part !== '',
+  )
   const message = `${context.field}: ${parts.map((part) => part!.replace(/\.$/, '')).join('. ')}.`
   if (reason === 'UNAVAILABLE') return new MillraceError(reason, message, { retryAfterMs: 1000 })
   if (reason !== 'VALIDATION') return new MillraceError(reason, message)
@@ -78,8 +80,9 @@ function refusedCopy({ code, message }: SqlError): boolean {
   return code === '57014' && (message.includes(copyRefused) || message.includes('No source stream defined'))
 }
 
-function position({ position: at, code }: SqlError): string | undefined {
-  return at !== undefined && code.startsWith('42') ? `At character ${at}` : undefined
+/** Where in the caller's own text. In a text that was made here it would be a riddle. */
+function position({ position: at, code }: SqlError, { table, function: name }: ErrorContext): string | undefined {
+  return at !== undefined && code.startsWith('42') && table === undefined && name === undefined ? `At character ${at}` : undefined
 }
 
 function noTable({ message: text }: SqlError, { table }: ErrorContext): MillraceError {

@@ -1,0 +1,11 @@
+import { expect, test } from 'vitest'
+import { setUp } from '../testing/setup.ts'
+
+test('what would be left out on its way, and then mean something else, is refused', async () => {
+  const { transport, mr } = setUp()
+  // A limit of 0 travels as none.
+  await expect(mr.table('users').select().limit(0).all()).rejects.toMatchObject({ code: 'VALIDATION', fields: [{ path: 'limit' }] })
+  const search = { text: 'word', vector: [1], fusion: 'RRF' as never }
+  await expect(mr.vectors('documents').hybridSearch(search)).rejects.toMatchObject({ code: 'VALIDATION', fields: [{ path: 'fusion' }] })
+  expect(transport.calls).toEqual([])
+})
