@@ -86,6 +86,13 @@ describe('compatibility', () => {
     ])
   })
 
+  test('long enumerations are not compared each with each', () => {
+    const values = Array.from({ length: 20_000 }, (_, i) => ({ i, a: 1 }))
+    const turned = values.map(({ i, a }) => ({ a, i })).reverse()
+    expect(incompatibilities('full', { enum: values }, 1, { enum: turned })).toEqual([])
+    expect(incompatibilities('backward', { enum: values }, 1, { enum: turned.slice(1) })).toMatchObject([{ path: 'definition.enum' }])
+  })
+
   test('alternatives that are nested in alternatives are given up on', () => {
     let before: SchemaObject = { type: 'integer' }
     for (let i = 0; i < 14; i++)

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Compatibility } from '../../store/schema-port.ts'
 import type { FieldProblem } from './problems.ts'
-import { isObject, join, resolve, type Schema, type SchemaObject } from './walk.ts'
+import { canonical, isObject, join, resolve, type Schema, type SchemaObject } from './walk.ts'
 
 /** Problems told of one version. */
 const mostProblems = 16
@@ -153,7 +153,8 @@ class Comparison {
       fail(at, `limits the values in ${this.#wide.name} and not in ${this.#narrow.name}`)
       return
     }
-    const lost = given.filter((value) => !allowed.some((each) => isDeepStrictEqual(each, value)))
+    const known = new Set(allowed.map(canonical))
+    const lost = given.filter((value) => !known.has(canonical(value)))
     const shown = lost.slice(0, 8).map(show).join(', ')
     if (lost.length > 0) fail(at, `${shown} may be in ${this.#narrow.name} and not in ${this.#wide.name}`)
   }

@@ -90,6 +90,20 @@ describe('payloads', () => {
     for (let i = 0; i < 10_000; i++) expect(validator.problems(payload, budget)).toEqual([])
   })
 
+  test.each([
+    [0.01, 19.99, true],
+    [0.1, 0.3, true],
+    [0.01, 4.35, true],
+    [0.01, 19.995, false],
+    [1, 1e-10, false],
+    [3, -9, true],
+    [1e-300, 1e300, false],
+    [7, 0, true],
+    [10, 9_007_199_254_740_990, true],
+  ])('of %d, is %d a multiple: %s', (multipleOf, value, fits) => {
+    expect(failing({ multipleOf }, value)).toEqual(fits ? [] : ['payload'])
+  })
+
   test('patterns are those of JavaScript that RE2 has', () => {
     expect(failing({ pattern: '^\\u00e9\\/\\d+$' }, 'é/12')).toEqual([])
     expect(failing({ pattern: 'b' }, 'abc')).toEqual([])

@@ -3,7 +3,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { Budget } from './budget.ts'
 import { type CompiledPattern, compilePattern } from './pattern.ts'
 import { type FieldProblem, problemsOf } from './problems.ts'
-import { applicators, isObject, type Schema, type SchemaObject } from './walk.ts'
+import { applicators, canonical, isObject, type Schema, type SchemaObject } from './walk.ts'
 
 /** Payloads up to this size are told of all that is wrong with them; larger ones of the first thing. */
 const explainedBytes = 64 * 1024
@@ -74,6 +74,15 @@ export class Validator {
       error: { message: 'has the same item twice' },
       validate: (unique: boolean, items: readonly unknown[]) => !unique || new Set(items.map(canonical)).size === items.length,
     })
+    // The one of ajv says that 19.99 is not a multiple of 0.01.
+    ajv.removeKeyword('multipleOf')
+    ajv.addKeyword({
+      keyword: 'multipleOf',
+      type: 'number',
+      schemaType: 'number',
+      validate: isMultiple,
+      error: { message: ({ schema }) => `is not a multiple of ${String(schema)}` },
+    })
     ajv.addKeyword({
       keyword: stepsKeyword,
       schemaType: 'object',
@@ -133,9 +142,8 @@ function sizeOf(value: unknown): number {
   return size
 }
 
-/** Equal for equal values, whatever the order of their properties. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_, each: unknown) =>
-    isObject(each) ? Object.fromEntries(Object.entries(each).sort(([a], [b]) => (a < b ? -1 : 1))) : each,
-  )
+/** True for a multiple, but for what a double cannot hold. */
+function isMultiple(of: number, value: number): boolean {
+  const times = value / of
+  return Math.abs(times - Math.round(times)) <= 4 * Number.EPSILON * Math.abs(times)
 }

@@ -72,3 +72,10 @@ export function resolve(root: Schema, ref: string): unknown {
   }
   return at
 }
+
+/** Equal for equal values, whatever the order of their properties. */
+export function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, each: unknown) =>
+    isObject(each) ? Object.fromEntries(Object.entries(each).sort(([a], [b]) => (a < b ? -1 : 1))) : each,
+  )
+}
