@@ -185,7 +185,7 @@ describe('versions', () => {
     const error = await refusalOf(
       mr.schemas.register('s', { properties: { a: { $ref: 'https://example.com/' }, b: { pattern: '(?!x)' } } }),
     )
-    expect(error.fields.map(({ path }) => path)).toEqual(['definition.properties.b.pattern', 'definition.properties.a.$ref'])
+    expect(error.fields.map(({ path }) => path)).toEqual(['definition.properties.a.$ref', 'definition.properties.b.pattern'])
     await expect(mr.schemas.attach('none', { stream: 'orders' })).rejects.toThrow(NotFoundError)
     await expect(mr.schemas.attach('order', { stream: 'orders', version: 9 })).rejects.toThrow(NotFoundError)
     await refusalOf(mr.schemas.attach('order', {} as { stream: string }))

@@ -28,7 +28,7 @@ export function toBatch(messages: readonly NewStreamMessage[], producer?: Produc
       seq: toWhole('producer.seq', producer.seq),
     },
     messages: messages.map((message: NewStreamMessage, i) => {
-      if (typeof message !== 'object' || message === null) throw invalid(`messages[${i}]`, 'is not a message.')
+      if (!message) throw invalid(`messages[${i}]`, 'is missing.')
       const { payload, contentType } = encodePayload('payload', message.payload)
       return {
         payload,
@@ -132,8 +132,7 @@ export function placeOf(message: object): CommitPlace | undefined {
 }
 
 export function toSettings({ partitions, retention, compaction }: CreateStreamOptions) {
-  if (compaction !== undefined && typeof compaction !== 'boolean')
-    throw invalid('compaction', `is ${typeof compaction}, not true or false.`)
+  if (typeof (compaction ?? true) !== 'boolean') throw invalid('compaction', 'is not true or false.')
   return {
     partitions: toInt('partitions', partitions),
     compaction,

@@ -62,7 +62,7 @@ export class StreamReplays<T = unknown> {
   async create(options: CreateReplayOptions): Promise<ReplayInfo> {
     const { from, to, speed = 'full' } = options
     // To the server, 0 is as good as nothing.
-    if (to === 0) throw invalid('to', '0 is before the first message; leave it out to end with the newest.')
+    if (to === 0) throw invalid('to', '0 is before the first message.')
     if (speed !== 'full' && speed !== 'original') throw invalid('speed', `'${String(speed)}' is not 'full' or 'original'.`)
     const request = {
       ...this.#named(options.group),

@@ -36,16 +36,15 @@ export function subscribeShared<T>(
   commit: Commit,
 ): AsyncIterableIterator<ReceivedMessage<T>, undefined> {
   if (typeof from !== 'string') throw invalid('from', "is 'earliest', 'latest' or 'committed' where a group shares the partitions.")
-  let { start } = toStart(from, group)
-  const request = { stream, group: toText('group', group), filter: toText('filter', filter) }
+  const request = { stream, group: toText('group', group), start: toStart(from, group).start, filter: toText('filter', filter) }
   return new ResumedStream(context, {
     method: 'StreamService/SubscribeGroup',
     signal,
-    request: () => ({ ...request, start }),
+    request: () => request,
     take: ({ member, rebalanced, assigned, partition, messages }: wire.SubscribeGroupResponse) => {
       if (rebalanced) onAssigned?.(assigned)
-      // It has begun: after a break, a partition of which nothing is committed was empty then, and all of it is to come.
-      start = toStart('earliest', group).start
+      // It has begun: after a break, a partition of which nothing is committed was empty then, and is read from the earliest.
+      request.start = 1
       const place = { stream, group, partition, member }
       return messages.map((message) => new Received<T>(message, partition, commit, place))
     },
