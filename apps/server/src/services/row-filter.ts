@@ -1,8 +1,8 @@
 import type { RowFilter } from '@millrace/protocol'
-import type { Condition } from '../domain/tables/conditions.ts'
+import { type Condition, saysOfAll } from '../domain/tables/conditions.ts'
 import { readWhere } from '../domain/tables/filter-object.ts'
 import { readFilterText } from '../domain/tables/filter-text.ts'
-import { isObject, readJson } from '../domain/tables/values.ts'
+import { readJson } from '../domain/tables/values.ts'
 import { invalid } from '../errors.ts'
 import { limits } from './limits.ts'
 
@@ -18,6 +18,9 @@ export function readRowFilter(filter: RowFilter | undefined): Condition | undefi
     throw invalid('filter.text', `has ${filter.text.length} characters; at most ${limits.filter} are allowed`)
   if (filter.text.trim() !== '') conditions.push(readFilterText(filter.text))
   const where = readJson('filter.where', filter.where, filter.contentType)
-  if (where !== undefined && !(isObject(where) && Object.keys(where).length === 0)) conditions.push(readWhere(where))
-  return conditions.length > 1 ? { type: 'and', of: conditions } : conditions[0]
+  if (where !== undefined) conditions.push(readWhere(where))
+  const all: Condition = { type: 'and', of: conditions }
+  // What has no comparison in it is no filter: who deletes every row has to say so.
+  if (saysOfAll(all)) return undefined
+  return conditions.length === 1 ? conditions[0] : all
 }

@@ -6,8 +6,10 @@ import type { RowChange, RowFilter } from './types.ts'
 const nothing = new Uint8Array(0)
 
 /** A value as it travels: what JSON cannot hold goes as the text that Postgres reads. */
-function toValue(path: string, value: unknown, depth: number): unknown {
+function toValue(path: string, value: unknown, depth: number, isFilter = false): unknown {
   if (isPlain(value)) return value
+  // A column without a value is one that is not written; a comparison that is not made takes rows that nobody meant.
+  if (value === undefined && isFilter) throw invalid(path, 'is undefined; leave it out, or compare with null.')
   if (typeof value === 'bigint') return value.toString()
   if (value instanceof Date) {
     if (Number.isNaN(value.getTime())) throw invalid(path, 'is not a valid Date.')
@@ -20,8 +22,8 @@ function toValue(path: string, value: unknown, depth: number): unknown {
   if (depth > 64) throw invalid(path, 'lies more than 64 deep, or in itself.')
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return value
   if (Object.values(value).every(isPlain)) return value
-  if (Array.isArray(value)) return value.map((each, i) => toValue(`${path}[${i}]`, each, depth + 1))
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, toValue(`${path}.${key}`, each, depth + 1)]))
+  if (Array.isArray(value)) return value.map((each, i) => toValue(`${path}[${i}]`, each, depth + 1, isFilter))
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, toValue(`${path}.${key}`, each, depth + 1, isFilter)]))
 }
 
 /** True for what JSON holds as it is. Most values are: no path is made for them, nor a copy of a row that has nothing else. */
@@ -30,8 +32,8 @@ function isPlain(value: unknown): boolean {
 }
 
 /** Values as a payload of JSON. */
-export function toJson(path: string, value: unknown): Uint8Array {
-  return encodePayload(path, toValue(path, value, 0)).payload
+export function toJson(path: string, value: unknown, isFilter?: boolean): Uint8Array {
+  return encodePayload(path, toValue(path, value, 0, isFilter)).payload
 }
 
 function toHex(bytes: Uint8Array): string {
@@ -51,7 +53,7 @@ export function toFilter(where: RowFilter<never> | undefined): wire.RowFilter | 
   if (where === undefined) return undefined
   if (typeof where === 'string') return { text: where, where: nothing, contentType: '' }
   if (typeof where !== 'object' || where === null) throw invalid('where', 'is neither text nor an object.')
-  return { text: '', where: toJson('where', where), contentType: '' }
+  return { text: '', where: toJson('where', where, true), contentType: '' }
 }
 
 type Convert = (value: unknown) => unknown

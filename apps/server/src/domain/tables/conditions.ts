@@ -38,6 +38,20 @@ export type Condition =
   | { readonly type: 'and' | 'or'; readonly of: readonly Condition[] }
   | { readonly type: 'not'; readonly of: Condition }
 
+/** What a condition that compares nothing says of every row; undefined when it depends on the row. */
+export function saysOfAll(condition: Condition): boolean | undefined {
+  if (condition.type === 'compare') return undefined
+  if (condition.type === 'not') {
+    const said = saysOfAll(condition.of)
+    return said === undefined ? undefined : !said
+  }
+  // One false one decides all of an `and`, one true one all of an `or`.
+  const decisive = condition.type === 'or'
+  const said = condition.of.map(saysOfAll)
+  if (said.includes(decisive)) return decisive
+  return said.includes(undefined) ? undefined : !decisive
+}
+
 /** What `is` compares with. */
 export const isValues = ['null', 'true', 'false', 'unknown'] as const
 

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { MillraceError } from '../../errors.ts'
 import type { SqlValue } from './backend.ts'
-import { Bindings, type Condition, comparisons, conditionSql } from './conditions.ts'
+import { Bindings, type Condition, comparisons, conditionSql, saysOfAll } from './conditions.ts'
 import { readWhere } from './filter-object.ts'
 import { readFilterText } from './filter-text.ts'
 
@@ -168,6 +168,22 @@ const { where } = fc.letrec((tie) => ({
     tie('value'),
   ),
 }))
+
+test.each<[where: unknown, said: boolean | undefined]>([
+  [{}, true],
+  [{ and: [] }, true],
+  [{ or: [{ id: 1 }, {}] }, true],
+  [{ not: { or: [] } }, true],
+  [{ and: [{ or: [{}] }, { not: { and: [{ id: 1 }, { or: [] }] } }] }, true],
+  [{ or: [] }, false],
+  [{ not: {} }, false],
+  [{ id: 1, or: [] }, false],
+  [{ id: 1, and: [] }, undefined],
+  [{ or: [{ id: 1 }, { or: [] }] }, undefined],
+  [{ not: { id: 1 } }, undefined],
+])('%j says of every row: %s', (where, said) => {
+  expect(saysOfAll(readWhere(where))).toBe(said)
+})
 
 test('any text is safe SQL with its values bound, or an error of the caller', () => {
   fc.assert(
