@@ -1,14 +1,18 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { styleText } from 'node:util'
 import { type Logger, pino } from 'pino'
 
 /** Bytes of log lines that may wait for a reader that does not read; more are dropped, the server goes on. */
 const mostWaiting = 4 * 1024 * 1024
 
+/** How long a reader has for the last lines, in milliseconds. */
+const longestFlushMs = 1000
+
 /** A log, and what ends it. */
 export interface OwnLogger {
   readonly logger: Logger
-  /** Writes what waits. */
-  close(): void
+  /** Writes what waits, unless its reader does not read. */
+  close(): Promise<void>
 }
 
 /**
@@ -19,16 +23,22 @@ export interface OwnLogger {
 export function createLogger(options: { readonly level: string; readonly pretty: boolean }): OwnLogger {
   const settings = { level: options.level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }
   if (options.pretty) {
-    return { logger: pino(settings, { write: (line: string) => void process.stderr.write(prettyLine(line)) }), close: () => {} }
+    return { logger: pino(settings, { write: (line: string) => void process.stderr.write(prettyLine(line)) }), close: async () => {} }
   }
-  const destination = pino.destination({ dest: 2, sync: false, maxLength: mostWaiting })
+  // With a least length, `flush` tells when it is done.
+  const destination = pino.destination({ dest: 2, sync: false, minLength: 1, maxLength: mostWaiting })
+  // A reader that is gone, or a full disk: lines are lost, and the server goes on. To flush them at the end would be tried for ever.
+  destination.on('error', () => {
+    destination.flushSync = () => {}
+  })
   const flush = () => destination.flushSync()
   process.once('exit', flush)
   return {
     logger: pino(settings, destination),
-    close() {
+    async close() {
       process.off('exit', flush)
-      flush()
+      const flushed = new Promise<void>((resolve) => destination.flush(() => resolve()))
+      await Promise.race([flushed, sleep(longestFlushMs, undefined, { ref: false })])
     },
   }
 }

@@ -132,7 +132,7 @@ export async function startServer(settings: ServerSettings = {}, options: StartO
   const machine = options.clock ?? systemClock
   const own = options.logger ? undefined : createLogger({ level: config.logLevel, pretty: isPretty(config) })
   const logger = options.logger ?? own!.logger
-  const closeLogger = () => own?.close()
+  const closeLogger = async () => own?.close()
   for (let delay = firstWaitMs; ; delay = Math.min(delay * 2, longestWaitMs)) {
     try {
       return await start({ config, machine, logger, closeLogger })
@@ -141,13 +141,13 @@ export async function startServer(settings: ServerSettings = {}, options: StartO
       const mends = cause instanceof MillraceError && cause.retryAfterMs !== undefined
       if (mends && !options.signal?.aborted) logger.error(`${cause.message} Trying again in ${delay} ms.`)
       else {
-        closeLogger()
+        await closeLogger()
         throw error
       }
     }
     // Keeps the process alive, as nothing else does yet.
-    await sleep(delay, undefined, { signal: options.signal }).catch(() => {
-      closeLogger()
+    await sleep(delay, undefined, { signal: options.signal }).catch(async () => {
+      await closeLogger()
       throw new StartError('Stopped before the database could be used.')
     })
   }
@@ -160,7 +160,7 @@ interface Start {
   readonly config: ServerConfig
   readonly machine: Clock
   readonly logger: Logger
-  readonly closeLogger: () => void
+  readonly closeLogger: () => Promise<void>
 }
 
 async function start({ config, machine, logger, closeLogger }: Start): Promise<RunningServer> {
@@ -308,7 +308,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
     await Promise.all([grpc.stop(config.shutdownGrace), http?.stop(config.shutdownGrace)])
     logger.info('stopped')
     await closeAll()
-    closeLogger()
+    await closeLogger()
   }
   let stopped: Promise<void> | undefined
   const stop = () => {

@@ -13,18 +13,25 @@ export interface Ended {
   readonly stderr: string
 }
 
-/** Runs `millrace` as a process of its own, killed after the test if it is still there. */
-export async function spawnMillrace(args: readonly string[], options: { env?: Record<string, string>; cwd?: string } = {}) {
+/**
+ * Runs `millrace` as a process of its own, killed after the test if it is still there.
+ *
+ * @param options - `stderr`: the open file that its standard error is. Default: it is kept.
+ */
+export async function spawnMillrace(
+  args: readonly string[],
+  options: { env?: Record<string, string>; cwd?: string; stderr?: number } = {},
+) {
   const child: ChildProcess = spawn(process.execPath, ['--conditions=millrace-source', program, ...args], {
     cwd: options.cwd ?? (await temporaryFolder()),
     env: { PATH: process.env.PATH, ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', options.stderr ?? 'pipe'],
   })
   onTestFinished(() => void child.kill('SIGKILL'))
   let stdout = ''
   let stderr = ''
   child.stdout!.on('data', (chunk: Buffer) => (stdout += chunk))
-  child.stderr!.on('data', (chunk: Buffer) => (stderr += chunk))
+  child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk))
   const ended: Promise<Ended> = once(child, 'close').then(([code]) => ({ code, stdout, stderr }))
   return {
     child,
