@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readlinkSync } from 'node:fs'
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { openDuckdbBackend } from './backend.ts'
@@ -127,6 +127,15 @@ test('a process that does not hear is not waited for when the server stops', asy
   const again = await openDuckdbBackend({ directory: backend.directory, memory: 64 * 1024 ** 2, threads: 1, spill: 0 })
   onTestFinished(() => again.close())
   expect(await rowsOf(again, 'FROM t')).toEqual([[7]])
+})
+
+test('where memory ends, the process of DuckDB ends before the server', async (ctx) => {
+  ctx.skip(!existsSync('/proc/self/oom_score_adj'), 'Linux alone is told so')
+  const backend = await testBackend(onTestFinished)
+  await backend.create(sales, {}, 0)
+  await rowsOf(backend, 'SELECT 1')
+  const [pid] = hostsOf(backend.directory)
+  await expect.poll(() => readFile(`/proc/${pid}/oom_score_adj`, 'utf8')).toBe('1000\n')
 })
 
 test('what a killed server left unfinished is gone at the next start', async () => {

@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { invalid, MillraceError } from '../../../errors.ts'
 import type { FromHost, HostError, HostInput, HostLimits, HostOperation, HostOutput, ToHost } from './host/protocol.ts'
@@ -109,6 +109,9 @@ export class HostProcess {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     })
+    // Some functions of DuckDB's take more memory than its limit. When there is none left, Linux shall end this process, which can be
+    // started anew, and not the server. Elsewhere there is no such file.
+    writeFile(`/proc/${child.pid}/oom_score_adj`, '1000').catch(() => undefined)
     child.on('message', (message: FromHost) => {
       const waiting = this.#waiting.get(message.id)
       if (message.type === 'result') waiting?.resolve(message.output)
