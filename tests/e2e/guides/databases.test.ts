@@ -195,12 +195,16 @@ describe('imports from the client', () => {
     expect(await db.importStream('orders', orders())).toBe(50_000)
     expect((await db.query('SELECT count(*) AS n, sum(price) AS total FROM orders')).rows).toEqual([{ n: 50_000, total: 312_493_750 }])
     await expect(db.importStream('orders', [{ id: 1 }])).rejects.toThrow(ConflictError)
+    expect(await db.importStream('orders', [{ id: -(2n ** 40n) }], { mode: 'append' })).toBe(1)
+    const bytes = [{ id: Buffer.from('1') }]
+    await expect(db.importStream('orders', bytes, { mode: 'append' })).rejects.toThrow("gave an object with bytes in 'id'")
     const csv = ['id,city\n50000,', 'Bern\n', '50001,"Le Mans"\n']
     expect(await db.importStream('orders', csv, { format: 'csv', mode: 'append' })).toBe(2)
     expect((await db.query('FROM orders WHERE id >= 50000 ORDER BY id')).rows).toEqual([
       { id: 50_000, city: 'Bern', price: null },
       { id: 50_001, city: 'Le Mans', price: null },
     ])
+    expect((await db.query('SELECT min(id) AS id FROM orders')).rows).toEqual([{ id: -(2 ** 40) }])
     expect(await db.importStream('orders', [new TextEncoder().encode('a\n1\n2\n')], { format: 'csv', mode: 'replace' })).toBe(2)
     expect((await db.query('FROM orders')).rows).toEqual([{ a: 1 }, { a: 2 }])
   })

@@ -222,7 +222,7 @@ export class Database {
    * server's disk, so that neither side holds more than a part.
    *
    * @param table - where they go.
-   * @param source - a file's bytes or text, as a stream gives them, or objects, whose fields are columns.
+   * @param source - a file's bytes or text, as a stream gives them, or objects, whose fields are columns; a `bigint` goes as text.
    * @param options - `timeout` is the longest time of each part, and of the import at the end.
    * @returns how many rows were imported.
    * @throws ValidationError when the file cannot be read or does not fit, ConflictError, QuotaExceededError when it is larger than the

@@ -64,7 +64,16 @@ function toBytes(piece: unknown): Uint8Array {
   if (piece instanceof Uint8Array) return piece
   if (typeof piece === 'string') return encoder.encode(piece)
   if (typeof piece !== 'object' || piece === null) throw invalid('source', `gave a ${typeof piece}, not bytes, text or an object.`)
-  return encoder.encode(`${JSON.stringify(piece)}\n`)
+  return encoder.encode(`${JSON.stringify(piece, toJsonValue)}\n`)
+}
+
+/** What JSON has not: large whole numbers go as text, which becomes a number again in a column of numbers. */
+function toJsonValue(this: Readonly<Record<string, unknown>>, name: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return String(value)
+  // Of itself: a Buffer has a form in JSON, which is none for a column.
+  if (this[name] instanceof Uint8Array)
+    throw invalid('source', `gave an object with bytes in '${name}'; JSON has none, so give them as text.`)
+  return value
 }
 
 function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
