@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import { DuckDBInstance } from '@duckdb/node-api'
 import { Slots } from '../../../slots.ts'
 import { isFatal } from './failure.ts'
 import { databaseFile, spillPrefix, stagingDirectory } from './files.ts'
 import { Gate } from './gate.ts'
-import { Lease } from './lease.ts'
+import { type Connected, Lease } from './lease.ts'
 import type { HostLimits } from './protocol.ts'
 
 /** How often, and after how many milliseconds, a file is tried again that the process of a killed server may still hold. */
@@ -24,7 +24,7 @@ interface OpenDatabase {
   readonly slots: Slots
   readonly leases: Set<Promise<Lease>>
   /** The next connection: made while nobody waits for it. */
-  spare: Promise<DuckDBConnection>
+  spare: Promise<Connected>
 }
 
 /** The databases that are open, each once. */
@@ -59,7 +59,7 @@ export class OpenDatabases {
   /** A connection that its user closes. */
   async connect(at: string): Promise<Lease> {
     const open = await this.#get(at)
-    const connecting = open.spare.then((connection) => new Lease(connection, open, () => open.leases.delete(connecting)))
+    const connecting = open.spare.then((connected) => new Lease(connected, open, () => open.leases.delete(connecting)))
     open.leases.add(connecting)
     connecting.catch(() => open.leases.delete(connecting))
     open.spare = connect(open.instance)
@@ -107,7 +107,7 @@ export class OpenDatabases {
     for (const lease of await Promise.allSettled(open.leases)) if (lease.status === 'fulfilled') ended.push(lease.value.end())
     await Promise.all(ended)
     await open.spare.then(
-      (connection) => connection.closeSync(),
+      ({ connection }) => connection.closeSync(),
       () => undefined,
     )
     open.instance.closeSync()
@@ -162,8 +162,8 @@ export class OpenDatabases {
 }
 
 /** Makes a connection. Whoever gets it learns of a failure. */
-function connect(instance: DuckDBInstance): Promise<DuckDBConnection> {
-  const connecting = instance.connect()
+function connect(instance: DuckDBInstance): Promise<Connected> {
+  const connecting = instance.connect().then(async (connection) => ({ connection, probe: await connection.prepare('SELECT 1') }))
   connecting.catch(() => undefined)
   return connecting
 }

@@ -1,4 +1,4 @@
-import type { DuckDBConnection } from '@duckdb/node-api'
+import type { DuckDBConnection, DuckDBPreparedStatement } from '@duckdb/node-api'
 import type { Slots } from '../../../slots.ts'
 import { Failure } from './failure.ts'
 import type { Gate } from './gate.ts'
@@ -6,9 +6,17 @@ import type { Gate } from './gate.ts'
 /** How often an interrupt is repeated, in milliseconds. */
 const interruptEveryMs = 50
 
+/** What is made before somebody needs it. */
+export interface Connected {
+  readonly connection: DuckDBConnection
+  /** `SELECT 1`, on it. */
+  readonly probe: DuckDBPreparedStatement
+}
+
 /** A connection to a database, which stays open until it is closed. */
 export class Lease {
   readonly connection: DuckDBConnection
+  readonly #probe: DuckDBPreparedStatement
   /** Where the server and the database leave files for each other, relative to the directory of all. */
   readonly staging: string
   readonly #gate: Gate
@@ -22,11 +30,12 @@ export class Lease {
   giveUp: () => Promise<void> = () => Promise.resolve()
 
   constructor(
-    connection: DuckDBConnection,
+    { connection, probe }: Connected,
     { staging, gate, slots }: { readonly staging: string; readonly gate: Gate; readonly slots: Slots },
     onClose: () => void,
   ) {
     this.connection = connection
+    this.#probe = probe
     this.staging = staging
     this.#gate = gate
     this.#slots = slots
@@ -47,6 +56,14 @@ export class Lease {
   /** Does something while nobody changes the database. */
   hold<T>(work: () => Promise<T>): Promise<T> {
     return this.#gate.passAlone(work, this.#givenUp.promise)
+  }
+
+  /** Whether nothing has failed in the transaction. */
+  isSound(): Promise<boolean> {
+    return this.#probe.run().then(
+      () => true,
+      () => false,
+    )
   }
 
   /** True when what ran was told to end: its rows may then end early, without an error. */
@@ -80,6 +97,7 @@ export class Lease {
   /** Closes the connection. */
   close(): void {
     this.#isClosed = true
+    this.#probe.destroySync()
     this.connection.closeSync()
     this.#onClose()
     this.#closed.resolve()

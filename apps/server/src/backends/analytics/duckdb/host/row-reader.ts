@@ -98,10 +98,7 @@ export class RowReader {
     if (chunk && chunk.rowCount > 0) return chunk
     this.#ended = true
     // DuckDB's binding ends the rows of a query that fails after its first ones as if there were no more. The transaction knows.
-    const isWhole = await this.#lease.connection.run('SELECT 1').then(
-      () => true,
-      () => false,
-    )
+    const isWhole = await this.#lease.isSound()
     if (this.#lease.isInterrupted) throw new Failure({ reason: 'UNAVAILABLE', message: 'The query was ended.' })
     if (!isWhole) await this.#failAgain()
     return undefined
