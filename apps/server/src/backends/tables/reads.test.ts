@@ -98,10 +98,10 @@ describe.each(await testBackends())('$name', ({ name, open, missing }) => {
     const before = process.memoryUsage.rss()
     let most = before
     const look = setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), 10)
-    await expect(run(`SELECT repeat('x', 4000000) FROM generate_series(1, 100)`)).rejects.toMatchObject({ reason: 'VALIDATION' })
+    await expect(run(`SELECT repeat('x', 4000000) FROM generate_series(1, 500)`)).rejects.toMatchObject({ reason: 'VALIDATION' })
     clearInterval(look)
-    // 400 MB of text were read.
-    expect(most - before).toBeLessThan(200 << 20)
+    // 2 GB of text were read; how much of it is garbage that still lies about is up to V8.
+    expect(most - before).toBeLessThan(800 << 20)
   })
 
   test('one that waits keeps no other waiting', { timeout: 60_000 }, async (ctx) => {
