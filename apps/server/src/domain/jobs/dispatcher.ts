@@ -85,6 +85,8 @@ export class Dispatcher {
   readonly #claimed: (jobs: readonly ClaimedJob[]) => void
   readonly #queues = new Map<string, Demands>()
   readonly #holders = new Map<Seq, Subscriber>()
+  /** Claims, and releases of what they brought to nobody, that have not come back. */
+  readonly #underWay = new Set<Promise<void>>()
 
   /** @param claimed - told of each claim's jobs once they are durable. */
   constructor(store: Store, clock: Clock, claimed: (jobs: readonly ClaimedJob[]) => void) {
@@ -162,8 +164,10 @@ export class Dispatcher {
     for (const demands of this.#queues.values()) yield* demands.subscribers
   }
 
-  close(): void {
+  /** Ends all demand; resolves when what claims under way bring has been given back. */
+  async close(): Promise<void> {
     for (const subscriber of [...this.subscribers()]) subscriber.close()
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay)
   }
 
   #claim(demands: Demands): void {
@@ -182,10 +186,17 @@ export class Dispatcher {
         return takersOf(demands, takers)
       },
     })
-    claim.then(
-      (claims) => this.#deliver(demands, takers, claims),
-      () => this.#claimFailed(demands, takers),
+    this.#track(
+      claim.then(
+        (claims) => this.#deliver(demands, takers, claims),
+        () => this.#claimFailed(demands, takers),
+      ),
     )
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked = work.finally(() => this.#underWay.delete(tracked))
+    this.#underWay.add(tracked)
   }
 
   #deliver(demands: Demands, takers: readonly { subscriber: Subscriber; max: number }[], claims: readonly (readonly ClaimedJob[])[]): void {
@@ -227,7 +238,12 @@ export class Dispatcher {
   /** Nobody is there to take them. If this fails too, their leases run out. */
   #release(scope: Scope, jobs: readonly ClaimedJob[]): void {
     const items = jobs.map(({ seq, token }) => ({ seq, token, action: { type: 'release' } as const }))
-    this.#store.jobs.settle(scope, items, this.#clock.now()).catch(() => undefined)
+    this.#track(
+      this.#store.jobs.settle(scope, items, this.#clock.now()).then(
+        () => undefined,
+        () => undefined,
+      ),
+    )
   }
 
   #drop(seq: Seq, subscriber: Subscriber): void {

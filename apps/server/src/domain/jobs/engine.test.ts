@@ -140,6 +140,34 @@ describe('dispatch', () => {
     expect(other.jobs.map((job) => job.attempt)).toEqual([1, 1, 1, 1])
   })
 
+  it('closes when the jobs of claims under way are given back', async () => {
+    const [seq] = await enqueue(1)
+    const arrived = Promise.withResolvers<void>()
+    const slow = createJobEngine({
+      store: { ...store, jobs: slowClaims(store.jobs, arrived.promise) },
+      clock,
+      retention,
+      onError: (error) => errors.push(error),
+    })
+    const subscription = slow.subscribe({
+      scope,
+      queue: 'q',
+      functions: [''],
+      workerId: 'w',
+      leaseMs: 600_000,
+      maxInFlight: 1,
+      deliver: () => errors.push('delivered'),
+      revoke: () => undefined,
+    })
+    await clock.advance(0)
+    expect((await store.jobs.get(scope, seq!))?.state).toBe(JobState.running)
+    subscription.close()
+    const closed = slow.close()
+    arrived.resolve()
+    await closed
+    expect((await store.jobs.get(scope, seq!))?.state).toBe(JobState.pending)
+  })
+
   it('lists workers with what they hold', async () => {
     worker(5, { functions: ['f'] })
     await enqueue(2, { function: 'f' })
@@ -313,3 +341,20 @@ describe('changes that went unseen', () => {
     expect(jobs.map(({ seq }) => seq)).toEqual([first, second])
   })
 })
+
+/** Jobs whose claims are answered late. */
+function slowClaims(jobs: Store['jobs'], answered: Promise<void>): Store['jobs'] {
+  return new Proxy(jobs, {
+    get(target, name) {
+      if (name === 'claim') {
+        return async (request: Parameters<Store['jobs']['claim']>[0]) => {
+          const claims = await target.claim(request)
+          await answered
+          return claims
+        }
+      }
+      const value = Reflect.get(target, name) as unknown
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}

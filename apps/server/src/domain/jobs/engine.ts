@@ -169,7 +169,7 @@ export function createJobEngine({ store, clock, retention, onError }: JobEngineO
     async close() {
       upkeep.close()
       views.close()
-      dispatcher.close()
+      await dispatcher.close()
     },
   }
 }
