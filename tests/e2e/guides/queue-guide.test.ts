@@ -213,7 +213,7 @@ describe('connections', () => {
     const lost = fixture.client({ endpoint: '127.0.0.1:1' })
     const before = performance.now()
     await expect(lost.ready({ timeout: '400ms' })).rejects.toBeInstanceOf(UnavailableError)
-    expect(performance.now() - before).toBeLessThan(2000)
+    expect(performance.now() - before).toBeLessThan(10_000)
   })
 
   test('the environment configures a client', async () => {

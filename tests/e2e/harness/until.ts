@@ -6,12 +6,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
  *
  * @param what - what is awaited, for the error.
  * @param ask - the question. A rejection counts as "not yet"; the last one is the cause of the error.
- * @param options - `within`: the deadline in milliseconds (10000); `every`: the pause between two questions (20).
+ * @param options - `within`: the deadline in milliseconds (20000); `every`: the pause between two questions (20).
  */
 export async function until<T>(
   what: string,
   ask: () => T | Promise<T>,
-  { within = 10_000, every = 20 }: { readonly within?: number; readonly every?: number } = {},
+  { within = 20_000, every = 20 }: { readonly within?: number; readonly every?: number } = {},
 ): Promise<T> {
   const deadline = Date.now() + within
   let cause: unknown
