@@ -5,7 +5,7 @@ import { temporaryFolder } from '../harness/temporary.ts'
 import { check, type FinalJob, hashOf, type Rule } from './checker.ts'
 import { type Fact, openJournal, readJournals } from './journal.ts'
 
-const options = { leaseMs: 2000 }
+const options = { leaseMs: 2000, graceMs: 1000 }
 
 /** A good run of one job: lost by `a`, failed by nobody, completed by `b`. */
 const facts: readonly Fact[] = [
