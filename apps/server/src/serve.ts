@@ -155,6 +155,8 @@ export async function startServer(settings: ServerSettings = {}, options: StartO
 
 const firstWaitMs = 250
 const longestWaitMs = 4000
+/** How long calls may take to their end that were cut off when the grace was over. */
+const lastCallsMs = 1000
 
 interface Start {
   readonly config: ServerConfig
@@ -303,9 +305,12 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
 
   const stopOnce = async () => {
     logger.info('stopping')
+    const begun = performance.now()
     health.stop()
     lifetimes.drain()
     await Promise.all([grpc.stop(config.shutdownGrace), http?.stop(config.shutdownGrace)])
+    // Some go on without their callers, and have jobs to give back or memberships to end while the store takes it.
+    await lifetimes.over(Math.max(begun + config.shutdownGrace - performance.now(), lastCallsMs))
     logger.info('stopped')
     await closeAll()
     await closeLogger()

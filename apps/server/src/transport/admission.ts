@@ -32,24 +32,29 @@ export class AdmittedCall implements Call {
   readonly requestId: string
   readonly principal: Principal
   readonly scope: Scope
-  readonly #open: () => ReturnType<CallLifetimes['open']>
+  readonly #lifetimes: CallLifetimes
+  readonly #gone: () => AbortSignal
+  readonly #leave: () => void
   #lifetime: ReturnType<CallLifetimes['open']> | undefined
 
-  constructor(requestId: string, principal: Principal, scope: Scope, open: () => ReturnType<CallLifetimes['open']>) {
+  constructor(lifetimes: CallLifetimes, { requestId, gone }: Pick<Arrival, 'requestId' | 'gone'>, principal: Principal, scope: Scope) {
     this.requestId = requestId
     this.principal = principal
     this.scope = scope
-    this.#open = open
+    this.#lifetimes = lifetimes
+    this.#gone = gone
+    this.#leave = lifetimes.enter()
   }
 
   get signal(): AbortSignal {
-    this.#lifetime ??= this.#open()
+    this.#lifetime ??= this.#lifetimes.open(this.principal, this.#gone())
     return this.#lifetime.signal
   }
 
-  /** Ends watching over the call. */
+  /** It is carried out. Call it once. */
   close(): void {
     this.#lifetime?.close()
+    this.#leave()
   }
 }
 
@@ -60,11 +65,11 @@ export class AdmittedCall implements Call {
  * @throws UNAUTHENTICATED, RATE_LIMITED, PERMISSION_DENIED, VALIDATION
  */
 export function admit({ keyring, lifetimes, rateLimits }: AdmissionOptions, arrival: Arrival): AdmittedCall | Promise<AdmittedCall> {
-  const { requestId, header, required, gone, limited } = arrival
+  const { header, required, limited } = arrival
   const enter = (principal: Principal): AdmittedCall => {
     if (principal.key.rateLimit > 0) rateLimits.take(principal.key, limited)
     if (required !== 'any key') principal.require(required)
-    return new AdmittedCall(requestId, principal, principal.in(namespaceOf(header)), () => lifetimes.open(principal, gone()))
+    return new AdmittedCall(lifetimes, arrival, principal, principal.in(namespaceOf(header)))
   }
   const found = keyring.authenticate(secretOf(header))
   return found instanceof Promise ? found.then(enter) : enter(found)

@@ -90,7 +90,8 @@ export class HttpExchange {
   /** Lets in a caller whose right to come has been checked otherwise: the limit of the key that answers for it counts. */
   admitAs(principal: Principal, scope: Scope): AdmittedCall {
     if (principal.key.rateLimit > 0) this.#options.rateLimits.take(principal.key)
-    this.#call = new AdmittedCall(this.requestId, principal, scope, () => this.#options.lifetimes.open(principal, this.gone))
+    const { requestId } = this
+    this.#call = new AdmittedCall(this.#options.lifetimes, { requestId, gone: () => this.gone }, principal, scope)
     return this.#call
   }
 
