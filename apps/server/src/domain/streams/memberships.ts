@@ -55,7 +55,11 @@ export class Memberships {
   /** Joins a group. `wake` is called when its partitions were shared anew. Rejects with NOT_FOUND. */
   async join(scope: Scope, stream: string, group: string, wake: () => void): Promise<Membership> {
     const id = randomBytes(12).toString('base64url')
-    const beat = () => this.#streams.join(scope, stream, group, id, this.#clock.now() + sessionMs)
+    let beating = Promise.resolve()
+    const beat = () => {
+      beating = this.#streams.join(scope, stream, group, id, this.#clock.now() + sessionMs)
+      return beating
+    }
     const stop = this.#topics.follow(scope, `${stream} ${group}`, wake)
     try {
       await beat()
@@ -74,6 +78,8 @@ export class Memberships {
       close: async () => {
         stop()
         this.#beats.delete(beat)
+        // A sign of life that arrives later would be that of a new member, which nobody is.
+        await beating.catch(() => undefined)
         await this.#streams.leave(scope, stream, group, id)
       },
     }
