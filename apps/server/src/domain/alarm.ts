@@ -6,8 +6,11 @@ const retryMs = 1000
 /** What an alarm does. */
 export interface AlarmOptions {
   readonly clock: Clock
-  /** Does what is due; resolves with when to come again: a time, or undefined when nothing waits. */
-  run(): Promise<number | undefined>
+  /**
+   * Does what is due; resolves with when to come again: a time, or undefined when nothing waits. Much of it is done in pieces:
+   * none is begun when the signal has aborted.
+   */
+  run(closing: AbortSignal): Promise<number | undefined>
   readonly onError: (error: unknown) => void
 }
 
@@ -16,8 +19,10 @@ export class Alarm {
   readonly #options: AlarmOptions
   #armedFor = Infinity
   #disarm: () => void = () => undefined
-  #working = false
-  #closed = false
+  #working: Promise<void> | undefined
+  /** It rang while work was under way, which may have looked before what it rang for. */
+  #missed = false
+  readonly #closing = new AbortController()
 
   constructor(options: AlarmOptions) {
     this.#options = options
@@ -25,32 +30,42 @@ export class Alarm {
 
   /** Something is due at this time. */
   dueAt(time: number): void {
-    if (this.#closed || time >= this.#armedFor) return
+    if (this.#closing.signal.aborted || time >= this.#armedFor) return
     this.#armedFor = time
     this.#disarm()
     const { clock } = this.#options
-    this.#disarm = clock.timer(Math.max(time - clock.now(), 0), () => void this.#ring())
+    this.#disarm = clock.timer(Math.max(time - clock.now(), 0), () => this.#ring())
   }
 
-  close(): void {
-    this.#closed = true
+  /** Begins nothing more; resolves when what is under way has ended. */
+  async close(): Promise<void> {
+    this.#closing.abort()
     this.#disarm()
+    await this.#working
   }
 
-  async #ring(): Promise<void> {
+  #ring(): void {
     this.#armedFor = Infinity
     // Two at once would do the same work twice; the one under way comes again.
-    if (this.#working) return
-    this.#working = true
+    if (this.#working !== undefined) this.#missed = true
+    else this.#working = this.#work().finally(() => this.#worked())
+  }
+
+  async #work(): Promise<void> {
     const { clock, run, onError } = this.#options
     try {
-      const next = await run()
+      const next = await run(this.#closing.signal)
       if (next !== undefined) this.dueAt(next)
     } catch (error) {
       onError(error)
       this.dueAt(clock.now() + retryMs)
-    } finally {
-      this.#working = false
+      this.#missed = false
     }
+  }
+
+  #worked(): void {
+    this.#working = undefined
+    if (this.#missed) this.dueAt(this.#options.clock.now())
+    this.#missed = false
   }
 }

@@ -167,9 +167,8 @@ export function createJobEngine({ store, clock, retention, onError }: JobEngineO
         })),
 
     async close() {
-      upkeep.close()
       views.close()
-      await dispatcher.close()
+      await Promise.all([upkeep.close(), dispatcher.close()])
     },
   }
 }

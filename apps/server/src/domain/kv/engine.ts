@@ -46,7 +46,8 @@ export interface KvEngine {
   settings(scope: Scope, store: string): Promise<KvSettings>
   update(scope: Scope, store: string, change: { readonly history?: number }): Promise<KvSettings>
   stores(scope: Scope, page: { readonly limit: number; readonly after: string }): Promise<readonly KvSettings[]>
-  close(): void
+  /** Ends the timers; resolves when what is under way has ended. */
+  close(): Promise<void>
 }
 
 /** Makes the engine and starts its timers. */
@@ -71,16 +72,17 @@ export function createKvEngine({
   const expiry = new Alarm({
     clock,
     onError,
-    async run() {
-      while ((await kv.expire(clock.now(), chunk)) === chunk);
-      return kv.nextExpiry()
+    async run(closing) {
+      while (!closing.aborted && (await kv.expire(clock.now(), chunk)) === chunk);
+      return closing.aborted ? undefined : kv.nextExpiry()
     },
   })
   const sweeping = new Alarm({
     clock,
     onError,
-    async run() {
-      while ((await kv.sweep({ deletions: clock.now() - deletionsKeptMs, answers: clock.now() - answersKeptMs }, chunk)) === chunk);
+    async run(closing) {
+      const forget = () => kv.sweep({ deletions: clock.now() - deletionsKeptMs, answers: clock.now() - answersKeptMs }, chunk)
+      while (!closing.aborted && (await forget()) === chunk);
       return clock.now() + sweepEveryMs
     },
   })
@@ -122,9 +124,8 @@ export function createKvEngine({
     settings: (scope, store) => kv.settings(scope, store),
     update: (scope, store, change) => kv.update(scope, store, change, clock.now()),
     stores: (scope, page) => kv.stores(scope, page),
-    close() {
-      expiry.close()
-      sweeping.close()
+    async close() {
+      await Promise.all([expiry.close(), sweeping.close()])
     },
   }
 }

@@ -124,3 +124,27 @@ it('refuses an object whose bytes stopped for so long that what came was collect
   await settledAt(1)
   expect(errors).toEqual([])
 })
+
+it('closes when the piece of deleting that is under way is done, however much is left', async () => {
+  const { clock, store, engine, scope, put, folder } = await open()
+  await Promise.all(Array.from({ length: 450 }, (_, i) => put(`key-${i}`, `bytes ${i}`)))
+  await engine.deleteBucket(scope, 'raw', true)
+  await engine.close()
+  const done = Promise.withResolvers<void>()
+  let pieces = 0
+  class SlowDisk extends DiskBackend {
+    override async delete(...blobs: Parameters<DiskBackend['delete']>): Promise<void> {
+      pieces++
+      await done.promise
+      await super.delete(...blobs)
+    }
+  }
+  const onError = (error: unknown) => expect(error).toBeUndefined()
+  const next = new ObjectEngine({ objects: store.objects, backend: new SlowDisk(folder), clock, objectLimit: 1e9, onError })
+  await clock.advance(60 * minute)
+  expect(pieces).toBe(1)
+  const closed = next.close()
+  done.resolve()
+  await closed
+  expect(pieces).toBe(1)
+})

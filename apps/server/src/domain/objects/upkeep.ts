@@ -17,7 +17,6 @@ const shortestWaitMs = 1000
 export class Upkeep {
   readonly #alarm: Alarm
   readonly #clock: Clock
-  #running: Promise<unknown> = Promise.resolve()
 
   constructor({
     objects,
@@ -30,27 +29,20 @@ export class Upkeep {
     readonly clock: Clock
     readonly onError: (error: unknown) => void
   }) {
-    const work = async () => {
-      while ((await objects.expire(clock.now(), chunk)) === chunk);
-      for (;;) {
+    const run = async (closing: AbortSignal) => {
+      while (!closing.aborted && (await objects.expire(clock.now(), chunk)) === chunk);
+      while (!closing.aborted) {
         const waste = await objects.waste(clock.now(), clock.now() + againMs, chunk)
         if (waste.length === 0) break
         await backend.delete(waste.map((one) => ({ name: physicalName(one, one.blob), whole: one.whole })))
         await objects.forget(waste)
       }
+      if (closing.aborted) return undefined
       const due = (await objects.nextDue()) ?? Infinity
       return Math.min(Math.max(due, clock.now() + shortestWaitMs), clock.now() + longestWaitMs)
     }
     this.#clock = clock
-    this.#alarm = new Alarm({
-      clock,
-      onError,
-      run: () => {
-        const run = work()
-        this.#running = run.catch(() => undefined)
-        return run
-      },
-    })
+    this.#alarm = new Alarm({ clock, onError, run })
     this.dueAt(clock.now())
   }
 
@@ -64,8 +56,8 @@ export class Upkeep {
     this.#alarm.dueAt(this.#clock.now() + shortestWaitMs)
   }
 
-  async close(): Promise<void> {
-    this.#alarm.close()
-    await this.#running
+  /** Begins nothing more; resolves when what is under way has ended. */
+  close(): Promise<void> {
+    return this.#alarm.close()
   }
 }

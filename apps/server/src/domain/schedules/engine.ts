@@ -54,14 +54,7 @@ const refusals: ReadonlySet<string> = new Set(['QUOTA_EXCEEDED', 'ALREADY_EXISTS
  */
 export function createScheduleEngine({ store, jobs, schemas, clock, onError }: ScheduleEngineOptions): ScheduleEngine {
   const { schedules } = store
-  let working: Promise<unknown> = Promise.resolve()
-  let closed = false
-  const run = () => {
-    const work = fireDue()
-    working = work.catch(() => undefined)
-    return work
-  }
-  const alarm = new Alarm({ clock, run, onError })
+  const alarm = new Alarm({ clock, run: fireDue, onError })
   schedules.listen(() => alarm.dueAt(clock.now()))
   // What came due while no server ran is due now.
   alarm.dueAt(clock.now())
@@ -72,8 +65,8 @@ export function createScheduleEngine({ store, jobs, schemas, clock, onError }: S
     return schedule
   }
 
-  async function fireDue(): Promise<number | undefined> {
-    while (!closed) {
+  async function fireDue(closing: AbortSignal): Promise<number | undefined> {
+    while (!closing.aborted) {
       const due = await schedules.due(clock.now(), chunk)
       const failed = (await Promise.allSettled(due.map(fire))).filter((result) => result.status === 'rejected')
       // One that cannot be seen to holds up no other.
@@ -189,11 +182,7 @@ export function createScheduleEngine({ store, jobs, schemas, clock, onError }: S
       return { schedule, runs: await schedules.runs(name, limit) }
     },
 
-    async close() {
-      closed = true
-      alarm.close()
-      await working
-    },
+    close: () => alarm.close(),
   }
 }
 

@@ -52,7 +52,8 @@ export interface StreamEngine {
   list(scope: Scope, page: { readonly limit: number; readonly after: string }): Promise<readonly StreamInfo[]>
   /** Rejects with NOT_FOUND. */
   delete(scope: Scope, stream: string): Promise<void>
-  close(): void
+  /** Ends the timers; resolves when what is under way has ended. */
+  close(): Promise<void>
 }
 
 /** Makes the engine and starts its timer. */
@@ -78,9 +79,9 @@ export function createStreamEngine({
   const trimming = new Alarm({
     clock,
     onError,
-    async run() {
-      while ((await streams.expire(clock.now(), chunk)) >= chunk);
-      while ((await streams.trim(clock.now(), chunk)) >= chunk);
+    async run(closing) {
+      while (!closing.aborted && (await streams.expire(clock.now(), chunk)) >= chunk);
+      while (!closing.aborted && (await streams.trim(clock.now(), chunk)) >= chunk);
       return clock.now() + trimEveryMs
     },
   })
@@ -119,9 +120,8 @@ export function createStreamEngine({
     async delete(scope, stream) {
       if (!(await streams.delete(scope, stream))) throw notFound('stream', stream)
     },
-    close() {
-      trimming.close()
-      memberships.close()
+    async close() {
+      await Promise.all([trimming.close(), memberships.close()])
     },
   }
 }

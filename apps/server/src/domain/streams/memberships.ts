@@ -85,7 +85,8 @@ export class Memberships {
     }
   }
 
-  close(): void {
-    this.#beating.close()
+  /** Gives no more signs of life; resolves when none is under way. */
+  close(): Promise<void> {
+    return this.#beating.close()
   }
 }

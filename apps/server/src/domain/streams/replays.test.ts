@@ -12,7 +12,7 @@ async function startStreams() {
   const store = await openSqliteStore({ path: ':memory:', ...options })
   const engine = createStreamEngine({ streams: store.streams, clock, onError: (error) => expect(error).toBeUndefined() })
   onTestFinished(async () => {
-    engine.close()
+    await engine.close()
     await store.close()
   })
   const replays = new Replays({ engine, streams: store.streams, replays: store.replays, clock })

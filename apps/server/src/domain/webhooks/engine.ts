@@ -63,8 +63,8 @@ export class WebhookEngine {
     this.#sweeping = new Alarm({
       clock,
       onError,
-      async run() {
-        while ((await store.sweep(clock.now() - keptMs, sweepChunk)) === sweepChunk);
+      async run(closing) {
+        while (!closing.aborted && (await store.sweep(clock.now() - keptMs, sweepChunk)) === sweepChunk);
         return clock.now() + hour
       },
     })
@@ -89,9 +89,8 @@ export class WebhookEngine {
 
   /** Ends the attempts under way: they will be made again. */
   async close(): Promise<void> {
-    this.#alarm.close()
-    this.#sweeping.close()
     this.#abort.abort()
+    await Promise.all([this.#alarm.close(), this.#sweeping.close()])
     await Promise.all(this.#attempts)
   }
 
