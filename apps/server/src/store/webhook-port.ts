@@ -119,6 +119,8 @@ export interface WebhookStorage {
     webhook: string,
     take: { readonly now: number; readonly until: number; readonly limit: number },
   ): Promise<readonly DeliveryRecord[]>
+  /** Deliveries that were taken and whose attempts were not begun are due now, as if nobody had taken them. */
+  giveBack(scope: Scope, webhook: string, deliveries: readonly DeliveryRecord[], now: number): Promise<void>
   /** Notes how an attempt ended, unless a later one has begun. */
   finish(scope: Scope, webhook: string, outcome: DeliveryOutcome): Promise<void>
   /** Notes since when a webhook fails, or that it does not; returns since when. */

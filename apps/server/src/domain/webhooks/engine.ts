@@ -119,7 +119,10 @@ export class WebhookEngine {
     // The end of an attempt looks again.
     if (free <= 0 || this.#abort.signal.aborted) return
     const now = this.#clock.now()
-    for (const delivery of await this.#store.take(scope, webhook.name, { now, until: now + leaseMs, limit: free })) {
+    const taken = await this.#store.take(scope, webhook.name, { now, until: now + leaseMs, limit: free })
+    // The server has begun to stop meanwhile.
+    if (this.#abort.signal.aborted) return this.#store.giveBack(scope, webhook.name, taken, now)
+    for (const delivery of taken) {
       for (const each of ofBoth) this.#busy.set(each, this.#underWay(each) + 1)
       const attempt: Promise<void> = this.#attempt(scope, webhook, delivery)
         .catch(this.#onError)

@@ -134,6 +134,8 @@ export const webhookCases: readonly Case[] = [
       const [first] = taken
       const outcome = { name: first!, state: DeliveryState.delivered, attempts: 1, code: 200, answer: 'ok', error: '', now: t.clock.now() }
       await t.store.webhooks.finish(t.scope, 'hook', outcome)
+      await t.store.webhooks.giveBack(t.scope, 'hook', taken.slice(1), t.clock.now())
+      expect((await take(t)).map(({ attempts }) => attempts)).toEqual([1, 1])
       await t.clock.advance(60_000)
       const again = await take(t)
       expect(again.map(({ attempts }) => attempts)).toEqual([2, 2])

@@ -121,6 +121,7 @@ export function webhookStorage(run: Run, read: Run): WebhookStorage {
         RETURNING ${deliveryColumns}`
       return (await run(query<DeliveryRow>(sql, [...names(scope, webhook), now, until, limit]))).map(deliveryOf)
     },
+    giveBack: (scope, webhook, deliveries, now) => run(giveBack(scope, webhook, deliveries, now)),
     finish: (scope, webhook, outcome) => run(finish(scope, webhook, outcome)),
     async failing(scope, name, since) {
       const sql =
@@ -158,6 +159,11 @@ function* remove(scope: Scope, name: string): Program<boolean> {
   const gone = yield* query(`DELETE FROM millrace.webhooks WHERE ${ofWebhook} RETURNING 1 AS one`, names(scope, name))
   yield* query(`DELETE FROM millrace.webhook_deliveries WHERE ${ofDeliveries}`, names(scope, name))
   return gone.length > 0
+}
+
+function* giveBack(scope: Scope, webhook: string, deliveries: readonly DeliveryRecord[], now: number): Program<void> {
+  const sql = `UPDATE millrace.webhook_deliveries SET attempts = attempts - 1, next_at = $7 WHERE ${ofDelivery} AND attempts = $6`
+  for (const { seq, revision, attempts } of deliveries) yield* query(sql, [...names(scope, webhook), seq, revision, attempts, now])
 }
 
 function* finish(
