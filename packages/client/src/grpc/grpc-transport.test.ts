@@ -10,8 +10,10 @@ import { encodeErrorDetails, grpcDefinition, statusDetailsTrailer } from '@millr
 import { type CallContext, createServer, ServerError } from 'nice-grpc'
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import { Millrace } from '../millrace.ts'
-import { silentLogger } from '../testing/setup.ts'
+import { compileGrpcOptions } from '../options.ts'
+import { gate, silentLogger } from '../testing/setup.ts'
 import { TcpProxy } from '../testing/tcp-proxy.ts'
+import { GrpcTransport } from './grpc-transport.ts'
 
 type GetTask = (request: { taskId: string }, context: CallContext) => Promise<GetTaskResponse>
 
@@ -174,6 +176,25 @@ describe('ends', () => {
     controller.abort()
     await next
     await aborted.gone
+  })
+
+  test('of what is to be sent, while the call waits for its token: nothing is sent', async () => {
+    const endpoint = await serve({})
+    const token = gate<string>()
+    const transport = new GrpcTransport(compileGrpcOptions({ endpoint, logger: silentLogger, token: () => token.passed }, {}))
+    onTestFinished(() => transport.close())
+    let asked = false
+    const source = (async function* () {
+      asked = true
+      yield { content: undefined }
+    })()
+    const abort = new AbortController()
+    const sent = transport.clientStream('ObjectService/PutObject', source as never, { signal: abort.signal })
+    abort.abort()
+    await expect(sent).rejects.toThrow(AbortError)
+    token.open('t')
+    await transport.unary('ClusterService/GetHealth', {}, { timeoutMs: 5000 })
+    expect(asked).toBe(false)
   })
 
   test('of the client: calls under way reject, later ones too', async () => {

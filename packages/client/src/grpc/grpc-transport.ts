@@ -134,18 +134,21 @@ export class GrpcTransport implements Transport {
     const deadline = deadlineOf(call)
     let cancel = (): void => {}
     let active: Active | undefined
+    let failed = false
     const onAbort = (): void => active?.fail(new AbortError(signal?.reason))
     signal?.addEventListener('abort', onAbort)
     try {
       return await new Promise<ResponseOf<P>>((resolve, reject) => {
         active = {
           fail(error) {
+            failed = true
             reject(error)
             cancel()
           },
         }
         this.#active.add(active)
         const start = (metadata: Metadata, { client, index }: Channel): void => {
+          if (failed) return
           const stream = client.makeClientStreamRequest(path, serialize, deserialize, metadata, { deadline }, (error, response) => {
             if (error) reject(this.#failure(error, index))
             else resolve(response as ResponseOf<P>)
