@@ -292,3 +292,27 @@ describe('events', () => {
     await worker.stop()
   })
 })
+
+describe('a worker that gets its evidence', () => {
+  const evidence = { platform: 'simulated', quote: new Uint8Array(1), endorsements: new Uint8Array() } as const
+
+  test('and is stopped meanwhile does not begin', async () => {
+    const { passed, open } = gate<typeof evidence>()
+    const { worker, clock, stopped } = await setUpWorker({ queue: 'q', handler: () => undefined, attestation: () => passed })
+    const starting = worker.start()
+    await worker.stop()
+    open(evidence)
+    await starting
+    expect(stopped()).toBe(1)
+    expect(clock.pending).toBe(0)
+  })
+
+  test('and cannot has stopped', async () => {
+    const attestation = () => Promise.reject(new Error('no enclave'))
+    const { worker, clock, stopped } = await setUpWorker({ queue: 'q', handler: () => undefined, attestation })
+    await expect(worker.start()).rejects.toThrow('no enclave')
+    expect(stopped()).toBe(1)
+    await worker.stop()
+    expect(clock.pending).toBe(0)
+  })
+})

@@ -117,7 +117,16 @@ export class Worker {
     if (this.#state !== 'new') throw new Error('This worker was started or stopped before. Make another one.')
     this.#state = 'running'
     if (this.#options.signals) this.#cleanUp.add(drainOnSignals((options) => this.stop(options)))
-    if (this.#options.attestation) this.#key = await AttestedKey.create(this.#options.attestation)
+    if (this.#options.attestation) {
+      try {
+        this.#key = await AttestedKey.create(this.#options.attestation)
+      } catch (error) {
+        if (this.#isRunning()) this.#end()
+        throw error
+      }
+      // It was stopped meanwhile.
+      if (!this.#isRunning()) return
+    }
     this.#tick()
     await new Promise<void>((resolve, reject) => {
       this.#starting = { resolve, reject }
@@ -181,6 +190,10 @@ export class Worker {
     if (outbox.size === 0) return 'done'
     this.#connection.reopen()
     return 'more'
+  }
+
+  #isRunning(): boolean {
+    return this.#state === 'running'
   }
 
   #end(): void {
