@@ -1,4 +1,3 @@
-import { sleep } from './calls/sleep.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { ClientContext } from './context.ts'
 import { CircuitOpenError, UnavailableError, unavailable } from './errors/errors.ts'
@@ -43,7 +42,7 @@ export class ClientBase {
         })
       if (health.healthy) return
       if (clock.now() >= deadline) throw unavailable(`The server is not ready: ${health.detail}`)
-      await sleep(clock, readyIntervalMs, signal)
+      await this.#context.sleep(readyIntervalMs, signal)
     }
   }
 

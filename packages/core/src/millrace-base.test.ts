@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { AuthenticationError, UnavailableError } from './errors/errors.ts'
+import { turn } from './testing/manual-clock.ts'
 import { collect, setUp } from './testing/setup.ts'
 
 const health = { healthy: true, version: '1.2.3', nodes: { active: 1, total: 2 }, queue: { depth: 7 }, detail: '' }
@@ -106,4 +107,25 @@ test('a disposed client closes its transport', async () => {
     await using _client = mr
   }
   expect(transport.closed).toBe(true)
+})
+
+test('streams that wait to be opened again end with the client', async () => {
+  const { transport, mr } = setUp()
+  // biome-ignore lint/correctness/useYield: it fails first.
+  const away = async function* (): AsyncGenerator<never> {
+    throw new UnavailableError({ reason: 'UNAVAILABLE', message: 'away' })
+  }
+  transport.onStream('StreamService/SubscribeMessages', away).onStream('QueueService/StreamJobs', away)
+  transport.onStream('TaskService/TailTaskLogs', away).onStream('PipelineService/WatchPipeline', away)
+  const streams: AsyncIterable<unknown>[] = [
+    mr.stream('s').subscribe({ partition: 0 }),
+    mr.queue('q').deliveries(),
+    mr.tasks.logs('task_1', { follow: true }),
+    mr.pipelines.monitor('pipe_1'),
+  ]
+  const ended = Promise.all(streams.map((stream) => expect(collect(stream)).rejects.toThrow('This client is closed.')))
+  await turn()
+  await mr.close()
+  // The clock stands still.
+  await ended
 })

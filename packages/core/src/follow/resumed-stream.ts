@@ -1,5 +1,4 @@
 import { Outage } from '../calls/outage.ts'
-import { sleep } from '../calls/sleep.ts'
 import type { ClientContext } from '../context.ts'
 import { AbortError, unavailable } from '../errors/errors.ts'
 import { errorFrom } from '../errors/to-error.ts'
@@ -87,10 +86,10 @@ export class ResumedStream<P extends ServerStreamMethod, T> implements AsyncIter
 
   /** Waits before the stream is opened again; throws what will not mend by itself. */
   async #waitAfter(thrown: unknown): Promise<void> {
-    const { clock, closed, options } = this.#context
+    const { closed, options } = this.#context
     if (closed) throw closed
     const error = errorFrom(thrown)
     if (!this.#outage.mends(error, this.#version) || this.#outage.lastsMs > options.timeoutMs) throw error
-    await sleep(clock, this.#outage.next(error, this.#version), this.#stop.signal).catch(() => undefined)
+    await this.#context.sleep(this.#outage.next(error, this.#version), this.#stop.signal).catch(() => undefined)
   }
 }

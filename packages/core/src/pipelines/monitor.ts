@@ -1,5 +1,4 @@
 import { Outage } from '../calls/outage.ts'
-import { sleep } from '../calls/sleep.ts'
 import type { ClientContext } from '../context.ts'
 import { errorFrom } from '../errors/to-error.ts'
 import { toInt } from '../wire.ts'
@@ -36,7 +35,7 @@ export async function* monitorPipeline(
     } catch (thrown) {
       const error = errorFrom(thrown)
       if (!outage.mends(error, version) || outage.lastsMs > client.timeoutMs) throw error
-      await sleep(clock, outage.next(error, version), options.signal)
+      await context.sleep(outage.next(error, version), options.signal)
     }
   }
 }

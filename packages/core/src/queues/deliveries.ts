@@ -149,11 +149,11 @@ export class Deliveries<T> implements AsyncIterableIterator<ReceivedJob<T>, unde
 
   /** Waits before the stream is opened again; throws what will not mend by itself. */
   async #waitAfter(thrown: unknown): Promise<void> {
-    const { clock, closed, options } = this.#context
+    const { closed, options } = this.#context
     if (closed) throw closed
     const error = errorFrom(thrown)
     if (!this.#outage.mends(error, this.#version) || this.#outage.lastsMs > options.timeoutMs) throw error
-    await sleep(clock, this.#outage.next(error, this.#version), this.#stop.signal).catch(() => undefined)
+    await this.#context.sleep(this.#outage.next(error, this.#version), this.#stop.signal).catch(() => undefined)
   }
 
   /** Jobs that came and that nobody asked for: others can have them at once. */

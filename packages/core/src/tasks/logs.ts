@@ -1,5 +1,4 @@
 import { Outage } from '../calls/outage.ts'
-import { sleep } from '../calls/sleep.ts'
 import type { ClientContext } from '../context.ts'
 import { invalid } from '../errors/errors.ts'
 import { errorFrom } from '../errors/to-error.ts'
@@ -46,7 +45,7 @@ export async function* tailLogs(context: ClientContext, taskId: string, options:
       if (context.closed) throw context.closed
       const error = errorFrom(thrown)
       if (!outage.mends(error, version) || outage.lastsMs > client.timeoutMs) throw error
-      await sleep(clock, outage.next(error, version), options.signal)
+      await context.sleep(outage.next(error, version), options.signal)
     }
   }
 }

@@ -1,5 +1,4 @@
 import type * as wire from '@millrace/protocol'
-import { sleep } from '../calls/sleep.ts'
 import type { ClientContext } from '../context.ts'
 import { toMs } from '../durations.ts'
 import { AbortError, type MillraceError, TaskFailedError, TaskTimeoutError } from '../errors/errors.ts'
@@ -71,6 +70,6 @@ async function pollTask<R>(context: ClientContext, taskId: string, options: Wait
     if (status.status === 'completed' || status.status === 'failed' || status.status === 'cancelled') return status
     const remaining = deadline - clock.now()
     if (remaining <= 0) throw new TaskTimeoutError(taskId, timeoutMs)
-    await sleep(clock, Math.min(intervalMs, remaining), signal)
+    await context.sleep(Math.min(intervalMs, remaining), signal)
   }
 }
