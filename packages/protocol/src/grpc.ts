@@ -179,3 +179,13 @@ function decodeStatus(bytes: Uint8Array): Status {
     return { code: 0, message: '', details: [] }
   }
 }
+
+/**
+ * Why there was no connection, out of the words that grpc-js puts around it, which mean nothing to people.
+ *
+ * @param details - the message of a call's status.
+ * @returns undefined when the words are about something else.
+ */
+export function whyNoConnection(details: string): string | undefined {
+  return /^No connection established\. Last error: (?:Error: )?(.*?)(?: \(\d{4}-[^)]*\))?\.?\s*Resolution note:/s.exec(details)?.[1]
+}

@@ -17,7 +17,7 @@ import {
   VectorServiceDefinition,
   WebhookServiceDefinition,
 } from '@millrace/protocol'
-import { decodeErrorDetails, grpcDefinition, statusDetailsTrailer } from '@millrace/protocol/grpc'
+import { decodeErrorDetails, grpcDefinition, statusDetailsTrailer, whyNoConnection } from '@millrace/protocol/grpc'
 import { ChannelCredentials, ClientError, type ClientMiddleware, createChannel, createClientFactory, Metadata } from 'nice-grpc'
 import { HealthDefinition } from 'nice-grpc-server-health'
 import { CallError, type Invocation, UsageError } from './command.ts'
@@ -117,9 +117,7 @@ function callWith(headers: Metadata, endpoint: string): ClientMiddleware {
 }
 
 function noAnswer(endpoint: string, details: string): string {
-  // What grpc-js says around the reason means nothing to people.
-  const why =
-    /^No connection established\. Last error: (?:Error: )?(.*?)(?: \(\d{4}-[^)]*\))?\.?\s*Resolution note:/s.exec(details)?.[1] ?? details
+  const why = whyNoConnection(details) ?? details
   // A server of HTTP alone answers gRPC's first bytes so; one without TLS, those of TLS.
   const hint = why.includes('Protocol error')
     ? ' The endpoint is the address of gRPC, not that of HTTP.'

@@ -2,7 +2,7 @@ import { type Metadata, status as Status } from '@grpc/grpc-js'
 import type { MillraceError } from '@millrace/core'
 import { errorFromDetails } from '@millrace/core/adapter'
 import type { ErrorDetails } from '@millrace/protocol/errors'
-import { decodeErrorDetails, statusDetailsTrailer } from '@millrace/protocol/grpc'
+import { decodeErrorDetails, statusDetailsTrailer, whyNoConnection } from '@millrace/protocol/grpc'
 
 /** How a call ended badly, as grpc-js says it. */
 export interface GrpcFailure {
@@ -34,8 +34,7 @@ function withoutTrailer({ code, details }: GrpcFailure, endpoint: string): Error
   return decodeErrorDetails(code, details, undefined)
 }
 
-/** Why there was no connection, out of the words that grpc-js has for it; undefined when they are about something else. */
+/** Why there was no connection, the name's resolution included; undefined when the words are about something else. */
 function whyNotConnected(details: string): string | undefined {
-  const last = /^No connection established\. Last error: (?:Error: )?(.*?)(?: \(\d{4}-[^)]*\))?\.?\s*Resolution note:/s.exec(details)?.[1]
-  return last ?? (details.startsWith('Name resolution failed') ? details : undefined)
+  return whyNoConnection(details) ?? (details.startsWith('Name resolution failed') ? details : undefined)
 }
