@@ -216,7 +216,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
   const rateLimits = new RateLimits(clock)
   const { payloadLimit } = config
   const attestor = new Attestor(await readAttestationPolicy(config), clock)
-  const context = { engine: limitEngine(engine), clock, payloadLimit, attestor, proofs: store.proofs, schemas }
+  const context = { engine: limitEngine(engine), clock, payloadLimit, attestor, proofs: store.proofs, schemas, logger }
 
   const backups = new Backups({ store, clock, everyMs: config.backupEvery, keep: config.backupKeep, logger })
 

@@ -1,3 +1,4 @@
+import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
 import type { Attestor } from '../domain/attestation/attestor.ts'
 import type { JobEngine } from '../domain/jobs/types.ts'
@@ -15,4 +16,5 @@ export interface ServiceContext {
   /** What they proved. */
   readonly proofs: ProofStore
   readonly schemas: SchemaRegistry
+  readonly logger: Logger
 }

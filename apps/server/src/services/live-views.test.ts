@@ -1,4 +1,5 @@
 import type { NewTask, WatchTasksRequest } from '@millrace/protocol'
+import { pino } from 'pino'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Attestor } from '../domain/attestation/attestor.ts'
 import { createJobEngine } from '../domain/jobs/engine.ts'
@@ -48,7 +49,7 @@ function createNode(store: Store, clock: ManualClock) {
   const engine = createJobEngine({ store, clock, retention, onError: () => undefined })
   const attestor = new Attestor({ acceptSimulated: false, collateral: [], measurements: [], amdRevocationLists: [] }, clock)
   const schemas = new SchemaRegistry({ store: store.schemas, clock })
-  const context = { engine, clock, payloadLimit: 1e6, attestor, proofs: store.proofs, schemas }
+  const context = { engine, clock, payloadLimit: 1e6, attestor, proofs: store.proofs, schemas, logger: pino({ enabled: false }) }
   const health = { problem: async () => '', stop() {} }
   return {
     engine,

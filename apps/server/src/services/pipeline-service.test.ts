@@ -1,3 +1,4 @@
+import { pino } from 'pino'
 import { expect, it } from 'vitest'
 import { Attestor } from '../domain/attestation/attestor.ts'
 import { createJobEngine } from '../domain/jobs/engine.ts'
@@ -28,7 +29,10 @@ it('a pipeline is followed without a look at all its stages at each step', async
   })
   const attestor = new Attestor({ acceptSimulated: false, collateral: [], measurements: [], amdRevocationLists: [] }, clock)
   const schemas = new SchemaRegistry({ store: store.schemas, clock })
-  const service = createPipelineService({ engine, clock, payloadLimit: 1e6, attestor, proofs: store.proofs, schemas }, pipelines)
+  const service = createPipelineService(
+    { engine, clock, payloadLimit: 1e6, attestor, proofs: store.proofs, schemas, logger: pino({ enabled: false }) },
+    pipelines,
+  )
   const task = { queue: 'q', function: '', labels: {}, priority: 0, timeoutMs: 0 }
   const payload = { data: new Uint8Array(), contentType: '' }
   const stages = Array.from({ length: 10 }, (_, i): NewStage => ({ name: `s${i}`, task, payload, dependsOn: i === 0 ? [] : [i - 1] }))

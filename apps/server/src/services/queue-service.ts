@@ -121,7 +121,7 @@ export function createQueueService(context: ServiceContext): ServiceOf<typeof Qu
     },
 
     async settleJobs(request, call) {
-      return { results: await settleBatch(context, call.scope, request.settlements) }
+      return { results: await settleBatch(context, call, request.settlements) }
     },
 
     async getJob(request, call) {

@@ -1,10 +1,12 @@
 import { type ItemError, type LogEntry, LogLevel, type Settlement, type SettleResult } from '@millrace/protocol'
 import { parseJobId } from '../domain/jobs/ids.ts'
 import { MillraceError, notFound } from '../errors.ts'
-import type { JobError, NewLogEntry, Scope, SettleAction, SettleItem } from '../store/ports.ts'
+import type { JobError, NewLogEntry, Scope, SettleAction, SettleItem, SettleOutcome } from '../store/ports.ts'
+import type { Call } from './call.ts'
 import { Checks } from './checks.ts'
 import { clip } from './clip.ts'
 import type { ServiceContext } from './context.ts'
+import { fault } from './fault.ts'
 import { limits } from './limits.ts'
 import { toDate, toItemError } from './shapes.ts'
 
@@ -17,7 +19,7 @@ import { toDate, toItemError } from './shapes.ts'
  */
 export async function settleBatch(
   context: ServiceContext,
-  scope: Scope,
+  { scope, requestId }: Pick<Call, 'scope' | 'requestId'>,
   settlements: readonly Settlement[],
   proven?: ReadonlySet<Settlement>,
 ): Promise<SettleResult[]> {
@@ -33,7 +35,7 @@ export async function settleBatch(
     if (error) refused.set(i, error)
     else items.push(proven?.has(settlements[i]!) ? withProof(item as SettleItem) : (item as SettleItem))
   }
-  const outcomes = items.length === 0 ? [] : await context.engine.settle(scope, items)
+  const outcomes = items.length === 0 ? [] : await settleEach(context, scope, items, requestId)
   let next = 0
   return settlements.map(({ jobId }, i) => {
     const error = refused.get(i)
@@ -41,6 +43,28 @@ export async function settleBatch(
     const outcome = outcomes[next++]!
     return { jobId, error: outcome.error && toItemError(outcome.error), leaseExpiresAt: toDate(outcome.leaseExpiresAt) }
   })
+}
+
+/**
+ * Settles all together. When the store fails at them, for another reason than its own state, each is settled alone, so that those it
+ * fails at are refused and not their neighbours: a worker sends what has no answer again, for ever.
+ */
+async function settleEach(
+  context: ServiceContext,
+  scope: Scope,
+  items: readonly SettleItem[],
+  requestId: string,
+): Promise<readonly SettleOutcome[]> {
+  try {
+    return await context.engine.settle(scope, items)
+  } catch (error) {
+    if (error instanceof MillraceError && error.reason === 'UNAVAILABLE') throw error
+    if (items.length === 1) return [{ error: error instanceof MillraceError ? error : fault(error, requestId, 'settle', context.logger) }]
+    const outcomes: SettleOutcome[] = []
+    // One after the other: a job's progress comes before its end.
+    for (const item of items) outcomes.push(...(await settleEach(context, scope, [item], requestId)))
+    return outcomes
+  }
 }
 
 /**

@@ -165,7 +165,7 @@ export class WorkerSession {
     try {
       const { refused, proven } = (await this.#proofs?.check(settlements)) ?? noProofs
       const good = refused.size > 0 ? settlements.filter((settlement) => !refused.has(settlement)) : settlements
-      const results = await settleBatch(this.#context, this.#call.scope, good, proven)
+      const results = await settleBatch(this.#context, this.#call, good, proven)
       const rejected = results.filter((result) => result.error)
       for (const [{ jobId }, error] of refused) rejected.push({ jobId, error, leaseExpiresAt: undefined })
       this.#reply({ message: { $case: 'settled', value: { sequence, rejected } } })

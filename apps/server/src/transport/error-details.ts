@@ -2,6 +2,7 @@ import type { ErrorDetails } from '@millrace/protocol/errors'
 import type { Logger } from 'pino'
 import { MillraceError } from '../errors.ts'
 import { clip } from '../services/clip.ts'
+import { fault } from '../services/fault.ts'
 
 /** Bytes of texts on the wire: many clients take no more than 8 KiB of trailers, and the message travels twice. */
 const mostBytes = { message: 1000, path: 100, field: 200, id: 300 }
@@ -24,9 +25,4 @@ export function errorDetails(error: unknown, requestId: string, method: string, 
 /** True for what an abort makes waiting code throw. */
 export function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError'
-}
-
-function fault(error: unknown, requestId: string, method: string, logger: Logger): MillraceError {
-  logger.error({ err: error, requestId, method }, 'a call failed for a fault of the server')
-  return new MillraceError('INTERNAL', `The server failed. Its log has the reason under the request id ${requestId}.`)
 }

@@ -179,6 +179,21 @@ export const settleCases: readonly Case[] = [
     },
   },
   {
+    name: 'takes the smallest progress there is, and texts with NUL',
+    async run(t) {
+      const odd = 'a\0b'
+      const [seq] = await t.enqueue({}, {})
+      const [job, other] = await t.claim()
+      for (const percent of [1e-300, 1e-45, 100]) {
+        expect(await t.settle(job!, { type: 'progress', percent, message: odd })).toEqual({})
+        expect((await t.store.jobs.get(t.scope, seq!))!.progress).toBeCloseTo(percent)
+      }
+      expect(await t.settle(job!, { type: 'log', entries: [{ timestamp: 2 ** 53 - 1, level: 2, message: odd, fields: odd }] })).toEqual({})
+      expect(await t.settle(other!, { type: 'fail', error: { message: odd, code: odd, stack: odd }, noRetry: true })).toEqual({})
+      expect(await t.settle(job!, { type: 'complete', result: new Uint8Array(), contentType: odd })).toEqual({})
+    },
+  },
+  {
     name: 'keeps progress and log lines, the newest thousand',
     async run(t) {
       const [seq] = await t.enqueue({})

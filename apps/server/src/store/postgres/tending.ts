@@ -43,7 +43,8 @@ export interface Progress extends Lease {
 }
 const progresses = columns<Progress>({
   ...leaseColumns,
-  progress: ['real', ({ percent }) => percent],
+  // Postgres refuses what is smaller than its type's smallest, where this rounds to 0.
+  progress: ['real', ({ percent }) => Math.fround(percent)],
   message: ['text', ({ message }) => message || null],
 })
 const progress: Statement = {
