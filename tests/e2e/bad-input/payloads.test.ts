@@ -1,4 +1,4 @@
-import { ValidationError } from '@millrace/client'
+import { type JobContext, ValidationError } from '@millrace/client'
 import { describe, expect, test } from 'vitest'
 import { clientOf, useServer } from '../harness/fixture.ts'
 import { startServer } from '../harness/server.ts'
@@ -85,5 +85,21 @@ test('a handler’s result that is too large fails the attempt with a clear erro
   await worker.start()
   const task = await mr.tasks.submit({ payload: {}, retry: { maxAttempts: 1 } })
   expect(await task.wait({ timeout: '10s' })).toMatchObject({ status: 'failed', error: { message: expect.stringMatching(/result/) } })
+  await worker.stop()
+})
+
+test('a result and a state that are too large for one message fail the attempt, and break no connection', async () => {
+  const mr = fixture.client()
+  const work = (_payload: unknown, ctx: JobContext) => {
+    ctx.state = 's'.repeat(17 * mebibyte)
+    return new Uint8Array(16 * mebibyte)
+  }
+  const worker = mr.worker({ tasks: { work } })
+  let breaks = 0
+  worker.on('disconnected', () => breaks++)
+  await worker.start()
+  const task = await mr.tasks.submit({ function: 'work', payload: {}, stateKey: 'k', retry: { maxAttempts: 1 } })
+  expect(await task.wait({ timeout: '10s' })).toMatchObject({ status: 'failed', error: { message: expect.stringMatching(/state/) } })
+  expect(breaks).toBe(0)
   await worker.stop()
 })

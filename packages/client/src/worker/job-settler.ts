@@ -28,8 +28,8 @@ type Action = NonNullable<Settlement['action']>
 
 /** About how many bytes a settlement takes beside its content. */
 const overhead = 96
-/** Larger results would break the connection. */
-const maxResultBytes = 16 << 20
+/** A result and a state that are larger together would break the connection, again and again: servers take messages of 28 MiB. */
+const maxEndBytes = 27 << 20
 
 /** Tells the server what becomes of a worker's jobs: ends, reports of progress, lines of logs, renewals. */
 export class JobSettler implements JobHolder {
@@ -57,12 +57,14 @@ export class JobSettler implements JobHolder {
   complete(job: HeldJob, result: unknown): void {
     try {
       const { payload, contentType } = encodePayload('result', result)
-      if (payload.length > maxResultBytes) {
+      const action: Action = { $case: 'complete', value: { result: payload, contentType, ...job.stateChange(), proof: job.proof } }
+      const bytes = sizeOf(action)
+      if (bytes > maxEndBytes) {
         throw new NonRetryableError(
-          `The result has ${payload.length} bytes; ${maxResultBytes} is the most. Store it elsewhere and return where.`,
+          `The result and the state have ${bytes} bytes; ${maxEndBytes} is the most. Store them elsewhere and keep where.`,
         )
       }
-      this.#settle(job, { $case: 'complete', value: { result: payload, contentType, ...job.stateChange(), proof: job.proof } }, result)
+      this.#settle(job, action, result)
     } catch (thrown) {
       this.fail(job, thrown)
     }
