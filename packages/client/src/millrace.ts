@@ -1,5 +1,5 @@
 import { type MillraceOptions, UnavailableError } from '@millrace/core'
-import { MillraceBase, systemClock } from '@millrace/core/adapter'
+import { contextOf, MillraceBase, systemClock } from '@millrace/core/adapter'
 import { GrpcTransport } from './grpc/grpc-transport.ts'
 import { compileGrpcOptions } from './options.ts'
 import type { BatchWorkerOptions, QueueWorkerOptions, TaskWorkerOptions } from './worker/types.ts'
@@ -30,7 +30,7 @@ export class Millrace extends MillraceBase {
       transport,
       client: compiled,
       clock: systemClock,
-      resultOf: (pipelineId, stage, signal) => this.pipelines.result(pipelineId, stage, { signal }),
+      resultOf: (pipelineId, stage) => contextOf(this).safe('PipelineService/GetStageResult', { pipelineId, stage }, undefined),
       onStopped: (worker) => this.#workers.delete(worker),
     }
   }

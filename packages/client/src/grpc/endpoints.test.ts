@@ -135,7 +135,13 @@ test('a worker whose server dies subscribes at another', async () => {
   const clock = new ManualClock()
   const workerOptions = compileWorkerOptions({ queue: 'emails', handler: () => undefined, signals: false })
   const worker = new Worker(
-    { transport, client: options, clock, resultOf: async () => undefined, onStopped: () => undefined },
+    {
+      transport,
+      client: options,
+      clock,
+      resultOf: async () => ({ result: new Uint8Array(), contentType: '' }),
+      onStopped: () => undefined,
+    },
     workerOptions,
   )
   onTestFinished(async () => {

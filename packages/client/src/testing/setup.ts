@@ -23,7 +23,13 @@ export async function setUpWorker<T extends object, P>(
   const transport = new GrpcTransport(client)
   const clock = new ManualClock()
   let stopped = 0
-  const context = { transport, client, clock, resultOf: async () => undefined, onStopped: () => void stopped++ }
+  const context = {
+    transport,
+    client,
+    clock,
+    resultOf: async () => ({ result: new Uint8Array(), contentType: '' }),
+    onStopped: () => void stopped++,
+  }
   const worker = new Worker(context, compileWorkerOptions({ signals: false, workerId: 'worker-1', ...options }))
   onTestFinished(async () => {
     await transport.close()

@@ -1,5 +1,5 @@
 import { decodePayload, errorFrom } from '@millrace/core/adapter'
-import type { Job, LogEntry, LogLevel, Settlement, StatementSignature } from '@millrace/protocol'
+import type { Job, LogEntry, LogLevel, Settlement, GetStageResultResponse as StageResult, StatementSignature } from '@millrace/protocol'
 import { JobRevokedError, NonRetryableError, type RevokedReason } from './job-errors.ts'
 import { JobState, type StateChange, unchanged } from './job-state.ts'
 import type { JobContext, JobLog } from './types.ts'
@@ -9,7 +9,7 @@ export interface JobHolder {
   /** The job has something to say: `takeReports` gives it. */
   report(job: HeldJob): void
   /** Fetches the result of a pipeline's stage. */
-  resultOf(pipelineId: string, stage: string, signal: AbortSignal): Promise<unknown>
+  resultOf(pipelineId: string, stage: string): Promise<StageResult>
   /** Renews the lease; resolves with its end. */
   renew(job: HeldJob): Promise<Date>
   /** Milliseconds since 1970. */
@@ -30,7 +30,7 @@ export class HeldJob {
   #context: JobContext | undefined
   #state: JobState | undefined
   #inputs: Readonly<Record<string, unknown>> | undefined
-  #fetched: Map<string, unknown> | undefined
+  #fetched: Map<string, StageResult> | undefined
   #controller: AbortController | undefined
   /** Why the job is this worker's no longer. */
   revoked: RevokedReason | undefined
@@ -81,10 +81,10 @@ export class HeldJob {
   /** The results of the stages it depends on. Those that were left out are fetched first; see {@link JobHolder.resultOf}. */
   get inputs(): Readonly<Record<string, unknown>> {
     this.#inputs ??= Object.fromEntries(
-      this.wire.inputs.map(({ stage, result, contentType, omitted }) => [
-        stage,
-        omitted ? this.#fetched?.get(stage) : decodePayload('inputs', result, contentType),
-      ]),
+      this.wire.inputs.map((input) => {
+        const content = input.omitted ? this.#fetched?.get(input.stage) : input
+        return [input.stage, content && decodePayload('inputs', content.result, content.contentType)]
+      }),
     )
     return this.#inputs
   }
@@ -94,13 +94,19 @@ export class HeldJob {
     return this.wire.inputs.some(({ omitted }) => omitted)
   }
 
-  /** Fetches the results that were left out. */
+  /** Fetches the results that were left out. They are read when the handler asks for them. */
   async fetchInputs(): Promise<void> {
-    const fetched = new Map<string, unknown>()
+    const fetched = new Map<string, StageResult>()
     this.#fetched = fetched
     for (const { stage, omitted } of this.wire.inputs) {
-      if (omitted) fetched.set(stage, await this.#holder.resultOf(this.wire.pipelineId, stage, this.signal))
+      if (omitted) fetched.set(stage, await this.#holder.resultOf(this.wire.pipelineId, stage))
     }
+    this.signal.throwIfAborted()
+  }
+
+  /** Its handler has ended: the inputs it read are let go, since the job is kept until the server answers. */
+  dropInputs(): void {
+    this.#inputs = undefined
   }
 
   /** The state of a stateful task. */

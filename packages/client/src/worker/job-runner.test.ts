@@ -16,7 +16,12 @@ function setUpRunner(concurrency: number, handle: (id: string) => unknown = () =
     returned: (job) => ended.push(job.wire.jobId),
     threw: (job, thrown) => ended.push(`${job.wire.jobId}: ${String(thrown)}`),
   })
-  const holder = { now: () => clock.now(), report: () => undefined, resultOf: async () => undefined, renew: async () => new Date() }
+  const holder = {
+    now: () => clock.now(),
+    report: () => undefined,
+    resultOf: async () => ({ result: new Uint8Array(), contentType: '' }),
+    renew: async () => new Date(),
+  }
   const add = (...ids: string[]) => runner.add(ids.map((id) => new HeldJob(wireJob(id), 30_000, holder)))
   return { clock, runner, ended, add }
 }

@@ -1,10 +1,11 @@
 import type { Logger, MillraceError } from '@millrace/core'
 import { type Clock, encodePayload, errorFromItem, toJobError } from '@millrace/core/adapter'
-import type { Settlement } from '@millrace/protocol'
+import type { Settlement, GetStageResultResponse as StageResult } from '@millrace/protocol'
 import type { HeldJob, JobHolder } from './held-job.ts'
 import type { HeldJobs } from './held-jobs.ts'
 import { NonRetryableError } from './job-errors.ts'
 import { Outbox, type Outgoing } from './outbox.ts'
+import { type FetchStageResult, StageResults } from './stage-results.ts'
 
 /** What a settler needs. */
 export interface JobSettlerOptions {
@@ -19,7 +20,7 @@ export interface JobSettlerOptions {
   /** An attempt failed, durably. */
   failed(job: HeldJob, error: unknown): void
   /** Fetches the result of a pipeline's stage. */
-  resultOf(pipelineId: string, stage: string, signal: AbortSignal): Promise<unknown>
+  readonly resultOf: FetchStageResult
   /** A job's end was refused. */
   refused(error: MillraceError): void
 }
@@ -35,10 +36,12 @@ const maxEndBytes = 27 << 20
 export class JobSettler implements JobHolder {
   readonly outbox: Outbox
   readonly #options: JobSettlerOptions
+  readonly #stageResults: StageResults
   readonly #reporting = new Set<HeldJob>()
 
   constructor(options: JobSettlerOptions) {
     this.#options = options
+    this.#stageResults = new StageResults(options.resultOf)
     this.outbox = new Outbox({
       send: options.send,
       answered: (outgoing, refusal) => this.#answered(outgoing, refusal?.error && errorFromItem(refusal.error)),
@@ -49,8 +52,8 @@ export class JobSettler implements JobHolder {
     return this.#options.clock.now()
   }
 
-  resultOf(pipelineId: string, stage: string, signal: AbortSignal): Promise<unknown> {
-    return this.#options.resultOf(pipelineId, stage, signal)
+  resultOf(pipelineId: string, stage: string): Promise<StageResult> {
+    return this.#stageResults.get(pipelineId, stage)
   }
 
   /** The handler returned. */
@@ -113,6 +116,7 @@ export class JobSettler implements JobHolder {
     if (!this.#options.held.has(job)) return
     this.#sendReports(job)
     this.#options.held.remove(job)
+    job.dropInputs()
     this.#send(job, action, outcome)
   }
 

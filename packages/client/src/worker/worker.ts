@@ -13,6 +13,7 @@ import type { RevokedReason } from './job-errors.ts'
 import { JobRunner } from './job-runner.ts'
 import { JobSettler } from './job-settler.ts'
 import { drainOnSignals } from './shutdown-signals.ts'
+import type { FetchStageResult } from './stage-results.ts'
 import type { HandledJob, StopOptions, WorkerEvents } from './types.ts'
 import type { CompiledWorkerOptions } from './worker-options.ts'
 
@@ -22,7 +23,7 @@ export interface WorkerContext {
   readonly client: CompiledOptions
   readonly clock: Clock
   /** Fetches the result of a pipeline's stage. */
-  resultOf(pipelineId: string, stage: string, signal: AbortSignal): Promise<unknown>
+  readonly resultOf: FetchStageResult
   /** Called once, when the worker has stopped. */
   onStopped(worker: Worker): void
 }
