@@ -6,6 +6,7 @@ import { storable } from './arrays.ts'
 import { type ConnectionSettings, readConnectionUrl } from './connection.ts'
 import { Database, types } from './database.ts'
 import { storageError } from './errors.ts'
+import { turnsOfBefore } from './flow-schema.ts'
 import { activeNodes } from './nodes.ts'
 import { recall, remember } from './remembered.ts'
 import { recordOfText } from './rows.ts'
@@ -146,6 +147,7 @@ class PostgresArchive implements StoreArchive {
           `SELECT setval(pg_get_serial_sequence('millrace.${table}', '${column}'), greatest((SELECT max(${column}) FROM millrace.${table}), 1))`,
         )
       }
+      await this.#query(turnsOfBefore)
       await this.#query("DELETE FROM millrace.meta WHERE key IN ('loading', 'loaded')")
     })
     await this.#query('ANALYZE millrace.jobs, millrace.completed')

@@ -26,14 +26,19 @@ export const triggerSchema = `
   CREATE INDEX expiries_at ON millrace.expiries (at);
 `
 
+/** Brings jobs that took turns before they could have limits to {@link turnSchema}: those of the database, and of archives made before it. */
+export const turnsOfBefore = `
+  UPDATE millrace.flows SET turn_gate = 'turn' || substr(gate, 5), stands = CASE WHEN line IS NULL THEN NULL ELSE 'turn' || substr(gate, 5) END,
+    gate = '', line = NULL WHERE fair_key IS NOT NULL AND gate LIKE 'fair %';
+  UPDATE millrace.gates SET gate = 'turn' || substr(gate, 5) WHERE gate LIKE 'fair %';
+  UPDATE millrace.fair_keys SET gate = 'turn' || substr(gate, 5) WHERE gate LIKE 'fair %';
+`
+
 /** Jobs that take turns may have limits besides: the gate of turns is one of several, and lines are wherever they wait. */
 export const turnSchema = `
   ALTER TABLE millrace.flows ADD COLUMN turn_gate text, ADD COLUMN stands text;
   DROP INDEX millrace.flows_fair;
-  UPDATE millrace.flows SET turn_gate = 'turn' || substr(gate, 5), stands = CASE WHEN line IS NULL THEN NULL ELSE 'turn' || substr(gate, 5) END,
-    gate = '', line = NULL WHERE fair_key IS NOT NULL;
-  UPDATE millrace.gates SET gate = 'turn' || substr(gate, 5) WHERE gate LIKE 'fair %';
-  UPDATE millrace.fair_keys SET gate = 'turn' || substr(gate, 5);
+  ${turnsOfBefore}
   CREATE INDEX flows_stands ON millrace.flows (tenant, stands, fair_key, place, seq) WHERE stands IS NOT NULL;
 `
 

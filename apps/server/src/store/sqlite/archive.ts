@@ -6,6 +6,7 @@ import { JobState } from '../ports.ts'
 import { type Kind, type LoadState, type Row, readOutcome, type Section, type StoreArchive, spellOutcome, type Value } from '../sections.ts'
 import { BlobKind, Blobs } from './blobs.ts'
 import { storageError } from './errors.ts'
+import { turnsOfBefore } from './flow-schema.ts'
 import { openDatabase, openError } from './open.ts'
 import { recall, remember } from './remembered.ts'
 import { recordOfText } from './rows.ts'
@@ -116,6 +117,7 @@ class SqliteArchive implements StoreArchive {
   async endLoad(lastSeq: number): Promise<void> {
     this.#atOnce(() => {
       this.#db.prepare("UPDATE meta SET value = ? WHERE key = 'seq'").run(lastSeq)
+      this.#db.exec(turnsOfBefore)
       this.#db.exec("DELETE FROM meta WHERE key IN ('loading', 'loaded')")
     })
   }

@@ -29,15 +29,20 @@ export const triggerSchema = `
   CREATE INDEX expiries_at ON expiries (at);
 `
 
+/** Brings jobs that took turns before they could have limits to {@link turnSchema}: those of the database, and of archives made before it. */
+export const turnsOfBefore = `
+  UPDATE flows SET turn_gate = 'turn' || substr(gate, 5), stands = CASE WHEN line IS NULL THEN NULL ELSE 'turn' || substr(gate, 5) END,
+    gate = '', line = NULL WHERE fair_key IS NOT NULL AND gate LIKE 'fair %';
+  UPDATE gates SET gate = 'turn' || substr(gate, 5) WHERE gate LIKE 'fair %';
+  UPDATE fair_keys SET gate = 'turn' || substr(gate, 5) WHERE gate LIKE 'fair %';
+`
+
 /** Jobs that take turns may have limits besides: the gate of turns is one of several, and lines are wherever they wait. */
 export const turnSchema = `
   ALTER TABLE flows ADD COLUMN turn_gate TEXT;
   ALTER TABLE flows ADD COLUMN stands TEXT;
   DROP INDEX flows_fair;
-  UPDATE flows SET turn_gate = 'turn' || substr(gate, 5), stands = CASE WHEN line IS NULL THEN NULL ELSE 'turn' || substr(gate, 5) END,
-    gate = '', line = NULL WHERE fair_key IS NOT NULL;
-  UPDATE gates SET gate = 'turn' || substr(gate, 5) WHERE gate LIKE 'fair %';
-  UPDATE fair_keys SET gate = 'turn' || substr(gate, 5);
+  ${turnsOfBefore}
   CREATE INDEX flows_stands ON flows (tenant, stands, fair_key, place, seq) WHERE stands IS NOT NULL;
 `
 
