@@ -48,6 +48,22 @@ it('makes tables by migrations, fills and reads them, and writes their types', {
   expect((await cli('tables', 'sql', 'UPDATE users SET age = age + 1')).stdout).toBe('UPDATE 2\n')
   expect(await cli('tables', 'sql', 'SELEC 1')).toMatchObject({ code: 1, stderr: expect.stringContaining('syntax error') })
   expect((await cli('tables', 'types')).stdout).toMatch(/interface UsersRow \{[^}]*name: string/)
+
+  const domains = `CREATE DOMAIN positive AS int CHECK (VALUE > 0); CREATE DOMAIN small AS positive CHECK (VALUE < 10);
+    CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE DOMAIN today AS mood; CREATE DOMAIN several AS small[];
+    CREATE TABLE things (a small, b small[] NOT NULL, c several NOT NULL, d today NOT NULL, e numeric(9, 2) NOT NULL, f varchar(9)[] NOT NULL)`
+  for (const statement of domains.split(';')) await cli('tables', 'sql', statement)
+  expect((await cli('tables', 'types')).stdout).toContain(`export interface ThingsRow {
+  a: number | null
+  b: (number | null)[]
+  c: (number | null)[]
+  d: "good" | "bad"
+  e: string
+  f: (string | null)[]
+}`)
+  const row = { a: 1, b: [1, 2], c: [3], d: 'bad', e: '1.50', f: ['x'] }
+  expect((await cli('tables', 'insert', 'things', JSON.stringify(row), '--json')).json()).toEqual([row])
+  expect((await cli('tables', 'describe', 'things')).stdout).toMatch(/^a +small/m)
 })
 
 it('follows the changes of a table', { timeout: 120_000 }, async () => {

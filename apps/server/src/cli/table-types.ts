@@ -29,13 +29,10 @@ export function tableTypes(tables: readonly TableDescription[]): string {
   return `// Written by: millrace tables types\n\n${interfaces.join('\n')}\n/** Rows by the names of their tables. */\nexport interface Rows {\n${rows.join('')}}\n`
 }
 
-function typeOf({ type, nullable, enumValues }: ColumnDescription): string {
-  const base = type
-    .replace(/(\[\])+$/, '')
-    .replace(/\(.*\)/, '')
-    .trim()
+function typeOf({ baseType, nullable, enumValues }: ColumnDescription): string {
+  const base = baseType.replace(/\[\]$/, '')
   const one = enumValues.length > 0 ? enumValues.map((value) => JSON.stringify(value)).join(' | ') : (types[base] ?? 'string')
-  const list = type.endsWith('[]') ? `(${one} | null)[]` : one
+  const list = baseType.endsWith('[]') ? `(${one} | null)[]` : one
   return nullable && list !== 'unknown' ? `${list} | null` : list
 }
 

@@ -167,13 +167,15 @@ export interface TableColumnInfo {
   readonly name: string
   /** Its type as Postgres names it. */
   readonly type: string
+  /** What its values are: its type without a length, and for a domain the type that it is made of. */
+  readonly baseType: string
   /** True when it may be null. */
   readonly nullable: boolean
   /** The expression it gets when a row does not give it; empty when there is none. */
   readonly defaultValue: string
   /** True when it is computed, and cannot be given. */
   readonly generated: boolean
-  /** The values of its type, when that is an enum. */
+  /** The values of its type, when that is an enum or a domain of one. */
   readonly enumValues: readonly string[]
   /** The comment made on it; empty when there is none. */
   readonly comment: string

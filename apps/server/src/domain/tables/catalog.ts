@@ -1,5 +1,6 @@
 import type { TableDescription } from '@millrace/protocol'
 import type { TableConnection } from './backend.ts'
+import { baseTypeOf } from './base-type.ts'
 
 /** What the migrations that were carried out are noted in. */
 export const migrationsTable = 'millrace_migrations'
@@ -32,13 +33,15 @@ export async function describeTables(connection: TableConnection, schema: string
          SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
            'name', a.attname,
            'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+           'baseType', pg_catalog.format_type(b.oid, NULL) || CASE WHEN b.list THEN '[]' ELSE '' END,
            'nullable', NOT a.attnotnull,
            'defaultValue', CASE WHEN a.attgenerated = '' THEN coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), '') ELSE '' END,
            'generated', a.attgenerated <> '' OR a.attidentity = 'a',
            'enumValues', coalesce((
-             SELECT pg_catalog.json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = a.atttypid), '[]'),
+             SELECT pg_catalog.json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = b.oid AND NOT b.list), '[]'),
            'comment', coalesce(pg_catalog.col_description(c.oid, a.attnum), '')) ORDER BY a.attnum)
          FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+           CROSS JOIN LATERAL ${baseTypeOf('a.atttypid')} AS b
          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'))
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relname NOT IN (${ownTables}) AND ($2 = '' OR c.relname = $2)

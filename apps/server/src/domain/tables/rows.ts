@@ -1,5 +1,6 @@
 import type { RowColumn, RowSet } from '@millrace/protocol'
 import type { RowTaker, SqlOutcome, SqlValue, TableQueries } from './backend.ts'
+import { baseTypeOf } from './base-type.ts'
 
 /** What is known of a type: its name, and of what an array is made. */
 interface TypeInfo {
@@ -138,8 +139,9 @@ function writerFor(columns: SqlOutcome['columns'], typeOf: (type: number) => Typ
 async function askTypes(connection: TableQueries, types: readonly number[]): Promise<Map<number, TypeInfo>> {
   // Only what its elements call their array is written as one: `int2vector` has elements too, and no braces.
   const { rows } = await connection.query(
-    `SELECT t.oid, pg_catalog.format_type(t.oid, NULL), e.oid, e.typdelim
+    `SELECT t.oid, pg_catalog.format_type(b.oid, NULL) || CASE WHEN b.list THEN '[]' ELSE '' END, CASE WHEN b.list THEN b.oid END, e.typdelim
      FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
+     CROSS JOIN LATERAL ${baseTypeOf('t.oid')} AS b
      WHERE t.oid = ANY ($1::pg_catalog.oid[])`,
     [`{${types.join(',')}}`],
   )
