@@ -17,7 +17,15 @@ it('a command says that an endpoint is that of HTTP, or has no TLS', async () =>
   const { port } = web.address() as AddressInfo
   const asked = async (endpoint: string) => (await run(['health', '--endpoint', endpoint, '--key', 'k'])).stderr
   expect(await asked(`127.0.0.1:${port}`)).toMatch(/\(Protocol error\)\. Is the server running\? The endpoint is the address of gRPC, not /)
-  expect(await asked(`https://localhost:${port}`)).toMatch(/Without TLS, leave out https:\/\/\.\n$/)
+  expect(await asked(`https://localhost:${port}`)).toBe(
+    `error: There is no answer from https://localhost:${port} (TLS: wrong version number). Is the server running? Without TLS, leave out https://.\n`,
+  )
+})
+
+it('a command asks the port of gRPC when none is given, as clients do', async () => {
+  expect((await run(['health', '--endpoint', 'nobody.invalid', '--key', 'k'])).stderr).toContain(
+    'There is no answer from nobody.invalid:50051 (',
+  )
 })
 
 it('a command asks one of several servers, and says so', async () => {

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { ProcessJobsRequest, Settlement } from '@millrace/protocol'
+import { CreatePipelineRequest, type ProcessJobsRequest, type Settlement } from '@millrace/protocol'
 import { describe, expect, it } from 'vitest'
 import { commands } from '../src/cli/run.ts'
 import { version } from '../src/version.ts'
@@ -143,6 +143,7 @@ describe('queues', () => {
     expect((await cli('queues', 'stats', 'emails', '--json')).json()).toMatchObject([{ pending: 1, scheduled: 1, total: 2 }])
     expect((await cli('queues', 'pause', 'emails')).stdout).toBe('emails paused\n')
     expect((await cli('queues', 'list')).stdout).toMatch(/^QUEUE +STATUS .*\nemails +paused +3 +default/)
+    expect((await cli('queues', 'list', '--json')).json()).toMatchObject([{ name: 'emails', retryPolicy: { strategy: 'exponential' } }])
     expect((await cli('queues', 'resume', 'emails', '--json')).json()).toEqual([{ queue: 'emails', paused: false }])
   })
 
@@ -196,12 +197,28 @@ describe('keys', () => {
   })
 })
 
+it('pipelines are written as JSON with words, not numbers of the contract', async () => {
+  const { admin, cli } = await withServer()
+  await admin.pipelines.createPipeline(CreatePipelineRequest.fromPartial({ name: 'p', stages: [{ name: 's', function: 'f' }] }))
+  const [listed] = (await cli('pipelines', 'list', '--json')).json()
+  expect(listed).toMatchObject({ name: 'p', status: 'running', onFailure: 'stop' })
+  expect(listed).not.toHaveProperty('state')
+  const [shown] = (await cli('pipelines', 'get', listed.pipelineId, '--json')).json()
+  expect(shown).toMatchObject({ onFailure: 'stop', stages: [{ name: 's', status: 'pending' }] })
+})
+
+it('a state that is not there cannot be deleted', async () => {
+  const { cli } = await withServer()
+  expect(await cli('states', 'delete', 'k')).toMatchObject({ code: 1, stderr: "error: There is no state of 'k'.\n" })
+  expect((await cli('states', 'delete', 'k', '--json')).json()).toEqual([{ key: 'k', deleted: false }])
+})
+
 describe('health and version', () => {
   it('tell how the server is', async () => {
     const { cli } = await withServer()
     expect((await cli('health', '--json')).json()).toMatchObject([{ healthy: true, version, queue: { depth: 0 } }])
     expect((await cli('version')).stdout).toBe(`${version}\n`)
-    expect((await run(['--version'])).stdout).toBe(`${version}\n`)
+    for (const flag of ['--version', '-v']) expect((await run([flag])).stdout).toBe(`${version}\n`)
   })
 
   it('tell a probe without a key whether the server works, and no more', async () => {
@@ -302,7 +319,10 @@ describe('a wrong command line', () => {
     [['tasks', 'submit', 'f', '--label', 'x', '--key', 'k'], "--label: 'x' is not NAME=VALUE"],
     [['tasks', 'list', '--status', 'done', '--key', 'k'], "--status: 'done' is none of scheduled, pending"],
     [['tasks', 'list', '--limit', 'x', '--key', 'k'], "--limit: 'x' is not a whole number"],
+    [['tasks', 'list', '--limit', '0', '--key', 'k'], '--limit: 0 shows nothing; give 1 or more'],
     [['queues', 'dlq', 'replay', 'q', '--key', 'k'], 'Give either JOB_ID or --all'],
+    [['--verison'], "'--verison' stands where a command is expected; flags come after it\nSee: millrace --help"],
+    [['--json', 'tasks', 'list'], "'--json' stands where a command is expected"],
   ])('is met with what is wrong and exit code 2: %j', async (line, message) => {
     const { code, stdout, stderr } = await run(line)
     expect([code, stdout]).toEqual([2, ''])

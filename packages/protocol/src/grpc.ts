@@ -181,11 +181,13 @@ function decodeStatus(bytes: Uint8Array): Status {
 }
 
 /**
- * Why there was no connection, out of the words that grpc-js puts around it, which mean nothing to people.
+ * Why a call had no connection, out of the words that grpc-js and OpenSSL have for it.
  *
- * @param details - the message of a call's status.
- * @returns undefined when the words are about something else.
+ * @param details - the details of a call that failed with UNAVAILABLE.
+ * @returns a few words, such as `connect ECONNREFUSED 127.0.0.1:1`; undefined when the details are about something else.
  */
-export function whyNoConnection(details: string): string | undefined {
-  return /^No connection established\. Last error: (?:Error: )?(.*?)(?: \(\d{4}-[^)]*\))?\.?\s*Resolution note:/s.exec(details)?.[1]
+export function whyNotConnected(details: string): string | undefined {
+  const last = /^No connection established\. Last error: (?:Error: )?(.*?)(?: \(\d{4}-[^)]*\))?\.?\s*Resolution note:/s.exec(details)?.[1]
+  if (last !== undefined) return last.replace(/^\w+:error:\w+:[^:]*:[^:]*:([^:]+):.*$/s, 'TLS: $1')
+  return details.startsWith('Name resolution failed') ? details : undefined
 }

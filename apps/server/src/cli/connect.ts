@@ -17,7 +17,7 @@ import {
   VectorServiceDefinition,
   WebhookServiceDefinition,
 } from '@millrace/protocol'
-import { decodeErrorDetails, grpcDefinition, statusDetailsTrailer, whyNoConnection } from '@millrace/protocol/grpc'
+import { decodeErrorDetails, grpcDefinition, statusDetailsTrailer, whyNotConnected } from '@millrace/protocol/grpc'
 import { ChannelCredentials, ClientError, type ClientMiddleware, createChannel, createClientFactory, Metadata } from 'nice-grpc'
 import { HealthDefinition } from 'nice-grpc-server-health'
 import { CallError, type Invocation, UsageError } from './command.ts'
@@ -44,7 +44,7 @@ export function keyOf({ flags, env }: Pick<Invocation, 'flags' | 'env'>): string
 /** Connects, if need be without a key: for what servers tell everybody. */
 export function connectAnyway({ flags, env }: Pick<Invocation, 'flags' | 'env'>) {
   const given = (flag: string, variable: string) => (flags[flag] as string | undefined) ?? env[variable]
-  const endpoint = given('endpoint', 'MILLRACE_ENDPOINT') || 'localhost:50051'
+  const endpoint = withPort(given('endpoint', 'MILLRACE_ENDPOINT') || 'localhost')
   // The variable is shared with programs, whose clients take several.
   if (endpoint.includes(','))
     throw new UsageError(`A command asks one server, and '${endpoint}' names several: give one with --endpoint HOST:PORT`)
@@ -78,6 +78,11 @@ export function connectAnyway({ flags, env }: Pick<Invocation, 'flags' | 'env'>)
     probe: factory.create(grpcDefinition(HealthDefinition), channel),
     [Symbol.dispose]: () => channel.close(),
   }
+}
+
+/** The port of gRPC where none is given, as clients have it; nice-grpc would take that of HTTP. */
+function withPort(endpoint: string): string {
+  return /^(http:\/\/)?(\[[^\]]+\]|[^:/,]+)$/.test(endpoint) ? `${endpoint}:50051` : endpoint
 }
 
 function tlsCredentials(flags: Invocation['flags']): ChannelCredentials {
@@ -117,7 +122,7 @@ function callWith(headers: Metadata, endpoint: string): ClientMiddleware {
 }
 
 function noAnswer(endpoint: string, details: string): string {
-  const why = whyNoConnection(details) ?? details
+  const why = whyNotConnected(details) ?? details
   // A server of HTTP alone answers gRPC's first bytes so; one without TLS, those of TLS.
   const hint = why.includes('Protocol error')
     ? ' The endpoint is the address of gRPC, not that of HTTP.'

@@ -29,8 +29,8 @@ export function printCommandHelp(output: Output, command: Command): void {
   }
 }
 
-/** Writes the list of commands. */
-export function printOverview(output: Output, commands: readonly Command[], group?: string): void {
+/** Writes the list of commands: of a group, or all where that is ''. */
+export function printOverview(output: Output, commands: readonly Command[], group: string): void {
   output.line(output.style('bold', group ? `Usage: millrace ${group} COMMAND` : 'Usage: millrace COMMAND'))
   output.line()
   if (!group) output.line('Durable work and data behind one endpoint: a server and its tools. Start one with: millrace serve --dev\n')

@@ -89,25 +89,23 @@ export async function runCli(argv: readonly string[], surroundings: Surroundings
 /** The command that the words begin with; when there is none, help was printed or the problem told. */
 function findCommand(argv: readonly string[], output: Output): { command?: Command; rest: readonly string[]; problem: number } {
   const words = argv[0] === 'help' ? [...argv.slice(1), '--help'] : argv
-  if (words[0] === '--version') return { command: version, rest: [], problem: 0 }
+  if (words[0] === '--version' || words[0] === '-v') return { command: version, rest: [], problem: 0 }
   const end = words.findIndex((word) => word.startsWith('-'))
   const named = end < 0 ? words : words.slice(0, end)
   for (let length = named.length; length > 0; length--) {
     const command = commands.find(({ name }) => name === named.slice(0, length).join(' '))
     if (command) return { command, rest: words.slice(length), problem: 0 }
   }
-  const asked = named.length === 0 || words.includes('--help') || words.includes('-h')
-  for (let length = named.length; length > 0; length--) {
-    const group = named.slice(0, length).join(' ')
-    const members = commands.filter(({ name }) => name.startsWith(`${group} `))
-    if (members.length > 0 && length === named.length) {
-      printOverview(output, members, group)
-      return { rest: [], problem: asked ? 0 : 2 }
-    }
+  const asked = words.length === 0 || words.includes('--help') || words.includes('-h')
+  if (named.length === 0 && !asked) {
+    output.error(`'${words[0]}' stands where a command is expected; flags come after it`)
+    output.remark('See: millrace --help')
+    return { rest: [], problem: 2 }
   }
-  if (named.length === 0) {
-    printOverview(output, commands)
-    return { rest: [], problem: words.length === 0 || asked ? 0 : 2 }
+  const members = commands.filter(({ name }) => named.length === 0 || name.startsWith(`${named.join(' ')} `))
+  if (members.length > 0) {
+    printOverview(output, members, named.join(' '))
+    return { rest: [], problem: asked ? 0 : 2 }
   }
   const group = named.findLastIndex((_, last) => commands.some(({ name }) => name.startsWith(`${named.slice(0, last + 1).join(' ')} `))) + 1
   // What follows may be long: a payload, or SQL.

@@ -43,6 +43,18 @@ export function integerFlag(flags: Flags, name: string): number {
   return Number(value)
 }
 
+/**
+ * The flag `--limit`, from 1 on; `otherwise` when it was not given.
+ *
+ * @throws {@link UsageError}
+ */
+export function limitFlag(flags: Flags, otherwise: number): number {
+  if (textFlag(flags, 'limit') === undefined) return otherwise
+  const limit = integerFlag(flags, 'limit')
+  if (limit < 1) throw new UsageError(`--limit: ${limit} shows nothing; give 1 or more`)
+  return limit
+}
+
 const priorities: Record<string, number> = { low: -10, normal: 0, high: 10, critical: 100 }
 
 /**

@@ -2,7 +2,7 @@ import { type Metadata, status as Status } from '@grpc/grpc-js'
 import type { MillraceError } from '@millrace/core'
 import { errorFromDetails } from '@millrace/core/adapter'
 import type { ErrorDetails } from '@millrace/protocol/errors'
-import { decodeErrorDetails, statusDetailsTrailer, whyNoConnection } from '@millrace/protocol/grpc'
+import { decodeErrorDetails, statusDetailsTrailer, whyNotConnected } from '@millrace/protocol/grpc'
 
 /** How a call ended badly, as grpc-js says it. */
 export interface GrpcFailure {
@@ -22,7 +22,8 @@ export function errorFromGrpc(failure: GrpcFailure, endpoint: string): MillraceE
 function withoutTrailer({ code, details }: GrpcFailure, endpoint: string): ErrorDetails {
   const unreachable = code === Status.UNAVAILABLE ? whyNotConnected(details) : undefined
   if (unreachable !== undefined) {
-    const message = `The server '${endpoint}' cannot be reached (${unreachable}). Does one run there, and is it where it serves gRPC?`
+    const hint = unreachable.includes('wrong version number') ? ' Without TLS, leave out https://.' : ''
+    const message = `The server '${endpoint}' cannot be reached (${unreachable}). Does one run there, and is it where it serves gRPC?${hint}`
     return { reason: 'UNAVAILABLE', message }
   }
   // A connection that breaks shows as one of these, with the words of whatever layer noticed first.
@@ -32,9 +33,4 @@ function withoutTrailer({ code, details }: GrpcFailure, endpoint: string): Error
     return { reason: 'VALIDATION', message: `${details}. Send less at a time.`, fields: [{ path: '', message: details }] }
   }
   return decodeErrorDetails(code, details, undefined)
-}
-
-/** Why there was no connection, the name's resolution included; undefined when the words are about something else. */
-function whyNotConnected(details: string): string | undefined {
-  return whyNoConnection(details) ?? (details.startsWith('Name resolution failed') ? details : undefined)
 }

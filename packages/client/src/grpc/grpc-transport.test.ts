@@ -295,4 +295,7 @@ test('the error of a server that is not there, or speaks no gRPC, says where and
   await expect(client(`http://127.0.0.1:${port}`).health()).rejects.toThrow(
     `The server 'http://127.0.0.1:${port}' cannot be reached (Protocol error). Does one run there, and is it where it serves gRPC?`,
   )
+  await expect(client(`https://localhost:${port}`).health()).rejects.toThrow(
+    /cannot be reached \(TLS: wrong version number\)\. Does one run there, and is it where it serves gRPC\? Without TLS, leave out https:\/\/\.$/,
+  )
 })

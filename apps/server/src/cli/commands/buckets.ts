@@ -1,7 +1,7 @@
 import { BucketPolicy } from '@millrace/protocol'
 import { clientOptions } from '../client-options.ts'
 import { CallError, type Command, UsageError } from '../command.ts'
-import { integerFlag, pairsFlag, showTime } from '../values.ts'
+import { limitFlag, pairsFlag, showTime } from '../values.ts'
 
 const bucketArg = { name: 'BUCKET', help: 'the name of a bucket' }
 const policyOption = { name: 'policy', placeholder: 'POLICY', help: 'Who may read its objects: private, or public-read for everybody.' }
@@ -41,7 +41,7 @@ const list: Command = {
   async run({ flags, env, output }) {
     const { connect } = await import('../connect.ts')
     using server = connect({ flags, env })
-    const { buckets, nextCursor } = await server.objects.listBuckets({ limit: integerFlag(flags, 'limit') || 100, cursor: '' })
+    const { buckets, nextCursor } = await server.objects.listBuckets({ limit: limitFlag(flags, 100), cursor: '' })
     if (flags.json) for (const bucket of buckets) output.json({ ...bucket, policy: policyName(bucket.policy) })
     else {
       output.table(

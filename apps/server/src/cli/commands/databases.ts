@@ -3,7 +3,7 @@ import { clientOptions } from '../client-options.ts'
 import type { Command } from '../command.ts'
 import { UsageError } from '../command.ts'
 import type { Output } from '../output.ts'
-import { choiceFlag, durationFlag, integerFlag, showTime, textFlag } from '../values.ts'
+import { choiceFlag, durationFlag, limitFlag, showTime, textFlag } from '../values.ts'
 
 const database = { name: 'DATABASE', help: 'the name of a database' }
 const longest = { name: 'timeout', placeholder: 'TIME', help: "Longest time, such as 1m. Default: the server's limit." }
@@ -99,7 +99,7 @@ const sql: Command = {
       else output.line(`${rows} ${rows === 1 ? 'row' : 'rows'}`)
       return 0
     }
-    const limit = integerFlag(flags, 'limit') || 1000
+    const limit = limitFlag(flags, 1000)
     const answer = await server.databases.queryRows({ ...request, limit })
     const columns = JSON.parse(Buffer.from(answer.values).toString()) as unknown[][]
     const rows = Array.from({ length: answer.rows }, (_, row) => columns.map((column) => column[row]))

@@ -2,7 +2,7 @@ import type { Entry, EntryChange } from '@millrace/protocol'
 import { clientOptions } from '../client-options.ts'
 import type { Command } from '../command.ts'
 import { CallError, UsageError } from '../command.ts'
-import { decodePayload, durationFlag, integerFlag, readPayload, showPayload, showTime, textFlag } from '../values.ts'
+import { decodePayload, durationFlag, integerFlag, limitFlag, readPayload, showPayload, showTime, textFlag } from '../values.ts'
 
 const storeArg = { name: 'STORE', help: 'the name of a store' }
 const keyArg = { name: 'KEY', help: 'a key' }
@@ -106,7 +106,7 @@ const keys: Command = {
   examples: [{ line: 'millrace kv keys settings user:', does: 'keys that begin with user:' }],
   async run({ flags, words, env, output }) {
     const { connect } = await import('../connect.ts')
-    const limit = integerFlag(flags, 'limit') || Infinity
+    const limit = limitFlag(flags, Infinity)
     using server = connect({ flags, env })
     let cursor = ''
     let shown = 0

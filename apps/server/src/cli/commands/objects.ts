@@ -5,7 +5,7 @@ import type { StoredObject } from '@millrace/protocol'
 import { clientOptions } from '../client-options.ts'
 import { CallError, type Command, UsageError } from '../command.ts'
 import { receive, send } from '../object-bytes.ts'
-import { durationFlag, integerFlag, pairsFlag, showTime, textFlag } from '../values.ts'
+import { durationFlag, integerFlag, limitFlag, pairsFlag, showTime, textFlag } from '../values.ts'
 
 const bucketArg = { name: 'BUCKET', help: 'the name of a bucket' }
 const keyArg = { name: 'KEY', help: 'the key of an object' }
@@ -83,7 +83,7 @@ const list: Command = {
   async run({ flags, words, env, output }) {
     const { connect } = await import('../connect.ts')
     const [bucket = '', prefix = ''] = words
-    const limit = integerFlag(flags, 'limit') || Infinity
+    const limit = limitFlag(flags, Infinity)
     using server = connect({ flags, env })
     let shown = 0
     let cursor = ''

@@ -1,9 +1,9 @@
-import type { Pipeline } from '@millrace/protocol'
+import { FailurePolicy, type Pipeline } from '@millrace/protocol'
 import { clientOptions } from '../client-options.ts'
 import type { Command } from '../command.ts'
 import type { Output } from '../output.ts'
 import { readState, stateCell, stateWord } from '../states.ts'
-import { decodePayload, integerFlag, showPayload, showTime, textFlag } from '../values.ts'
+import { decodePayload, limitFlag, showPayload, showTime, textFlag } from '../values.ts'
 
 const pipelineId = { name: 'PIPELINE_ID', help: 'the id of a pipeline, pipe_…' }
 
@@ -35,7 +35,7 @@ const list: Command = {
   examples: [{ line: 'millrace pipelines list --status failed', does: 'pipelines to look after' }],
   async run({ flags, env, output }) {
     const { connect } = await import('../connect.ts')
-    const limit = integerFlag(flags, 'limit') || 20
+    const limit = limitFlag(flags, 20)
     const states = ((flags.status as string[] | undefined) ?? []).map(readState)
     using server = connect({ flags, env })
     const { pipelines, nextCursor } = await server.pipelines.listPipelines({
@@ -44,7 +44,7 @@ const list: Command = {
       limit,
       cursor: '',
     })
-    if (flags.json) for (const { stages: _, ...pipeline } of pipelines) output.json({ ...pipeline, status: stateWord(pipeline.state) })
+    if (flags.json) for (const { stages: _, ...pipeline } of pipelines.map(pipelineJson)) output.json(pipeline)
     else {
       const rows = pipelines.map((pipeline) => [
         pipeline.pipelineId,
@@ -118,8 +118,13 @@ const retry: Command = {
 /** `millrace pipelines …` */
 export const pipelines: readonly Command[] = [get, list, watch, cancel, retry]
 
-function pipelineJson({ state, stages, ...rest }: Pipeline) {
-  return { ...rest, status: stateWord(state), stages: stages.map(({ state, ...stage }) => ({ ...stage, status: stateWord(state) })) }
+function pipelineJson({ state, onFailure, stages, ...rest }: Pipeline) {
+  return {
+    ...rest,
+    status: stateWord(state),
+    onFailure: onFailure === FailurePolicy.CONTINUE ? 'continue' : 'stop',
+    stages: stages.map(({ state, ...stage }) => ({ ...stage, status: stateWord(state) })),
+  }
 }
 
 function printPipeline(output: Output, pipeline: Pipeline): void {

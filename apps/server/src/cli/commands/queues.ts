@@ -1,4 +1,4 @@
-import type { JobInfo } from '@millrace/protocol'
+import { BackoffStrategy, type JobInfo } from '@millrace/protocol'
 import { clientOptions } from '../client-options.ts'
 import { type Command, UsageError } from '../command.ts'
 import { stateWord } from '../states.ts'
@@ -8,6 +8,7 @@ import {
   flowFlags,
   flowOptions,
   integerFlag,
+  limitFlag,
   pairsFlag,
   priorityFlag,
   readPayload,
@@ -15,6 +16,13 @@ import {
   showTime,
   textFlag,
 } from '../values.ts'
+
+/** Words for strategies, as the SDKs spell them. */
+const strategies: Record<number, string> = {
+  [BackoffStrategy.FIXED]: 'fixed',
+  [BackoffStrategy.LINEAR]: 'linear',
+  [BackoffStrategy.EXPONENTIAL]: 'exponential',
+}
 
 const queueArg = { name: 'QUEUE', help: 'the name of a queue' }
 
@@ -32,7 +40,8 @@ const list: Command = {
       const page = await server.queues.listQueues({ limit: 1000, cursor })
       for (const queue of page.queues) {
         const { name, paused, maxDepth, retryPolicy, createdAt } = queue
-        if (flags.json) output.json({ name, paused, maxDepth, retryPolicy, createdAt })
+        const policy = retryPolicy && { ...retryPolicy, strategy: strategies[retryPolicy.strategy] }
+        if (flags.json) output.json({ name, paused, maxDepth, retryPolicy: policy, createdAt })
         rows.push([name, paused ? 'paused' : 'active', retryPolicy?.maxAttempts ?? 0, maxDepth || 'default', showTime(createdAt)])
       }
       cursor = page.nextCursor
@@ -143,7 +152,7 @@ const dlqList: Command = {
   examples: [{ line: 'millrace queues dlq list emails', does: 'what failed, and why' }],
   async run({ flags, words, env, output }) {
     const { connect } = await import('../connect.ts')
-    const limit = integerFlag(flags, 'limit') || 20
+    const limit = limitFlag(flags, 20)
     using server = connect({ flags, env })
     const jobs: JobInfo[] = []
     let cursor = ''

@@ -6,6 +6,7 @@ import {
   decodePayload,
   durationFlag,
   integerFlag,
+  limitFlag,
   pairsFlag,
   priorityFlag,
   readJson,
@@ -103,7 +104,7 @@ const list: Command = {
   examples: [{ line: 'millrace schedules list', does: 'all that is submitted at set times' }],
   async run({ flags, env, output }) {
     const { connect } = await import('../connect.ts')
-    const limit = integerFlag(flags, 'limit') || 100
+    const limit = limitFlag(flags, 100)
     using server = connect({ flags, env })
     const { schedules, nextCursor } = await server.schedules.listSchedules({ limit, cursor: '' })
     if (flags.json) for (const schedule of schedules) output.json(scheduleJson(schedule))
@@ -217,7 +218,7 @@ const history: Command = {
   async run({ flags, words, env, output }) {
     const { connect } = await import('../connect.ts')
     using server = connect({ flags, env })
-    const { runs } = await server.schedules.listScheduleRuns({ name: words[0]!, limit: integerFlag(flags, 'limit') || 20 })
+    const { runs } = await server.schedules.listScheduleRuns({ name: words[0]!, limit: limitFlag(flags, 20) })
     const outcomeOf = (outcome: RunOutcome) => (outcome === RunOutcome.SUBMITTED ? 'submitted' : 'skipped')
     if (flags.json) for (const run of runs) output.json({ ...run, outcome: outcomeOf(run.outcome) })
     else {

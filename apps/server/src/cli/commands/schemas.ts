@@ -106,9 +106,9 @@ const attach: Command = {
 
 const detach: Command = {
   name: 'schemas detach',
-  summary: 'Have what is written to a stream or queue fit nothing any more.',
+  summary: 'Have a stream or queue take any message or job again.',
   options: [...targets, ...clientOptions],
-  examples: [{ line: 'millrace schemas detach --stream orders', does: 'takes any message again' }],
+  examples: [{ line: 'millrace schemas detach --stream orders', does: 'what is written is no longer checked' }],
   async run({ flags, env, output }) {
     const { connect } = await import('../connect.ts')
     const target = targetOf(flags)

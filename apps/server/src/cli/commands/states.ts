@@ -1,6 +1,6 @@
 import { clientOptions } from '../client-options.ts'
-import type { Command } from '../command.ts'
-import { decodePayload, integerFlag, showPayload, showTime, textFlag } from '../values.ts'
+import { CallError, type Command } from '../command.ts'
+import { decodePayload, limitFlag, showPayload, showTime, textFlag } from '../values.ts'
 
 const key = { name: 'KEY', help: 'the state key of the tasks' }
 
@@ -41,7 +41,7 @@ const list: Command = {
   examples: [{ line: 'millrace states list --prefix session-', does: 'the states of sessions' }],
   async run({ flags, env, output }) {
     const { connect } = await import('../connect.ts')
-    const limit = integerFlag(flags, 'limit') || 100
+    const limit = limitFlag(flags, 100)
     using server = connect({ flags, env })
     const prefix = textFlag(flags, 'prefix') ?? ''
     const { states, nextCursor } = await server.states.listStates({ prefix, limit, cursor: '' })
@@ -58,6 +58,7 @@ const list: Command = {
 const remove: Command = {
   name: 'states delete',
   summary: 'Forget the state of stateful tasks.',
+  description: 'Forgets the state of stateful tasks. Exit code 1 when there was none.',
   args: [key],
   options: clientOptions,
   examples: [{ line: 'millrace states delete session-12345', does: 'the next task begins anew' }],
@@ -66,8 +67,9 @@ const remove: Command = {
     using server = connect({ flags, env })
     const { deleted } = await server.states.deleteState({ key: words[0]! })
     if (flags.json) output.json({ key: words[0]!, deleted })
-    else output.line(deleted ? `${words[0]!} deleted` : `${words[0]!} has no state`)
-    return 0
+    else if (deleted) output.line(`${words[0]!} deleted`)
+    else throw new CallError(`There is no state of '${words[0]!}'.`)
+    return deleted ? 0 : 1
   },
 }
 

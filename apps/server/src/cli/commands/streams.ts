@@ -1,7 +1,7 @@
 import { type Message, StartPosition } from '@millrace/protocol'
 import { clientOptions } from '../client-options.ts'
 import { type Command, UsageError } from '../command.ts'
-import { decodePayload, durationFlag, integerFlag, pairsFlag, readPayload, showPayload, showTime, textFlag } from '../values.ts'
+import { decodePayload, durationFlag, integerFlag, limitFlag, pairsFlag, readPayload, showPayload, showTime, textFlag } from '../values.ts'
 
 const streamArg = { name: 'STREAM', help: 'the name of a stream' }
 const filter = { name: 'filter', placeholder: 'CEL', help: 'Only messages that fit, such as payload.amount > 100.' }
@@ -55,7 +55,7 @@ const read: Command = {
   async run({ flags, words, env, output }) {
     const { connect } = await import('../connect.ts')
     const number = integerFlag(flags, 'partition')
-    const limit = integerFlag(flags, 'limit') || 20
+    const limit = limitFlag(flags, 20)
     using server = connect({ flags, env })
     let offset = integerFlag(flags, 'offset')
     for (let left = limit; left > 0; ) {

@@ -1,7 +1,7 @@
 import { RowChangeType, type RowSet } from '@millrace/protocol'
 import { clientOptions } from '../client-options.ts'
 import { type Command, type Invocation, UsageError } from '../command.ts'
-import { integerFlag, textFlag } from '../values.ts'
+import { integerFlag, limitFlag, textFlag } from '../values.ts'
 
 const name = { name: 'TABLE', help: 'the name of a table or view' }
 const empty = new Uint8Array(0)
@@ -110,7 +110,7 @@ const select: Command = {
     const request = {
       ...selectionOf({ flags, words }),
       order: textFlag(flags, 'order') ?? '',
-      limit: integerFlag(flags, 'limit') || 100,
+      limit: limitFlag(flags, 100),
       offset: integerFlag(flags, 'offset'),
     }
     if (flags.watch === true) {

@@ -9,6 +9,7 @@ import {
   flowFlags,
   flowOptions,
   integerFlag,
+  limitFlag,
   pairsFlag,
   priorityFlag,
   readJson,
@@ -129,7 +130,7 @@ const list: Command = {
   examples: [{ line: 'millrace tasks list --status failed --label team=sales', does: 'failed tasks of a team' }],
   async run({ flags, env, output }) {
     const [{ connect }, { readState }] = await Promise.all([import('../connect.ts'), import('../states.ts')])
-    const limit = integerFlag(flags, 'limit') || 20
+    const limit = limitFlag(flags, 20)
     const filter = {
       labels: pairsFlag(flags, 'label'),
       states: ((flags.status as string[] | undefined) ?? []).map(readState),

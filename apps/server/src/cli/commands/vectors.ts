@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import type { VectorCollection, VectorItem, VectorMetric } from '@millrace/protocol'
 import { clientOptions } from '../client-options.ts'
 import { type Command, UsageError } from '../command.ts'
-import { integerFlag, showTime, textFlag } from '../values.ts'
+import { integerFlag, limitFlag, showTime, textFlag } from '../values.ts'
 
 const nameArg = { name: 'COLLECTION', help: 'the name of a collection' }
 const metrics = ['cosine', 'l2', 'inner-product'] as const
@@ -146,7 +146,7 @@ const search: Command = {
     const common = {
       name: words[0]!,
       vector: { packed: new Uint8Array(0), values: numbersOf(words[1]!, 'VECTOR') },
-      limit: integerFlag(flags, 'limit'),
+      limit: limitFlag(flags, 10),
       filter: filter === undefined ? undefined : { text: filter, where: new Uint8Array(0), contentType: '' },
       candidates: 0,
       withVectors: false,

@@ -1,7 +1,7 @@
 import { WebhookDeliveryState } from '@millrace/protocol'
 import { clientOptions } from '../client-options.ts'
 import type { Command } from '../command.ts'
-import { integerFlag, showTime, textFlag } from '../values.ts'
+import { limitFlag, showTime, textFlag } from '../values.ts'
 
 const name = { name: 'NAME', help: 'the name of a webhook' }
 const limit = { name: 'limit', placeholder: 'N', help: 'Most lines shown.', default: '100' }
@@ -43,7 +43,7 @@ const list: Command = {
   async run({ flags, env, output }) {
     const { connect } = await import('../connect.ts')
     using server = connect({ flags, env })
-    const { webhooks, nextCursor } = await server.webhooks.listWebhooks({ limit: integerFlag(flags, 'limit') || 100, cursor: '' })
+    const { webhooks, nextCursor } = await server.webhooks.listWebhooks({ limit: limitFlag(flags, 100), cursor: '' })
     if (flags.json) for (const webhook of webhooks) output.json(webhook)
     else {
       const rows = webhooks.map((each) => [each.name, each.url, each.events.join(','), each.enabled ? 'on' : each.disabledReason])
@@ -79,7 +79,7 @@ const deliveries: Command = {
   async run({ flags, words, env, output }) {
     const { connect } = await import('../connect.ts')
     using server = connect({ flags, env })
-    const request = { name: words[0]!, limit: integerFlag(flags, 'limit') || 100, cursor: '' }
+    const request = { name: words[0]!, limit: limitFlag(flags, 100), cursor: '' }
     const { deliveries, nextCursor } = await server.webhooks.listWebhookDeliveries(request)
     if (flags.json) for (const delivery of deliveries) output.json({ ...delivery, state: states[delivery.state] })
     else {
