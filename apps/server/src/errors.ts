@@ -35,9 +35,13 @@ export class ServerStopping extends MillraceError {
   }
 }
 
-/** There is no `resource` with this `id` (or it belongs to somebody else, which looks the same). */
-export function notFound(resource: string, id: string): MillraceError {
-  return new MillraceError('NOT_FOUND', `There is no ${resource} '${id}' in this namespace.`, { resource, id })
+/**
+ * There is no `resource` with this `id` (or it belongs to somebody else, which looks the same).
+ *
+ * @param where - where it was looked for.
+ */
+export function notFound(resource: string, id: string, where = 'in this namespace'): MillraceError {
+  return new MillraceError('NOT_FOUND', `There is no ${resource} '${id}' ${where}.`, { resource, id })
 }
 
 /** One field is wrong. */

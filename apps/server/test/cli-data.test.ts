@@ -17,6 +17,7 @@ describe('millrace kv', () => {
     expect(await cli('kv', 'delete', 'settings', 'theme')).toMatchObject({ code: 0, stdout: 'deleted\n' })
     expect(await cli('kv', 'delete', 'settings', 'theme')).toMatchObject({ code: 1 })
     expect(await cli('kv', 'get', 'settings', 'theme')).toMatchObject({ code: 1, stderr: expect.stringContaining("no key 'theme'") })
+    expect((await cli('kv', 'get', 'settings', 'none')).stderr).toBe("error: There is no key 'none' in 'settings'.\n")
     expect(await cli('kv', 'clear', 'settings')).toMatchObject({ code: 2, stderr: expect.stringContaining('--confirm') })
     expect((await cli('kv', 'clear', 'settings', 'si', '--confirm', '--json')).json()).toEqual([{ deleted: 1 }])
     expect(await cli('kv', 'set', 'settings', 'theme', 'dark')).toMatchObject({ code: 2, stderr: expect.stringContaining('not JSON') })
@@ -40,6 +41,7 @@ describe('millrace buckets and objects', () => {
     expect(await cli('buckets', 'delete', 'raw')).toMatchObject({ code: 1, stderr: expect.stringContaining('not empty') })
     expect(await cli('objects', 'rm', 'raw', 'new')).toMatchObject({ code: 0, stdout: 'deleted\n' })
     expect(await cli('objects', 'rm', 'raw', 'new')).toMatchObject({ code: 1 })
+    expect((await cli('objects', 'stat', 'raw', 'new')).stderr).toBe("error: There is no object 'new' in 'raw'.\n")
     expect(await cli('objects', 'put', 'raw', 'k', '/nowhere')).toMatchObject({ code: 2, stderr: expect.stringContaining('/nowhere') })
     expect((await cli('buckets', 'info', 'raw', '--json')).json()).toMatchObject([
       { objects: 0, tags: { team: 'data' }, policy: 'private' },

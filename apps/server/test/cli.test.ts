@@ -186,6 +186,8 @@ describe('keys', () => {
     expect(JSON.stringify(key)).not.toContain(secret)
     expect((await cli('keys', 'revoke', key.keyId)).stdout).toBe(`${key.keyId} revoked\n`)
     expect((await cli('keys', 'list')).stdout).toMatch(/worker-1 +mr_\w+… +revoked/)
+    expect((await cli('keys', 'revoke', 'key_1')).stderr).toBe("error: There is no key 'key_1' of this tenant.\n")
+    expect((await cli('keys', 'list', '--tenant', 'none')).stderr).toBe("error: There is no tenant 'none' here.\n")
     expect((await run(['health', '--key', secret], env)).stderr).toContain('revoked')
     const slow = (await cli('keys', 'create', 'slow', '--rate-limit', '20')).stdout.trim()
     expect((await cli('keys', 'list')).stdout).toMatch(/slow +mr_.* 20\/s /)

@@ -94,7 +94,7 @@ export function createDatabaseService({
       const checks = new Checks()
       checkTable(checks, 'table', table)
       const found = await analytics.table(readUse(checks, request, call), table)
-      if (!found) throw notFound('table', table)
+      if (!found) throw notFound('table', table, `in '${request.database}'`)
       return { table: toTable(found) }
     },
 

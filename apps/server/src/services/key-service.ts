@@ -34,7 +34,7 @@ export function createKeyService({
     if (name === '' || name === principal.key.tenantName) return principal.key.tenant
     principal.require('root')
     const tenant = await keyring.findTenant(name)
-    if (tenant === undefined) throw notFound('tenant', name)
+    if (tenant === undefined) throw notFound('tenant', name, 'here')
     return tenant
   }
 
@@ -77,7 +77,7 @@ export function createKeyService({
       const tenant = await knownTenantOf(principal, request.tenant)
       const seq = parseId('key', keyId)
       const known = (await keyring.list(tenant)).find((candidate) => candidate.seq === seq)
-      if (!known) throw notFound('key', keyId)
+      if (!known) throw notFound('key', keyId, 'of this tenant')
       // An administrator of one tenant does not end the keys that stand above all tenants.
       if (known.scopes.includes('root')) principal.require('root')
       const key = (await keyring.revoke(tenant, known.seq))!

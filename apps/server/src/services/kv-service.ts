@@ -108,7 +108,7 @@ export function createKvService({ kv, clock, payloadLimit }: KvServiceContext): 
       checkKey(checks, 'key', key)
       checks.done()
       const [entry] = await kv.read(scope, store, [key], true)
-      if (!entry) throw notFound('key', key)
+      if (!entry) throw notFound('key', key, `in '${store}'`)
       return { entry: toEntry(entry) }
     },
 

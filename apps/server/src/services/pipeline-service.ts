@@ -139,7 +139,7 @@ export function createPipelineService(
       const pipeline = await find(scope, pipelineId)
       const position = pipeline.stages!.findIndex(({ name }) => name === stage)
       const result = position < 0 ? undefined : await pipelines.result(scope, pipeline.seq, position)
-      if (!result) throw notFound('stage result', stage)
+      if (!result) throw notFound('stage result', stage, `in '${pipelineId}'`)
       return { result: result.data, contentType: result.contentType }
     },
 

@@ -13,7 +13,7 @@ import type { LiveTables } from '../domain/tables/live-tables.ts'
 import type { RowChangeBatch, RowChanges } from '../domain/tables/row-changes.ts'
 import { callStatement, selectStatement } from '../domain/tables/statements.ts'
 import { isObject, readJson, toSqlValue } from '../domain/tables/values.ts'
-import { invalid, MillraceError } from '../errors.ts'
+import { invalid, notFound } from '../errors.ts'
 import { answerTogether, type RowAnswer } from './answer-together.ts'
 import type { ServiceOf } from './call.ts'
 import { Checks } from './checks.ts'
@@ -141,9 +141,7 @@ export function createTableService({
       const found = place
         ? await tables.work(work, place, { field: 'table' }, (connection) => describeTables(connection, place.schema, table), true)
         : []
-      if (table !== '' && found.length === 0) {
-        throw new MillraceError('NOT_FOUND', `There is no table '${table}' in this namespace.`, { resource: 'table', id: table })
-      }
+      if (table !== '' && found.length === 0) throw notFound('table', table)
       return { tables: found }
     },
 

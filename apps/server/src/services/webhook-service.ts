@@ -148,7 +148,8 @@ export function createWebhookService({
     async redeliverWebhook({ name, deliveryId }, { scope }) {
       requireWhole(scope, 'send webhooks again')
       const delivery = parseDelivery(deliveryId)
-      if (!delivery || !(await webhooks.redeliver(scope, name, delivery, clock.now()))) throw notFound('delivery', deliveryId)
+      if (!delivery || !(await webhooks.redeliver(scope, name, delivery, clock.now())))
+        throw notFound('delivery', deliveryId, `of '${name}'`)
       engine.wake()
       return {}
     },

@@ -49,7 +49,9 @@ export class Keyring {
    */
   authenticate(secret: string | undefined): Principal | Promise<Principal> {
     if (!secret) {
-      throw new MillraceError('UNAUTHENTICATED', 'The call has no API key. Send it as x-api-key, or as authorization: Bearer.')
+      const message =
+        'The call has no API key. Give clients apiKey, or set MILLRACE_API_KEY; without a client, send x-api-key, or authorization: Bearer.'
+      throw new MillraceError('UNAUTHENTICATED', message)
     }
     const hash = hashSecret(secret)
     const id = hash.toString('base64')

@@ -140,7 +140,7 @@ export class ObjectEngine {
   /** @throws NOT_FOUND */
   async stat(name: ObjectName): Promise<ObjectRecord> {
     const object = await this.index.get(name)
-    if (!object || (object.expiresAt ?? Infinity) <= this.#clock.now()) throw notFound('object', name.key)
+    if (!object || (object.expiresAt ?? Infinity) <= this.#clock.now()) throw notFound('object', name.key, `in '${name.bucket}'`)
     return object
   }
 

@@ -1,5 +1,5 @@
 import type { ErrorReason } from '@millrace/protocol/errors'
-import { MillraceError } from '../../errors.ts'
+import { MillraceError, notFound } from '../../errors.ts'
 import { nearest } from '../../suggest.ts'
 import { copyRefused, ResultTooLarge, SqlError, type TableQueries } from './backend.ts'
 
@@ -86,8 +86,7 @@ function position({ position: at, code }: SqlError, { table, function: name }: E
 }
 
 function noTable({ message: text }: SqlError, { table }: ErrorContext): MillraceError {
-  const id = table ?? /"(.+?)"/.exec(text)?.[1] ?? ''
-  return new MillraceError('NOT_FOUND', `There is no table '${id}' in this namespace.`, { resource: 'table', id })
+  return notFound('table', table ?? /"(.+?)"/.exec(text)?.[1] ?? '')
 }
 
 /** The column that was likely meant. */

@@ -89,7 +89,7 @@ export function* copyObject(
   now: number,
 ): Program<ObjectRecord> {
   const source = yield* readObject(from)
-  if (!source) throw notFound('object', from.key)
+  if (!source) throw notFound('object', from.key, `in '${from.bucket}'`)
   const bucket = yield* requireBucket(to, to.bucket)
   yield* shareBlobs(to.tenant, source.blobs)
   const object = yield* place(to, bucket, { ...source, ...head }, condition, now)

@@ -67,7 +67,7 @@ export function createObjectMount({ service, objects, keyring, clock }: ObjectMo
     if (!exchange.isRead) throw wrongMethod(exchange, 'GET, HEAD')
     const tenant = await keyring.findTenant(tenantName)
     const found = tenant === undefined ? undefined : await objects.index.bucket({ tenant, namespace }, bucket)
-    if (tenant === undefined || !found?.publicRead) throw notFound('object', key)
+    if (tenant === undefined || !found?.publicRead) throw notFound('object', key, `in '${bucket}'`)
     const call = { requestId: exchange.requestId, scope: { tenant, namespace }, signal: exchange.gone }
     await sendObject(exchange, service, { bucket, key }, call)
   }
