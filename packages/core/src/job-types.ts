@@ -1,6 +1,6 @@
 import type { Duration } from './durations.ts'
 
-/** Where a task or job is in its life. The last three are terminal. */
+/** Where a task or job is in its life. `blocked`: it waits for others to end, or for its start within a rate limit. The last three are terminal. */
 export type JobStatus = 'scheduled' | 'pending' | 'blocked' | 'running' | 'completed' | 'failed' | 'cancelled'
 
 /** Why an attempt failed. */
@@ -82,9 +82,9 @@ export interface FlowOptions {
 export interface RetryPolicy {
   /** Attempts in all, the first included. 1 to 1000, default 3. */
   readonly maxAttempts?: number
-  /** Wait after the first failed attempt. Default 1 s. */
+  /** Wait after the first failed attempt. At most 7 days, default 1 s. */
   readonly initialBackoff?: Duration
-  /** Longest wait between two attempts. Default 5 min. */
+  /** Longest wait between two attempts. At most 7 days, default 5 min. */
   readonly maxBackoff?: Duration
   /** Growth of the exponential strategy. 1 to 100, default 2. */
   readonly multiplier?: number

@@ -33,13 +33,18 @@ export interface ApiKey {
 export interface CreateKeyOptions extends CallOptions {
   /** Its name, for people. */
   readonly name: string
-  /** What it may do: `tasks:read`, `tasks:write`, `queues:read`, `queues:write`, `webhooks:read`, `webhooks:write`, `schemas:read`, `schemas:write`, `objects:read`, `objects:write`, `databases:read`, `databases:write`, `workers`, `admin`. Default: all but `admin`. */
+  /**
+   * What it may do: `admin`, `root`, `workers`, `tables:sql`, and `…:read` and `…:write` of `tasks`, `queues`, `streams`, `kv`,
+   * `schedules`, `webhooks`, `schemas`, `objects`, `databases`, `tables` and `vectors`; no more than the caller's key may. Default: all
+   * of these that it may, but `admin` and `root`.
+   */
   readonly scopes?: readonly string[]
   /** Namespaces it may use. Default: all. */
   readonly namespaces?: readonly string[]
   /**
    * Calls per second that each server takes from it and its tokens together, one second's worth of them at once; more fail with
-   * `RateLimitError`. A batch, or a stream, is one call. 1 to 1,000,000. Default: any number.
+   * `RateLimitError`. A batch, or a stream, is one call. 1 to 1,000,000, and no more than the caller's key has. Default: as many as
+   * that has, or any number.
    */
   readonly rateLimit?: number
   /** When it ends by itself. Default: never. */

@@ -7,7 +7,7 @@ import type { SchemaVersion } from '../schemas.ts'
 export interface EnqueueOptions extends FlowOptions {
   /** -100 to 100, default 0; a higher one runs first. */
   readonly priority?: number
-  /** Wait before the first attempt. Not together with `runAt`. */
+  /** Wait before the first attempt. At most 366 days. Not together with `runAt`. */
   readonly delay?: Duration
   /** Earliest time of the first attempt. */
   readonly runAt?: Date
@@ -65,7 +65,7 @@ export interface DeliveriesOptions {
 export interface FailOptions extends CallOptions {
   /** False: do not try again, whatever attempts are left. Default true. */
   readonly retry?: boolean
-  /** Wait before the next attempt instead of the policy's backoff. */
+  /** Wait before the next attempt instead of the policy's backoff. At most 366 days. */
   readonly delay?: Duration
 }
 
@@ -115,7 +115,7 @@ export interface QueueStats {
   readonly pending: number
   /** Wait for their time. */
   readonly scheduled: number
-  /** Jobs that wait for other jobs to end. */
+  /** Jobs that wait for other jobs to end, or for their start within a rate limit. */
   readonly blocked: number
   /** Under a lease now. */
   readonly processing: number

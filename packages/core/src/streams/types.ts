@@ -40,7 +40,7 @@ export interface ProducerWrite {
 
 /** A message as it was written. */
 export interface StreamMessage<T = unknown> {
-  /** Its place in its partition, from 0, without holes. */
+  /** Its place in its partition, from 0; without holes, but where compaction removed messages. */
   readonly offset: number
   /** Its partition, from 0. */
   readonly partition: number
@@ -77,6 +77,7 @@ export interface ReadOptions extends CallOptions {
   /**
    * Only messages for which this expression in [CEL](https://cel.dev) is true, such as `payload.amount > 100 && headers.type == "paid"`. It
    * knows `payload`, `headers`, `key`, `partition`, `offset` and `timestamp`; a message without a field it asks for is left out.
+   * At most 1024 characters.
    */
   readonly filter?: string
 }
@@ -98,6 +99,7 @@ export interface SubscribeOptions {
   /**
    * Only messages for which this expression in [CEL](https://cel.dev) is true, such as `payload.amount > 100 && headers.type == "paid"`. It
    * knows `payload`, `headers`, `key`, `partition`, `offset` and `timestamp`; a message without a field it asks for is left out.
+   * At most 1024 characters.
    */
   readonly filter?: string
   /** Called when the partitions were shared anew, with those that are this subscription's now. */

@@ -36,7 +36,7 @@ export interface SubmitTaskOptions extends FlowOptions {
   readonly labels?: Readonly<Record<string, string>>
   /** Headers for the handler. At most 64. */
   readonly headers?: Readonly<Record<string, string>>
-  /** Wait before the first attempt. Not together with `runAt`. */
+  /** Wait before the first attempt. At most 366 days. Not together with `runAt`. */
   readonly delay?: Duration
   /** Earliest time of the first attempt. */
   readonly runAt?: Date
