@@ -166,6 +166,8 @@ interface Start {
 }
 
 async function start({ config, machine, logger, closeLogger }: Start): Promise<RunningServer> {
+  // Before the store, so that what cannot be read leaves nothing open.
+  const attestation = await readAttestationPolicy(config)
   const store = await openStore(config, machine)
   // All servers of one system go by one time.
   const clock: Clock = { now: () => store.now(), timer: (ms, fn) => machine.timer(ms, fn) }
@@ -215,7 +217,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
   const lifetimes = new CallLifetimes(keyring)
   const rateLimits = new RateLimits(clock)
   const { payloadLimit } = config
-  const attestor = new Attestor(await readAttestationPolicy(config), clock)
+  const attestor = new Attestor(attestation, clock)
   const context = { engine: limitEngine(engine), clock, payloadLimit, attestor, proofs: store.proofs, schemas, logger }
 
   const backups = new Backups({ store, clock, everyMs: config.backupEvery, keep: config.backupKeep, logger })

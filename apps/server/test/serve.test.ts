@@ -265,6 +265,13 @@ describe('a server that cannot start', () => {
     )
   })
 
+  it('says that a file of attestation is missing, and has let go of its data directory', async () => {
+    const data = await temporaryFolder()
+    const failure = startServer({ ...settings, data, attestationCollateral: 'no-such-file' })
+    await expect(failure).rejects.toThrow(/--attestation-collateral 'no-such-file' cannot be read/)
+    await (await startServer({ ...settings, data })).stop()
+  })
+
   it('lists wrong settings, each with its place, and exits with 1', async () => {
     const failed = await spawnMillrace(['serve', '--grpc', 'nonsense'], { env: { MILLRACE_ROOT_KEY: 'short', MILLRACE_QUEUE_DEPTH: '-1' } })
     const { code, stderr } = await failed.ended
