@@ -4,6 +4,9 @@ import { MillraceError } from './errors.ts'
 import { StartError } from './start-error.ts'
 import { sqlitePath } from './stores.ts'
 
+/** Codes of files and folders that cannot be used. */
+const unusable = new Set(['ENOENT', 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'EISDIR'])
+
 /** Says what an operator can do about a failed start; faults pass unchanged. */
 export function startError(
   error: unknown,
@@ -22,15 +25,7 @@ export function startError(
   if (/EADDRNOTAVAIL|EACCES.*listen|listen EACCES|ENOTFOUND|Name resolution failed/i.test(error.message)) {
     return new StartError(`The address ${address} cannot be listened on (${error.message}). Give another with ${flag} HOST:PORT.`)
   }
-  if (
-    code === 'ENOENT' ||
-    code === 'EACCES' ||
-    code === 'EPERM' ||
-    code === 'EROFS' ||
-    code === 'ENOTDIR' ||
-    code === 'EEXIST' ||
-    code === 'EISDIR'
-  ) {
+  if (code !== undefined && unusable.has(code)) {
     return new StartError(`${path ?? config.data} cannot be used (${code}): check the path and its permissions, or give another.`, {
       cause: error,
     })

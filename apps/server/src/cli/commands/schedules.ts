@@ -156,16 +156,16 @@ const update: Command = {
   },
 }
 
-const pause = switchCommand('pause', 'Let the ticks of a schedule pass by.')
-const resume = switchCommand('resume', 'Go on with the next tick of a schedule.')
+const pause = switchCommand('pause', 'Let the ticks of a schedule pass by.', 'submits nothing until it is resumed')
+const resume = switchCommand('resume', 'Go on with the next tick of a schedule.', 'shows when that is')
 
-function switchCommand(verb: 'pause' | 'resume', summary: string): Command {
+function switchCommand(verb: 'pause' | 'resume', summary: string, does: string): Command {
   return {
     name: `schedules ${verb}`,
     summary,
     args: [name],
     options: clientOptions,
-    examples: [{ line: `millrace schedules ${verb} nightly`, does: summary }],
+    examples: [{ line: `millrace schedules ${verb} nightly`, does }],
     async run({ flags, words, env, output }) {
       const { connect } = await import('../connect.ts')
       using server = connect({ flags, env })

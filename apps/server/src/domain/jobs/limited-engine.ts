@@ -54,18 +54,10 @@ export function limitEngine(engine: JobEngine): JobEngine {
 
     async settle(scope, items) {
       if (!(scope instanceof LimitedScope)) return engine.settle(scope, items)
-      const covered = new Set(
-        (
-          await findMany(
-            scope,
-            items.map(({ seq }) => seq),
-          )
-        ).map(({ seq }) => seq),
-      )
-      const outcomes = await engine.settle(
-        scope,
-        items.filter(({ seq }) => covered.has(seq)),
-      )
+      const seqs = items.map(({ seq }) => seq)
+      const covered = new Set((await findMany(scope, seqs)).map(({ seq }) => seq))
+      const within = items.filter(({ seq }) => covered.has(seq))
+      const outcomes = await engine.settle(scope, within)
       let next = 0
       return items.map(({ seq }) => (covered.has(seq) ? outcomes[next++]! : { error: notFound('job', formatId('job', seq)) }))
     },

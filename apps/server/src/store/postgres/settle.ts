@@ -1,6 +1,7 @@
 import { MillraceError } from '../../errors.ts'
 import { FlowKind } from '../flow/flows.ts'
 import { attestedMark, JobState, type Scope, type SettleAction, type SettleItem, type SettleOutcome } from '../ports.ts'
+import { done, notProven, notStateful, repeats, staleLease, unknownJob } from '../settle-rules.ts'
 import { columns } from './arrays.ts'
 import { completeFlowJobs, completeJobs } from './complete.ts'
 import type { Context } from './context.ts'
@@ -205,39 +206,6 @@ function markDone(entries: readonly Entry[], settled: ReadonlySet<string>): void
   for (const entry of entries) if (settled.has(keyOf(entry))) entry.outcome = done
 }
 
-const done: SettleOutcome = {}
-const unknownJob: SettleOutcome = { error: new MillraceError('NOT_FOUND', 'There is no such job in this namespace.', { resource: 'job' }) }
-const notStateful: SettleOutcome = {
-  error: new MillraceError('VALIDATION', 'state: the job is not stateful and has no state to change. Submit it with a state key.', {
-    fields: [{ path: 'state', message: 'the job is not stateful; submit it with a state key' }],
-  }),
-}
-const notProven: SettleOutcome = {
-  error: new MillraceError(
-    'FAILED_PRECONDITION',
-    'The task requires a trusted execution environment: complete it over the stream of its attested worker, with a proof.',
-  ),
-}
-const staleLease: SettleOutcome = {
-  error: new MillraceError(
-    'CONFLICT',
-    'The lease is not current: it expired, or the job was settled, cancelled or given to another worker. Drop this attempt.',
-  ),
-}
 const busy: SettleOutcome = {
   error: new MillraceError('UNAVAILABLE', 'Others change this job at the same time: try again.', { retryAfterMs: 100 }),
-}
-
-/** True when an action under the lease that ended in this state may be this state's own, sent again. */
-function repeats(action: SettleAction['type'], state: JobState): boolean {
-  switch (action) {
-    case 'complete':
-      return state === JobState.completed
-    case 'fail':
-      return state === JobState.failed || state === JobState.scheduled || state === JobState.pending
-    case 'release':
-      return state === JobState.pending
-    default:
-      return false
-  }
 }

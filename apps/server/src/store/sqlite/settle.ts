@@ -1,5 +1,4 @@
 import type { StatementSync } from 'node:sqlite'
-import { MillraceError } from '../../errors.ts'
 import { FlowKind, ratedKinds } from '../flow/flows.ts'
 import {
   attestedMark,
@@ -14,6 +13,7 @@ import {
   type SettleOutcome,
   type TenantId,
 } from '../ports.ts'
+import { done, notProven, notStateful, repeats, staleLease, unknownJob } from '../settle-rules.ts'
 import { BlobKind } from './blobs.ts'
 import type { Context } from './context.ts'
 import type { Aftermaths } from './flow.ts'
@@ -225,39 +225,5 @@ export class Settle {
       this.#insertLine.run(tenant, seq, ++line, entry.timestamp, entry.level, entry.message, entry.fields)
     }
     if (line > mostLogLines) this.#trimLines.run(tenant, seq, line - mostLogLines)
-  }
-}
-
-const done: SettleOutcome = {}
-const unknownJob: SettleOutcome = { error: new MillraceError('NOT_FOUND', 'There is no such job in this namespace.', { resource: 'job' }) }
-const notStateful: SettleOutcome = {
-  error: new MillraceError('VALIDATION', 'state: the job is not stateful and has no state to change. Submit it with a state key.', {
-    fields: [{ path: 'state', message: 'the job is not stateful; submit it with a state key' }],
-  }),
-}
-const notProven: SettleOutcome = {
-  error: new MillraceError(
-    'FAILED_PRECONDITION',
-    'The task requires a trusted execution environment: complete it over the stream of its attested worker, with a proof.',
-  ),
-}
-const staleLease: SettleOutcome = {
-  error: new MillraceError(
-    'CONFLICT',
-    'The lease is not current: it expired, or the job was settled, cancelled or given to another worker. Drop this attempt.',
-  ),
-}
-
-/** True when an action under the lease that ended in this state may be this state's own, sent again. */
-function repeats(action: SettleItem['action']['type'], state: JobState): boolean {
-  switch (action) {
-    case 'complete':
-      return state === JobState.completed
-    case 'fail':
-      return state === JobState.failed || state === JobState.scheduled || state === JobState.pending
-    case 'release':
-      return state === JobState.pending
-    default:
-      return false
   }
 }
