@@ -64,7 +64,7 @@ describe.each(await testBackends())('$name', ({ open, missing }) => {
     })
     const make = (schema: string) => selectStatement({ schema, table: 'kept' }, { columns: 'idd', order: '', limit: 1, offset: 0 })
     const wrong = await engine.read({ scope, user: '' }, make, { field: 'table', table: 'kept' }).catch((error) => error)
-    expect(wrong.message).toBe(`table: column r.idd does not exist. Did you mean 'id'?.`)
+    expect(wrong.message).toBe(`table: column idd does not exist. Did you mean 'id'?`)
     await expect(run('SELECT $1::int', ['x'])).rejects.toMatchObject({ reason: 'VALIDATION' })
     await expect(run('SELECT * FROM nowhere')).rejects.toMatchObject({ reason: 'NOT_FOUND', id: 'nowhere' })
     await expect(run(`DO $$ BEGIN RAISE EXCEPTION 'not today'; END $$`)).rejects.toMatchObject({

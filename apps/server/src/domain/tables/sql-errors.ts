@@ -65,10 +65,10 @@ export async function explain(error: unknown, context: ErrorContext, connection?
     : (reasons[error.code] ?? classes[error.code.slice(0, 2)] ?? (callers.test(error.code) ? 'VALIDATION' : undefined))
   if (!reason) return error
   const hint = error.code === '42703' ? await columnHint(error, context, connection) : undefined
-  const parts = [error.message, error.detail, hint ?? error.hint, position(error, context)].filter(
-    (part) => part !== undefined && part !== '',
-  )
-  const message = `${context.field}: ${parts.map((part) => part!.replace(/\.$/, '')).join('. ')}.`
+  // `r` is what statements that are made here call their table.
+  const said = context.table === undefined ? error.message : error.message.replace(/^column r\./, 'column ')
+  const parts = [said, error.detail, hint ?? error.hint, position(error, context)].filter((part) => part !== undefined && part !== '')
+  const message = `${context.field}: ${parts.map((part) => part!.replace(/\.$/, '')).join('. ')}.`.replace(/\?\.$/, '?')
   if (reason === 'UNAVAILABLE') return new MillraceError(reason, message, { retryAfterMs: 1000 })
   if (reason !== 'VALIDATION') return new MillraceError(reason, message)
   const path = error.column ? `${context.field}.${error.column}` : context.field
