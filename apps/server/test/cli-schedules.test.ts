@@ -23,6 +23,6 @@ it('schedules are made, changed, paused, triggered and deleted', async () => {
   expect((await cli('schedules', 'resume', 'nightly')).stdout).not.toContain('paused')
   expect((await cli('schedules', 'trigger', 'nightly')).stdout).toMatch(/^task_/)
   expect((await cli('schedules', 'history', 'nightly')).stdout).toMatch(/triggered +submitted +task_/)
-  expect((await cli('schedules', 'list')).stdout).toMatch(/nightly +every 900s +report/)
+  expect((await cli('schedules', 'list')).stdout).toMatch(/nightly +every 15m +report/)
   expect((await cli('schedules', 'delete', 'nightly')).stdout).toBe('nightly deleted\n')
 })

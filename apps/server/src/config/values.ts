@@ -33,7 +33,7 @@ export function duration(bounds: { readonly min: number; readonly max: number })
 }
 
 /** Writes milliseconds the way {@link duration} reads them. */
-function formatDuration(ms: number): string {
+export function formatDuration(ms: number): string {
   for (const unit of ['d', 'h', 'm', 's']) {
     if (ms >= millisecondsIn[unit]! && ms % millisecondsIn[unit]! === 0) return `${ms / millisecondsIn[unit]!}${unit}`
   }

@@ -1,4 +1,5 @@
 import { type OverlapPolicy, RunOutcome, type Schedule } from '@millrace/protocol'
+import { formatDuration } from '../../config/values.ts'
 import { clientOptions } from '../client-options.ts'
 import { type Command, UsageError } from '../command.ts'
 import type { Output } from '../output.ts'
@@ -253,7 +254,7 @@ function overlapFlag(text = 'skip'): OverlapPolicy {
 function timesOf({ settings }: Schedule): string {
   const { cron, timezone, everyMs, at } = settings!
   if (cron) return `${cron} ${timezone}`
-  return everyMs ? `every ${everyMs / 1000}s` : `at ${showTime(at)}`
+  return everyMs ? `every ${formatDuration(everyMs)}` : `at ${showTime(at)}`
 }
 
 function scheduleJson({ settings, ...rest }: Schedule): object {
@@ -283,7 +284,7 @@ function print(output: Output, json: boolean, schedule: Schedule): void {
     'tee required': teeRequired ? 'yes' : '',
     overlap: overlaps[overlap - 1],
     'catch-up': catchUp,
-    jitter: jitterMs ? `${jitterMs / 1000}s` : '',
+    jitter: jitterMs ? formatDuration(jitterMs) : '',
     paused: paused ? 'yes' : '',
     next: showTime(schedule.nextAt),
     last: showTime(schedule.lastAt),
