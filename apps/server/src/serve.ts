@@ -169,6 +169,11 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
   // Before the store, so that what cannot be read leaves nothing open.
   const attestation = await readAttestationPolicy(config)
   const store = await openStore(config, machine)
+  // What is in its directory is nobody else's, now that the store is open.
+  const analyticsBackend = await openAnalyticsBackend(config).catch(async (error: unknown) => {
+    await store.close()
+    throw error
+  })
   // All servers of one system go by one time.
   const clock: Clock = { now: () => store.now(), timer: (ms, fn) => machine.timer(ms, fn) }
   const onError = (err: unknown) => logger.error({ err }, 'background work failed')
@@ -196,7 +201,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
   const rowChanges = new RowChanges(tables, clock)
   const transactions = createTransactionEngine({ transactions: store.transactions, jobs: engine, kv, clock })
   const analytics = new Analytics({
-    backend: await openAnalyticsBackend(config),
+    backend: analyticsBackend,
     clock,
     open: config.analyticsOpen,
     idleMs: config.analyticsIdle,
