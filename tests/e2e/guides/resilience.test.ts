@@ -56,7 +56,7 @@ describe('errors', () => {
     const mr = fixture.client({ namespace, retry: false })
     await fixture.raw('QueueService', { namespace }).call('UpdateQueue', { queue: 'default', maxDepth: 1 })
     await mr.tasks.submit({ payload: {} })
-    const full = await rejection(mr.tasks.submit({ payload: {} }, { timeout: '1s' }))
+    const full = await rejection(mr.tasks.submit({ payload: {} }, { timeout: '4s' }))
     expect(full).toBeInstanceOf(QuotaExceededError)
     expect(full).toMatchObject({ code: 'QUOTA_EXCEEDED', statusCode: 429, quotaType: expect.stringMatching(/depth/), current: 1, limit: 1 })
   })

@@ -70,7 +70,8 @@ describe('groups that share the partitions', () => {
   })
 
   test('from latest, what comes after the group began is not lost, though nothing was committed', async () => {
-    const stream = newStream<number>()
+    const [namespace, name] = [freshName(), freshName('stream')]
+    const stream = fixture.client({ namespace }).stream<number>(name)
     await stream.create({ partitions: 2 })
     await stream.write([{ payload: -1, partition: 0 }])
     const seen: number[] = []
@@ -85,7 +86,9 @@ describe('groups that share the partitions', () => {
     await until('it has begun', () => assigned.length === 2)
     await fixture.server.kill()
     await fixture.server.restart()
-    for (const partition of [0, 1]) await stream.write([{ payload: partition, partition }])
+    // By one who was not there: it has no connection to wait for.
+    const other = fixture.client({ namespace }).stream<number>(name)
+    for (const partition of [0, 1]) await other.write([{ payload: partition, partition }])
     await until('all came', () => seen.length === 2)
     expect(seen.sort()).toEqual([0, 1])
     stop.abort()
