@@ -107,6 +107,15 @@ class Model {
     this.producer = { epoch: 0, seq: -1 }
   }
 
+  /** Makes the stream for a write, if there is none; one whose first write is refused, it takes back. */
+  makeFor(): (outcomes: readonly StreamWriteOutcome[]) => void {
+    const existed = this.exists
+    this.grow(1)
+    return (outcomes) => {
+      if (!existed && outcomes.every((outcome) => 'error' in outcome)) this.delete()
+    }
+  }
+
   latest(partition: number): number {
     return this.partitions[partition]!.kept.length - 1
   }
@@ -162,7 +171,7 @@ function producerOf({ producer: { epoch, seq } }: Model, as: ProducerStep): Stre
 async function produce(t: Harness, model: Model, { batch, as }: Step & { type: 'produce' }): Promise<void> {
   const producer = producerOf(model, as)
   if (producer.epoch < 0) return
-  model.grow(1)
+  const takeBack = model.makeFor()
   const before = model.producer
   const now = t.clock.now()
   const messages = messagesOf(model, batch)
@@ -178,6 +187,7 @@ async function produce(t: Harness, model: Model, { batch, as }: Step & { type: '
     take(model, messages, outcome!, now)
     if (!('error' in outcome!)) model.producer = { epoch: producer.epoch, seq: producer.seq, answer: outcome! }
   }
+  takeBack([outcome!])
 }
 
 async function commit(t: Harness, model: Model, step: Step & { type: 'commit' }): Promise<void> {
@@ -206,7 +216,7 @@ async function play(t: Harness, model: Model, step: Step): Promise<void> {
   switch (step.type) {
     case 'write': {
       const known = model.answers.get(step.requestId)
-      if (!known) model.grow(1)
+      const takeBack = known ? undefined : model.makeFor()
       const all = step.batches.map((each) => messagesOf(model, each))
       const batches = all.map((messages) => ({ messages }))
       const outcomes = await streams.write({ scope: t.scope, stream, batches, requestId: step.requestId, now })
@@ -215,6 +225,7 @@ async function play(t: Harness, model: Model, step: Step): Promise<void> {
         return
       }
       for (const [i, messages] of all.entries()) take(model, messages, outcomes[i]!, now)
+      takeBack?.(outcomes)
       if (step.requestId !== '') model.answers.set(step.requestId, outcomes)
       return
     }

@@ -44,6 +44,34 @@ const describe = async (t: Harness) => (await t.store.streams.describe(t.scope, 
 /** Streams of messages. */
 export const streamCases: readonly Case[] = [
   {
+    name: 'a first write that is refused leaves no stream behind, unless another writes to it',
+    async run(t) {
+      const refused = messages('x').map((message) => ({ ...message, partition: 9 }))
+      const names = async () => (await t.store.streams.list(t.scope, { limit: 10, after: '' })).map(({ name }) => name)
+      expect(await write(t, refused)).toMatchObject({ error: { reason: 'VALIDATION' } })
+      const gap = { id: 'p', epoch: 0, seq: 1 }
+      expect(await write(t, messages('x'), { producer: gap })).toMatchObject({ error: { reason: 'CONFLICT', expected: 0 } })
+      for (let i = 0; i < 2; i++) expect(await write(t, refused, { requestId: 'r' })).toMatchObject({ error: { reason: 'VALIDATION' } })
+      expect(await t.store.streams.describe(t.scope, 's')).toBeUndefined()
+      await t.reopen()
+      expect(await names()).toEqual([])
+      const both = [{ messages: refused }, { messages: messages('a') }]
+      const [no, yes] = await t.store.streams.write({ scope: t.scope, stream: 's', batches: both, requestId: '', now: t.clock.now() })
+      expect([no, yes]).toMatchObject([{ error: { reason: 'VALIDATION' } }, { offsets: [0] }])
+      // Those under way together.
+      const together = ['1', '2'].flatMap((stream) => [write(t, refused, { stream }), write(t, messages('a'), { stream })])
+      const reversed = ['3', '4'].flatMap((stream) => [write(t, messages('a'), { stream }), write(t, refused, { stream })])
+      await Promise.all([...together, ...reversed, write(t, refused, { stream: '5' })])
+      await t.store.streams.put(t.scope, 'made', {}, t.clock.now())
+      await write(t, refused, { stream: 'made' })
+      expect(await names()).toEqual(['1', '2', '3', '4', 'made', 's'])
+      await t.reopen()
+      expect(await names()).toEqual(['1', '2', '3', '4', 'made', 's'])
+      expect(await write(t, messages('b'))).toMatchObject({ offsets: [1] })
+      expect(await write(t, messages('first'), { stream: '5' })).toMatchObject({ partitions: [0], offsets: [0] })
+    },
+  },
+  {
     name: 'messages come back as they went in, with offsets from 0 without holes, also after a restart',
     async run(t) {
       const payload = Uint8Array.from({ length: 256 }, (_, i) => i)

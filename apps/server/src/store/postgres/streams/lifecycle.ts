@@ -65,7 +65,7 @@ export class Lifecycle {
       )
       const place = { tenant: scope.tenant, stream }
       const partition = { ...place, partition: 0, next: next + messages.length, writtenAt: now, added: [...messages] }
-      await storeMessages(transaction, [{ ...place, before: traits, traits, partitions: [partition] }])
+      await storeMessages(transaction, [{ ...place, before: traits, traits, partitions: [partition], unused: false }])
       return { created: true, state: stateOf((await find())!) }
     })
   }

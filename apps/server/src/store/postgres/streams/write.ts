@@ -22,11 +22,17 @@ const hold = `
   ORDER BY s.tenant, s.stream FOR UPDATE OF s`
 const addStreams = `
   INSERT INTO millrace.streams (tenant, namespace, name, created_at)
-  SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::bigint[]) AS i ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING`
+  SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::bigint[]) AS i ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING RETURNING stream`
 const addFirst = `
   INSERT INTO millrace.stream_partitions (tenant, stream, partition)
   SELECT s.tenant, s.stream, 0 FROM unnest($1::int[], $2::text[], $3::text[]) AS i (tenant, namespace, name)
   JOIN millrace.streams s ON s.name = i.name AND s.namespace = i.namespace AND s.tenant = i.tenant ON CONFLICT DO NOTHING`
+const unmake = `
+  WITH unmade AS (
+    DELETE FROM millrace.streams s USING unnest($1::int[], $2::int[]) AS i (tenant, stream)
+    WHERE s.tenant = i.tenant AND s.stream = i.stream RETURNING s.tenant, s.stream
+  )
+  DELETE FROM millrace.stream_partitions p USING unmade u WHERE p.tenant = u.tenant AND p.stream = u.stream`
 const readPartitions = `
   SELECT p.stream, p.partition, p.next, p.written_at AS "writtenAt" FROM unnest($1::int[], $2::int[]) AS i (tenant, stream)
   JOIN millrace.stream_partitions p ON p.tenant = i.tenant AND p.stream = i.stream ORDER BY p.stream, p.partition`
@@ -85,6 +91,8 @@ export interface HeldStream {
   readonly before: StreamTraits
   traits: StreamTraits
   readonly partitions: HeldPartition[]
+  /** Made by the transaction, and nothing was written to it yet. */
+  unused: boolean
 }
 interface Answer {
   readonly tenant: number
@@ -187,6 +195,7 @@ export class StreamWriter {
       const outcome = { partitions: places, offsets }
       if (producer) producers!.put(held, producer.id, afterWrite(state, producer, outcome), now)
       held.traits = traitsAfter(held.traits, batch, now)
+      held.unused = false
       return outcome
     } catch (error) {
       return refusalOf(error)
@@ -204,6 +213,7 @@ async function holdStreams(transaction: Transaction, all: readonly StreamWriteRe
   const each = [...wanted.values()]
   type Found = Scope & TraitRow & { readonly stream: number; readonly name: string }
   let held = await transaction.query<Found>(hold, names(each))
+  let made: ReadonlySet<number> = new Set()
   if (held.length < each.length) {
     const there = new Set(held.map((stream) => nameKey(stream, stream.name)))
     // A request that was answered before writes nothing, and so makes no stream.
@@ -213,14 +223,15 @@ async function holdStreams(transaction: Transaction, all: readonly StreamWriteRe
       const at = nameKey(scope, stream)
       return to === undefined && !answered.has(`${scope.tenant} ${answerKey(request)}`) && !there.has(at) && there.add(at)
     })
-    await transaction.query(addStreams, [...names(missing), numbers(missing.map(({ now }) => now))])
+    const added = await transaction.query<{ stream: number }>(addStreams, [...names(missing), numbers(missing.map(({ now }) => now))])
+    made = new Set(added.map(({ stream }) => stream))
     await transaction.query(addFirst, names(missing))
     held = await transaction.query<Found>(hold, names(each))
   }
   const byNumber = new Map(
     held.map((row): [number, HeldStream] => {
       const traits = traitsOf(row)
-      return [row.stream, { tenant: row.tenant, stream: row.stream, before: traits, traits, partitions: [] }]
+      return [row.stream, { tenant: row.tenant, stream: row.stream, before: traits, traits, partitions: [], unused: made.has(row.stream) }]
     }),
   )
   const of = [numbers(held.map(({ tenant }) => tenant)), numbers(held.map(({ stream }) => stream))]
@@ -254,6 +265,9 @@ async function readKnown(transaction: Transaction, requests: readonly StreamWrit
 }
 
 async function store(transaction: Transaction, streams: Map<string, HeldStream>, answers: readonly Answer[]): Promise<void> {
+  const unused = [...streams.values()].filter((stream) => stream.unused)
+  if (unused.length > 0)
+    await transaction.query(unmake, [numbers(unused.map(({ tenant }) => tenant)), numbers(unused.map(({ stream }) => stream))])
   await storeMessages(transaction, [...streams.values()])
   const changed = [...streams.values()].filter(({ before, traits }) => traits !== before)
   if (changed.length > 0) {

@@ -49,6 +49,8 @@ export class Registry {
   readonly #insert: StatementSync
   readonly #insertPartition: StatementSync
   readonly #insertChunk: StatementSync
+  readonly #delete: StatementSync
+  readonly #deletePartitions: StatementSync
   readonly #updatePartition: StatementSync
   readonly #updateTraits: StatementSync
   #lastNumber = 0
@@ -58,6 +60,8 @@ export class Registry {
     const { db } = context
     this.#insert = db.prepare('INSERT INTO streams (tenant, stream, namespace, name, created_at) VALUES (?, ?, ?, ?, ?)')
     this.#insertPartition = db.prepare('INSERT INTO stream_partitions (tenant, stream, partition) VALUES (?, ?, ?)')
+    this.#delete = db.prepare('DELETE FROM streams WHERE tenant = ? AND stream = ?')
+    this.#deletePartitions = db.prepare('DELETE FROM stream_partitions WHERE tenant = ? AND stream = ?')
     this.#insertChunk = db.prepare(`INSERT INTO stream_chunks (tenant, stream, partition, first_offset, count, written_at, bytes, data)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#updatePartition = db.prepare(`UPDATE stream_partitions SET earliest = ?, next = ?, bytes = ?, written_at = ?, compacted = ?
@@ -130,6 +134,13 @@ export class Registry {
     this.#context.writer.onRevert(() => this.#remove(stream, name))
     this.addPartition(stream)
     return stream
+  }
+
+  /** Inside the mutation that made the stream: takes it back, before anything is in it. */
+  unmake(stream: StreamEntry): void {
+    this.#deletePartitions.run(stream.tenant, stream.number)
+    this.#delete.run(stream.tenant, stream.number)
+    this.#remove(stream, stream.name)
   }
 
   /** Inside a mutation: gives a stream one partition more. */

@@ -97,10 +97,12 @@ export class SqliteStreams implements StreamStorage {
       if (known) return recall(String(known.answer))
     }
     const { to } = request
-    const stream = to === undefined ? this.#registry.ensure(scope, request.stream, now) : this.#registry.find(scope, request.stream)
+    const known = this.#registry.find(scope, request.stream)
+    const stream = to === undefined ? (known ?? this.#registry.ensure(scope, request.stream, now)) : known
     if (!stream || (to !== undefined && stream.number !== to)) return request.batches.map(() => ({ error: noStream(request.stream) }))
     const guarded = new Set<PartitionEntry>()
     const outcomes = request.batches.map((batch) => this.#append(stream, batch, guarded, now))
+    if (!known && outcomes.every((outcome) => 'error' in outcome)) this.#registry.unmake(stream)
     if (requestId !== '') this.#insertAnswer.run(scope.tenant, answerKey(request), remember(outcomes), now)
     return outcomes
   }
