@@ -244,6 +244,17 @@ describe('a full queue', () => {
     expect(new Set(ids).size).toBe(ids.length)
   })
 
+  test('is what a call is told of whose last try meets its deadline', async () => {
+    const { clock, transport, queue } = setUpQueue(() => full)
+    const outcome = queue.enqueue('much', { timeout: 1500 }).catch((error: unknown) => error)
+    await turn()
+    transport.on('QueueService/EnqueueJobs', async () => {
+      throw new TimeoutError({ reason: 'DEADLINE_EXCEEDED', message: 'The call took longer than 200 ms.' })
+    })
+    await clock.advance(1300)
+    expect(await outcome).toBeInstanceOf(QuotaExceededError)
+  })
+
   test('holds later calls back behind those that wait', async () => {
     let room = 0
     const { clock, queue, requests } = setUpQueue(() => (room-- > 0 ? undefined : full))

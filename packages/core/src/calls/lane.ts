@@ -149,7 +149,9 @@ export class Lane<Item, Result, Value> {
       this.#deliver(batch, results)
     } catch (thrown) {
       const error = errorFrom(thrown)
-      for (const pending of batch) this.#fail(pending, error)
+      // What the time ran out over says more than that it did.
+      const late = error.code === 'DEADLINE_EXCEEDED'
+      for (const pending of batch) this.#fail(pending, (late && pending.refusal) || error)
     }
     cancel?.()
     land()
