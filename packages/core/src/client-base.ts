@@ -42,7 +42,7 @@ export class ClientBase {
         })
       if (health.healthy) return
       if (clock.now() >= deadline) throw unavailable(`The server is not ready: ${health.detail}`)
-      await this.#context.sleep(readyIntervalMs, signal)
+      await this.#context.caller.sleep(readyIntervalMs, signal)
     }
   }
 

@@ -1,8 +1,7 @@
 import { Caller } from './calls/caller.ts'
-import { sleep } from './calls/sleep.ts'
 import type { Clock } from './clock.ts'
 import { toMs } from './durations.ts'
-import { AbortError, type MillraceError, unavailable } from './errors/errors.ts'
+import { type MillraceError, unavailable } from './errors/errors.ts'
 import type { CallOptions, CompiledOptions } from './options.ts'
 import type { RequestOf, ResponseOf, Transport, UnaryMethod } from './transport.ts'
 
@@ -21,7 +20,6 @@ export class ClientContext {
   /** Called when the client is closed. */
   readonly onClose = new Set<(error: MillraceError) => void>()
   readonly #shared = new Map<unknown, Closable>()
-  readonly #closing = new AbortController()
   /** What to say of a client that is closed; undefined while it is open. */
   closed: MillraceError | undefined
 
@@ -62,20 +60,10 @@ export class ClientContext {
     return this.safe(method, request, call, false)
   }
 
-  /** Waits. Rejects with `AbortError` when `signal` ends it, and with what to say of a client that is closed when that does. */
-  async sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    const closing = this.#closing.signal
-    await sleep(this.clock, ms, signal ? AbortSignal.any([signal, closing]) : closing).catch((aborted: unknown) => {
-      if (signal?.aborted) throw new AbortError(signal.reason)
-      throw this.closed ?? aborted
-    })
-  }
-
   /** Ends everything, and the transport. */
   async close(): Promise<void> {
     const error = unavailable('This client is closed.')
     this.closed = error
-    this.#closing.abort(error)
     for (const each of [...this.#shared.values(), this.caller]) each.close(error)
     for (const close of this.onClose) close(error)
     await this.transport.close()

@@ -62,6 +62,15 @@ export class Caller {
     this.#closed.abort(error)
   }
 
+  /** Waits. Rejects with `AbortError` when `signal` ends it, and with what to say of a client that is closed when that does. */
+  async sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    const closed = this.#closed.signal
+    await sleep(this.#clock, ms, signal ? AbortSignal.any([signal, closed]) : closed).catch((aborted: unknown) => {
+      closed.throwIfAborted()
+      throw aborted
+    })
+  }
+
   async #attempts<T>(method: string, call: UnaryCall, attempt: (bounds: TransportCall) => Promise<T>): Promise<T> {
     const { credentials, logger, timeoutMs: defaultMs } = this.#options
     const deadline = this.#clock.now() + (call.timeoutMs ?? defaultMs)
@@ -88,17 +97,9 @@ export class Caller {
         if (wait === undefined || wait >= deadline - this.#clock.now())
           throw error.code === 'DEADLINE_EXCEEDED' ? (refusal ?? error) : error
         logger.debug(`${method} failed with ${error.code}; trying again in ${Math.round(wait)} ms`, { error: error.message })
-        await this.#sleep(wait, call.signal)
+        await this.sleep(wait, call.signal)
       }
     }
-  }
-
-  async #sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    const closed = this.#closed.signal
-    await sleep(this.#clock, ms, signal ? AbortSignal.any([signal, closed]) : closed).catch((aborted: unknown) => {
-      closed.throwIfAborted()
-      throw aborted
-    })
   }
 
   /** The wait before a further try, or undefined when there shall be none. */

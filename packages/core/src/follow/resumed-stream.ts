@@ -90,6 +90,6 @@ export class ResumedStream<P extends ServerStreamMethod, T> implements AsyncIter
     if (closed) throw closed
     const error = errorFrom(thrown)
     if (!this.#outage.mends(error, this.#version) || this.#outage.lastsMs > options.timeoutMs) throw error
-    await this.#context.sleep(this.#outage.next(error, this.#version), this.#stop.signal).catch(() => undefined)
+    await this.#context.caller.sleep(this.#outage.next(error, this.#version), this.#stop.signal).catch(() => undefined)
   }
 }

@@ -35,7 +35,7 @@ export async function* monitorPipeline(
     } catch (thrown) {
       const error = errorFrom(thrown)
       if (!outage.mends(error, version) || outage.lastsMs > client.timeoutMs) throw error
-      await context.sleep(outage.next(error, version), options.signal)
+      await context.caller.sleep(outage.next(error, version), options.signal)
     }
   }
 }

@@ -153,7 +153,7 @@ export class Deliveries<T> implements AsyncIterableIterator<ReceivedJob<T>, unde
     if (closed) throw closed
     const error = errorFrom(thrown)
     if (!this.#outage.mends(error, this.#version) || this.#outage.lastsMs > options.timeoutMs) throw error
-    await this.#context.sleep(this.#outage.next(error, this.#version), this.#stop.signal).catch(() => undefined)
+    await this.#context.caller.sleep(this.#outage.next(error, this.#version), this.#stop.signal).catch(() => undefined)
   }
 
   /** Jobs that came and that nobody asked for: others can have them at once. */

@@ -45,7 +45,7 @@ export async function* tailLogs(context: ClientContext, taskId: string, options:
       if (context.closed) throw context.closed
       const error = errorFrom(thrown)
       if (!outage.mends(error, version) || outage.lastsMs > client.timeoutMs) throw error
-      await context.sleep(outage.next(error, version), options.signal)
+      await context.caller.sleep(outage.next(error, version), options.signal)
     }
   }
 }

@@ -70,6 +70,6 @@ async function pollTask<R>(context: ClientContext, taskId: string, options: Wait
     if (status.status === 'completed' || status.status === 'failed' || status.status === 'cancelled') return status
     const remaining = deadline - clock.now()
     if (remaining <= 0) throw new TaskTimeoutError(taskId, timeoutMs)
-    await context.sleep(Math.min(intervalMs, remaining), signal)
+    await context.caller.sleep(Math.min(intervalMs, remaining), signal)
   }
 }
