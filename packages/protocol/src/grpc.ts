@@ -1,7 +1,7 @@
+import { BinaryWriter } from '@bufbuild/protobuf/wire'
 import { type ErrorDetails, type ErrorReason, errorCatalogue, reasonOfStatus } from './errors.ts'
 import { BadRequest, ErrorInfo, QuotaFailure, RequestInfo, ResourceInfo, RetryInfo } from './gen/google/rpc/error_details.ts'
 import { Status } from './gen/google/rpc/status.ts'
-import { encodeChunk } from './grpc-chunks.ts'
 
 /** The trailer that carries `google.rpc.Status`. Source: https://grpc.io/docs/guides/error/#richer-error-model */
 export const statusDetailsTrailer = 'grpc-status-details-bin'
@@ -16,7 +16,7 @@ interface GeneratedMethod {
 }
 
 interface Codec<T> {
-  encode(message: T): { finish(): Uint8Array }
+  encode(message: T, writer?: BinaryWriter): { finish(): Uint8Array }
   decode(bytes: Uint8Array): T
 }
 
@@ -62,15 +62,32 @@ export function grpcDefinition<S extends { readonly fullName: string; readonly m
         path: `/${service.fullName}/${method.name}`,
         requestStream: method.requestStream,
         responseStream: method.responseStream,
-        requestSerialize: (value: unknown) => encodeChunk(requestType, value) ?? requestType.encode(value).finish(),
+        requestSerialize: (value: unknown) => encode(requestType, value),
         requestDeserialize: (bytes: Uint8Array) => requestType.decode(bytes),
-        responseSerialize: (value: unknown) => encodeChunk(responseType, value) ?? responseType.encode(value).finish(),
+        responseSerialize: (value: unknown) => encode(responseType, value),
         responseDeserialize: (bytes: Uint8Array) => responseType.decode(bytes),
         options: {},
       },
     ]
   })
   return Object.fromEntries(methods) as GrpcDefinition<S>
+}
+
+/** Messages up to so many bytes leave their room to the next one. */
+const keptRoom = 1 << 20
+
+/** Writes all messages: room of its own for each takes longer to make than most take to write, and is soon garbage. */
+let writer = new BinaryWriter()
+
+function encode(type: Codec<unknown>, message: unknown): Uint8Array {
+  let bytes: Uint8Array | undefined
+  try {
+    bytes = type.encode(message, writer).finish()
+    return bytes
+  } finally {
+    // What could not be written to its end has left its beginning.
+    if (!bytes || bytes.length > keptRoom) writer = new BinaryWriter()
+  }
 }
 
 const typePrefix = 'type.googleapis.com/google.rpc.'
