@@ -1,5 +1,5 @@
 import { type Setting, type SettingName, settings, variableOf } from '../../config/settings.ts'
-import { holdNewSpace } from '../../new-space.ts'
+import { holdHeap } from '../../heap.ts'
 import type { Command, Option } from '../command.ts'
 import { configOption, settingOption } from '../setting-options.ts'
 
@@ -27,7 +27,7 @@ export const serve: Command = {
     { line: 'millrace serve --dev --json --grpc 127.0.0.1:0', does: 'for scripts: a free port, and one line of JSON when it is ready' },
   ],
   async run({ flags, env, output }) {
-    const onStarted = holdNewSpace()
+    const onStarted = holdHeap()
     const { serveUntilStopped } = await import('../../main.ts')
     const { logVerbosity, setLogVerbosity } = await import('@grpc/grpc-js')
     // What grpc-js writes to the terminal by itself is said by the server's own error or log line, in better words.
