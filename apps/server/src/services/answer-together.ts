@@ -14,6 +14,8 @@ export interface RowAnswer {
 
 /** Calls of one request that are carried out at a time: as many as there are connections. */
 const atOnce = 32
+/** Answers with so many bytes of rows leave without the others: who asked reads them while those are made. */
+const messageBytes = 256 * 1024
 /** How long an answer waits for others, in milliseconds. */
 const patienceMs = 20
 
@@ -53,7 +55,7 @@ export async function* answerTogether(
     }
     running--
     begin()
-    if (running === 0 || bytes >= pageBytes) wakeup.wake()
+    if (running === 0 || bytes >= messageBytes) wakeup.wake()
     else cancel ??= clock.timer(patienceMs, onDue)
   }
   const begin = (): void => {
@@ -64,7 +66,7 @@ export async function* answerTogether(
   }
   const take = () => {
     const all = next === calls.length && running === 0
-    if (done.length > 0 && (all || due || bytes >= pageBytes)) {
+    if (done.length > 0 && (all || due || bytes >= messageBytes)) {
       const results = done
       cancel?.()
       cancel = undefined

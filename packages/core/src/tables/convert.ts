@@ -22,13 +22,19 @@ function toValue(path: string, value: unknown, depth: number, isFilter = false):
   if (depth > 64) throw invalid(path, 'lies more than 64 deep, or in itself.')
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return value
   if (Object.values(value).every(isPlain)) return value
-  if (Array.isArray(value)) return value.map((each, i) => toValue(`${path}[${i}]`, each, depth + 1, isFilter))
+  if (Array.isArray(value))
+    return value.every(isPlainRow) ? value : value.map((each, i) => toValue(`${path}[${i}]`, each, depth + 1, isFilter))
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, toValue(`${path}.${key}`, each, depth + 1, isFilter)]))
 }
 
 /** True for what JSON holds as it is. Most values are: no path is made for them, nor a copy of a row that has nothing else. */
 function isPlain(value: unknown): boolean {
   return typeof value === 'string' || typeof value === 'boolean' || value === null || (typeof value === 'number' && Number.isFinite(value))
+}
+
+/** True for a row that JSON holds as it is. */
+function isPlainRow(value: unknown): boolean {
+  return (value as object | null)?.constructor === Object && Object.values(value as object).every(isPlain)
 }
 
 /** Values as a payload of JSON. */

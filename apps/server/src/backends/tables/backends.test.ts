@@ -1,18 +1,21 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { TableEngine } from '../../domain/tables/engine.ts'
 import { selectStatement } from '../../domain/tables/statements.ts'
+import { randomNumbers } from '../../testing/random.ts'
 import { testBackends } from './test-backends.ts'
 
 const scope = { tenant: 1, namespace: 'default' }
 
-describe.each(await testBackends())('$name', ({ open, missing }) => {
+describe.each(await testBackends())('$name', ({ name, open, missing }) => {
   let opened: Awaited<ReturnType<typeof open>>
   let engine: TableEngine
+  let large: TableEngine
 
   beforeAll(async () => {
     if (missing) return
     opened = await open({ timeoutMs: 3000 })
     engine = new TableEngine({ database: opened.database, bounds: { rows: 100, bytes: 10_000 } })
+    large = new TableEngine({ database: opened.database, bounds: { rows: 100, bytes: 1_000_000 } })
     await run('CREATE TABLE kept (id int PRIMARY KEY)')
   }, 180_000)
   afterAll(() => opened?.discard())
@@ -28,6 +31,67 @@ describe.each(await testBackends())('$name', ({ open, missing }) => {
     for (const at of names) {
       const { result } = await run('SELECT DISTINCT name FROM own', [], at)
       expect(JSON.parse(Buffer.from(result.rows).toString())).toEqual([{ name: at.namespace }])
+    }
+  })
+
+  test('values of every kind stand in JSON as they are', async (ctx) => {
+    ctx.skip(missing !== undefined, missing)
+    const kinds: readonly (readonly [sql: string, json: string])[] = [
+      ['NULL::text', 'null'],
+      [`''`, '""'],
+      [`'Grüße, 😀'`, '"Grüße, 😀"'],
+      [`E'say "no"\\\\\n\x01'`, String.raw`"say \"no\"\\\n\u0001"`],
+      [`repeat('é"', 3000)`, `"${'é\\"'.repeat(3000)}"`],
+      ['true', 'true'],
+      ['false', 'false'],
+      ['(-32768)::smallint', '-32768'],
+      ['2147483647', '2147483647'],
+      ['-999999999999999', '-999999999999999'],
+      ['9007199254740991', '9007199254740991'],
+      ['9007199254740993', '"9007199254740993"'],
+      ['-9223372036854775808', '"-9223372036854775808"'],
+      ['1.5::float4', '1.5'],
+      ['-1e-300::float8', '-1e-300'],
+      [`'-0'::float8`, '-0'],
+      [`'NaN'::float8`, '"NaN"'],
+      [`'-Infinity'::float4`, '"-Infinity"'],
+      ['12345678901234567890.10', '"12345678901234567890.10"'],
+      [`'NaN'::numeric`, '"NaN"'],
+      [`DATE '2026-02-28'`, '"2026-02-28"'],
+      [`TIMESTAMP '2026-02-28 01:02:03.5'`, '"2026-02-28T01:02:03.5"'],
+      [`TIMESTAMPTZ '2026-02-28 01:02:03+02'`, '"2026-02-27T23:02:03Z"'],
+      [`'infinity'::timestamptz`, '"infinity"'],
+      [`'{"a": [1, "\u00e9"]}'::jsonb`, '{"a": [1, "é"]}'],
+      [`'\\x00ff22'::bytea`, '"\\\\x00ff22"'],
+      [`ARRAY[1, NULL]`, '[1,null]'],
+      [`ARRAY['a"', NULL, 'b,c', '']`, String.raw`["a\"",null,"b,c",""]`],
+      [`'{}'::bigint[]`, '[]'],
+      [`'550e8400-e29b-41d4-a716-446655440000'::uuid`, '"550e8400-e29b-41d4-a716-446655440000"'],
+    ]
+    const list = kinds.map(([sql], i) => `${sql} AS "${i === 0 ? 'first ""é' : `c${i}`}"`).join(', ')
+    const row = kinds.map(([, json], i) => `${JSON.stringify(i === 0 ? 'first "é' : `c${i}`)}:${json}`).join(',')
+    const { result } = await large.sql(scope, { text: `SELECT ${list} FROM generate_series(1, 3)`, values: [] })
+    expect(Buffer.from(result.rows).toString()).toBe(`[${Array.from({ length: 3 }, () => `{${row}}`).join(',')}]`)
+    expect(await rowsOf('SELECT FROM generate_series(1, 2)')).toEqual([{}, {}])
+    expect(await rowsOf('SELECT 1 WHERE false')).toEqual([])
+  })
+
+  test('texts of all characters come back as they went', async (ctx) => {
+    ctx.skip(missing !== undefined, missing)
+    const seed = Number(process.env.MILLRACE_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31))
+    console.log(`texts of ${name}: MILLRACE_TEST_SEED=${seed}`)
+    const random = randomNumbers(seed)
+    const text = () => {
+      const most = 10 ** (random() * 2)
+      const char = () => (random() < 0.5 ? 1 + random() * 127 : random() < 0.5 ? 0xa0 + random() * 0xd000 : 0x10000 + random() * 0xfffff)
+      return String.fromCodePoint(...Array.from({ length: random() * most }, () => Math.floor(char())))
+    }
+    for (let round = 0; round < 20; round++) {
+      const rows = Array.from({ length: 20 }, (_, i) => ({ i, a: text(), b: random() < 0.2 ? null : text(), c: random() }))
+      const sql = 'SELECT * FROM json_to_recordset($1) AS r (i int, a text, b text, c float8) ORDER BY i'
+      expect(
+        JSON.parse(Buffer.from((await large.sql(scope, { text: sql, values: [JSON.stringify(rows)] })).result.rows).toString()),
+      ).toEqual(rows)
     }
   })
 

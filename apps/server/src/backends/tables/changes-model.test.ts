@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { TableConnection } from '../../domain/tables/backend.ts'
+import { randomNumbers } from '../../testing/random.ts'
 import { testBackends } from './test-backends.ts'
 import { useChanges } from './test-changes.ts'
 
@@ -63,13 +64,3 @@ describe.each(await testBackends())('$name', (backend) => {
     }
   })
 })
-
-/** Numbers between 0 and 1 from a seed (Mulberry32). */
-function randomNumbers(state: number): () => number {
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}

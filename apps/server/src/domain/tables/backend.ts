@@ -28,10 +28,23 @@ export interface ResultBounds {
   readonly taker?: (columns: SqlOutcome['columns']) => RowTaker | undefined
 }
 
+/**
+ * A row as Postgres sends it: the number of its values in two bytes; then for each the length of its text in four, -1 for NULL, and the
+ * text in UTF-8 (https://www.postgresql.org/docs/current/protocol-message-formats.html, DataRow).
+ */
+export interface RawRow {
+  /** Where it is; others are beside it. */
+  readonly bytes: Buffer
+  /** Where it begins. */
+  readonly at: number
+  /** How many bytes it has. */
+  readonly length: number
+}
+
 /** What takes rows as they arrive. */
 export interface RowTaker {
-  /** Takes the next row. */
-  add(row: readonly SqlValue[]): void
+  /** Takes the next row. Its bytes are not touched later. */
+  add(row: RawRow): void
   /** All rows, a JSON list. */
   end(): Uint8Array
 }

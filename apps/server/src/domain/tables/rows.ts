@@ -1,6 +1,8 @@
 import type { RowColumn, RowSet } from '@millrace/protocol'
 import type { RowTaker, SqlOutcome, SqlValue, TableQueries } from './backend.ts'
 import { baseTypeOf } from './base-type.ts'
+import { type ListedColumn, RowList } from './row-list.ts'
+import { writeArray, writerOf } from './value-json.ts'
 
 /** What is known of a type: its name, and of what an array is made. */
 interface TypeInfo {
@@ -58,42 +60,9 @@ const builtIn: Readonly<Record<number, TypeInfo>> = {
  * @param connection - where the types of the namespace are asked for.
  */
 export async function toRowSet({ columns, rows, json }: SqlOutcome, connection: TableQueries): Promise<RowSet> {
-  if (json) return { columns: writerFor(columns, plainType).wire, rows: json, contentType: '' }
+  if (json) return { columns: wireColumns(columns, plainType), rows: json, contentType: '' }
   const { wire, write } = await rowWriter(columns, connection)
-  const list = new RowList(write)
-  for (const row of rows) list.add(row)
-  return { columns: wire, rows: list.end(), contentType: '' }
-}
-
-/** A JSON list of rows that grows with each of them. */
-class RowList implements RowTaker {
-  readonly #write: RowWriter['write']
-  #bytes = Buffer.allocUnsafe(1024)
-  #length = 0
-
-  constructor(write: RowWriter['write']) {
-    this.#write = write
-  }
-
-  add(row: readonly SqlValue[]): void {
-    this.#append((this.#length === 0 ? '[' : ',') + this.#write(row))
-  }
-
-  end(): Uint8Array {
-    this.#append(this.#length === 0 ? '[]' : ']')
-    return this.#bytes.subarray(0, this.#length)
-  }
-
-  #append(text: string): void {
-    // A character is three bytes at most.
-    const needed = this.#length + 3 * text.length
-    if (needed > this.#bytes.length) {
-      const larger = Buffer.allocUnsafe(Math.max(2 * this.#bytes.length, needed))
-      this.#bytes.copy(larger, 0, 0, this.#length)
-      this.#bytes = larger
-    }
-    this.#length += this.#bytes.write(text, this.#length)
-  }
+  return { columns: wire, rows: Buffer.from(`[${rows.map(write).join(',')}]`), contentType: '' }
 }
 
 /** How rows with these columns travel. */
@@ -103,37 +72,34 @@ export interface RowWriter {
   write(row: readonly SqlValue[]): string
 }
 
-const plainType = (type: number): TypeInfo => builtIn[type]!
+const plainType: TypeOf = (type) => builtIn[type]!
 
 /** Makes what takes rows of types that every Postgres has; undefined when there are others. */
 export function plainRows(columns: SqlOutcome['columns']): RowTaker | undefined {
-  return columns.every(({ type }) => builtIn[type]) ? new RowList(writerFor(columns, plainType).write) : undefined
+  return columns.every(({ type }) => builtIn[type]) ? new RowList(listColumns(columns, plainType)) : undefined
 }
 
 /** Makes what writes rows. */
 export async function rowWriter(columns: SqlOutcome['columns'], connection: TableQueries): Promise<RowWriter> {
   const unknown = [...new Set(columns.map(({ type }) => type).filter((type) => !builtIn[type]))]
   const asked = unknown.length > 0 ? await askTypes(connection, unknown) : undefined
-  return writerFor(columns, (type) => builtIn[type] ?? asked?.get(type) ?? { name: 'unknown' })
+  const typeOf: TypeOf = (type) => builtIn[type] ?? asked?.get(type) ?? { name: 'unknown' }
+  const fields = listColumns(columns, typeOf).map(({ name, write }) => ({ key: `${JSON.stringify(name)}:`, write }))
+  const writeField = (value: SqlValue, i: number) => fields[i]!.key + (value === null ? 'null' : fields[i]!.write(value))
+  return { wire: wireColumns(columns, typeOf), write: (row) => `{${row.map(writeField).join(',')}}` }
 }
 
-function writerFor(columns: SqlOutcome['columns'], typeOf: (type: number) => TypeInfo): RowWriter {
-  const keys = columns.map(({ name }, i) => `${i === 0 ? '{' : ','}${JSON.stringify(name)}:`)
-  const writers = columns.map(({ type }): Write => {
+type TypeOf = (type: number) => TypeInfo
+
+function wireColumns(columns: SqlOutcome['columns'], typeOf: TypeOf): RowColumn[] {
+  return columns.map(({ name, type }) => ({ name, type: typeOf(type).name }))
+}
+
+function listColumns(columns: SqlOutcome['columns'], typeOf: TypeOf): ListedColumn[] {
+  return columns.map(({ name, type }) => {
     const { element, delimiter } = typeOf(type)
-    return element === undefined ? writerOf(type) : (text) => writeArray(text, writerOf(element), delimiter)
+    return { name, write: element === undefined ? writerOf(type) : (text) => writeArray(text, writerOf(element), delimiter) }
   })
-  return {
-    wire: columns.map(({ name, type }) => ({ name, type: typeOf(type).name })),
-    write(row) {
-      let json = keys.length === 0 ? '{' : ''
-      for (let i = 0; i < keys.length; i++) {
-        const value = row[i]!
-        json += keys[i]! + (value === null ? 'null' : writers[i]!(value))
-      }
-      return `${json}}`
-    },
-  }
 }
 
 async function askTypes(connection: TableQueries, types: readonly number[]): Promise<Map<number, TypeInfo>> {
@@ -151,72 +117,4 @@ async function askTypes(connection: TableQueries, types: readonly number[]): Pro
       element && delimiter ? { name: name!, element: Number(element), delimiter } : { name: name! },
     ]),
   )
-}
-
-type Write = (text: string) => string
-
-/** How a value of a type is written in JSON, of the text that Postgres writes. */
-function writerOf(type: number): Write {
-  switch (type) {
-    case 16:
-      return (text) => (text === 't' ? 'true' : 'false')
-    case 21:
-    case 23:
-    case 26:
-      return (text) => text
-    case 20:
-      return (text) => (text.length < 16 || Number.isSafeInteger(Number(text)) ? text : `"${text}"`)
-    case 700:
-    case 701:
-      // NaN and Infinity are no numbers of JSON.
-      return (text) => (/\d$/.test(text) ? text : `"${text}"`)
-    case 114:
-    case 3802:
-      return (text) => text
-    case 1114:
-      return (text) => quote(text.replace(' ', 'T'))
-    case 1184:
-      return (text) => quote(text.replace(' ', 'T').replace(/\+00$/, 'Z'))
-    default:
-      return quote
-  }
-}
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what JSON escapes.
-const escaped = /["\\\u0000-\u001f]/
-
-/** A text of JSON. Most have nothing to escape, which is seen faster than they are written by `JSON.stringify`. */
-function quote(text: string): string {
-  return escaped.test(text) ? JSON.stringify(text) : `"${text}"`
-}
-
-/** A list of JSON, of an array as Postgres writes it: `{1,NULL,"a \"b\"",{…}}`, perhaps with bounds before it. */
-function writeArray(text: string, write: Write, delimiter = ','): string {
-  let at = text.indexOf('{')
-  const list = (): string => {
-    const parts: string[] = []
-    at++
-    while (text[at] !== '}') {
-      if (text[at] === delimiter) at++
-      parts.push(text[at] === '{' ? list() : element())
-    }
-    at++
-    return `[${parts.join(',')}]`
-  }
-  const element = (): string => {
-    if (text[at] !== '"') {
-      const start = at
-      while (text[at] !== delimiter && text[at] !== '}') at++
-      const word = text.slice(start, at)
-      return word === 'NULL' ? 'null' : write(word)
-    }
-    let value = ''
-    for (at++; text[at] !== '"'; at++) {
-      if (text[at] === '\\') at++
-      value += text[at]
-    }
-    at++
-    return write(value)
-  }
-  return list()
 }

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { MillraceError } from '../../../errors.ts'
+import { keepRowsRaw } from './raw-rows.ts'
 
 /** Milliseconds after which a connection that nobody used is closed. */
 const idleMs = 30_000
@@ -75,6 +76,7 @@ export class AccountPool {
   async #connect(config: pg.ClientConfig): Promise<pg.Client> {
     this.#open++
     const client = new pg.Client(config)
+    keepRowsRaw(client)
     client.on('error', () => {
       this.#lost.add(client)
       const index = this.#idle.findIndex((each) => each.client === client)

@@ -8,6 +8,7 @@ import {
   type SqlValue,
 } from '../../../domain/tables/backend.ts'
 import type { PreparedStatements } from './prepared-statements.ts'
+import type { RowMessage } from './raw-rows.ts'
 
 /** What is written to Postgres: the driver's own connection, whose types it keeps to itself. */
 interface Wire {
@@ -95,15 +96,15 @@ export class Statement implements pg.Submittable {
     this.#columns = fields.map(({ name, dataTypeID }) => ({ name, type: dataTypeID }))
   }
 
-  handleDataRow({ length, fields }: { readonly length: number; readonly fields: SqlValue[] }): void {
-    this.#bytes += length
+  handleDataRow(row: RowMessage): void {
+    this.#bytes += row.length
     if (this.#failure) return
     if (this.#count === 0) this.#taker = this.#bounds.taker?.(this.#columns)
     this.#count++
     if (this.#count > this.#bounds.rows) this.#failure = new ResultTooLarge('rows')
     else if (this.#bytes > this.#bounds.bytes) this.#failure = new ResultTooLarge('bytes')
-    else if (this.#taker) this.#taker.add(fields)
-    else this.#rows.push(fields)
+    else if (this.#taker) this.#taker.add(row)
+    else this.#rows.push(row.fields)
   }
 
   handleCommandComplete({ text }: { readonly text: string }): void {
