@@ -1,7 +1,8 @@
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { open, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Clock } from './clock.ts'
+import { makeDirectory } from './make-directory.ts'
 import type { Store } from './store/ports.ts'
 
 const name = /^millrace-(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d)Z\.db$/
@@ -29,7 +30,7 @@ export class Backups {
 
   /** Begins; the first copy is made when the newest that is there is old enough. */
   async start(directory: string): Promise<void> {
-    await mkdir(directory, { recursive: true, mode: 0o700 })
+    await makeDirectory(directory, 0o700)
     this.#directory = directory
     const newest = (await this.#copies()).at(-1)
     const { clock, everyMs } = this.#options

@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -53,6 +52,7 @@ import { Sender } from './domain/webhooks/sender.ts'
 import { MillraceError } from './errors.ts'
 import { startError } from './explain-start.ts'
 import { createLogger } from './logger.ts'
+import { makeDirectory } from './make-directory.ts'
 import { Metrics } from './metrics.ts'
 import { openAnalyticsBackend, openObjectBackend, openTables } from './open-backends.ts'
 import { allServices } from './service-names.ts'
@@ -368,7 +368,7 @@ async function openStore(config: ServerConfig, clock: Clock): Promise<Store> {
       const { openPostgresStore } = await import('./store/postgres/open.ts')
       return await openPostgresStore({ ...options, url: config.store, completedMs: config.retentionCompleted })
     }
-    await mkdir(config.data, { recursive: true })
+    await makeDirectory(config.data)
     return await openSqliteStore({ ...options, path: sqlitePath(config) })
   } catch (error) {
     throw startError(error, config)

@@ -119,7 +119,7 @@ describe('the data directory', () => {
     const folder = temporaryFolder()
     const file = join(folder, 'file')
     writeFileSync(file, 'x')
-    for (const data of [file, join(file, 'below'), '/sys/nowhere']) {
+    for (const data of [file, join(file, 'below'), '/sys/nowhere', '/proc/nowhere']) {
       const error = await refusal({ data })
       expectClear(error, /cannot be used/i)
       expect(error.output).toContain(data)

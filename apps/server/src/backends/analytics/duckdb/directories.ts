@@ -4,6 +4,7 @@ import { access, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'n
 import { dirname, join } from 'node:path'
 import type { DatabaseInfo, DatabaseRef } from '../../../domain/analytics/backend.ts'
 import { MillraceError } from '../../../errors.ts'
+import { makeDirectory } from '../../../make-directory.ts'
 import { sizeOf, spillPrefix } from './host/files.ts'
 
 type Scope = DatabaseRef['scope']
@@ -129,7 +130,7 @@ export class Directories {
   /** @throws UNAVAILABLE when nothing can be written. */
   async check(): Promise<void> {
     try {
-      await mkdir(this.#root, { recursive: true, mode: 0o700 })
+      await makeDirectory(this.#root, 0o700)
       await access(this.#root, constants.R_OK | constants.W_OK)
     } catch (error) {
       const message = `The directory of the databases cannot be used (${(error as Error).message}).`

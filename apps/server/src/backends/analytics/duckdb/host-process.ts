@@ -1,8 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { invalid, MillraceError } from '../../../errors.ts'
+import { makeDirectory } from '../../../make-directory.ts'
 import type { FromHost, HostError, HostInput, HostLimits, HostOperation, HostOutput, ToHost } from './host/protocol.ts'
 
 /**
@@ -98,7 +99,7 @@ export class HostProcess {
 
   async #start(): Promise<ChildProcess> {
     try {
-      await mkdir(this.#directory, { recursive: true, mode: 0o700 })
+      await makeDirectory(this.#directory, 0o700)
     } catch (error) {
       this.#starting = undefined
       throw error

@@ -1,8 +1,9 @@
 import { constants, createReadStream } from 'node:fs'
-import { access, type FileHandle, mkdir, open, rm } from 'node:fs/promises'
+import { access, type FileHandle, open, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { ObjectBackend, Span, Waste } from '../../../domain/objects/backend.ts'
 import { MillraceError } from '../../../errors.ts'
+import { makeDirectory } from '../../../make-directory.ts'
 
 /** Bytes read from a file at a time. */
 const readBytes = 128 * 1024
@@ -82,7 +83,7 @@ export class DiskBackend implements ObjectBackend {
   /** Makes a folder and those above it; each is synced into the one above. */
   async #makeFolder(folder: string): Promise<void> {
     if (this.#folders.has(folder)) return
-    const first = await mkdir(folder, { recursive: true })
+    const first = await makeDirectory(folder)
     if (first !== undefined) {
       for (let at = folder; ; at = dirname(at)) {
         await syncFolder(dirname(at))

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import {
@@ -13,6 +13,7 @@ import {
   type TableDatabase,
 } from '../../../domain/tables/backend.ts'
 import { MillraceError } from '../../../errors.ts'
+import { makeDirectory } from '../../../make-directory.ts'
 import { type DirectoryHold, holdDirectory } from './directory-hold.ts'
 import type { PgliteAnswer, PgliteTask } from './messages.ts'
 
@@ -138,7 +139,7 @@ export class PgliteDatabase implements TableDatabase {
 
   async #start(): Promise<Worker> {
     const { directory } = this.#options
-    await mkdir(directory, { recursive: true })
+    await makeDirectory(directory)
     this.#held ??= holdDirectory(directory)
     const files = join(directory, 'postgres')
     if (!existsSync(files)) await this.#make(files)
