@@ -34,3 +34,14 @@ it('those that were used last are kept, within its bounds', async () => {
   for (const stage of ['1', '2', '3', '1', '4', '1', '3', '2']) await results.get('a', stage)
   expect(fetched).toEqual(['a 1', 'a 2', 'a 3', 'a 4', 'a 2'])
 })
+
+it('results without bytes are not kept without end', async () => {
+  const fetched: string[] = []
+  const results = new StageResults(async (_, stage) => {
+    fetched.push(stage)
+    return { result: new Uint8Array(0), contentType: '' }
+  })
+  const stages = Array.from({ length: 32_769 }, (_, i) => String(i))
+  for (const stage of [...stages, '1', '0']) await results.get('a', stage)
+  expect(fetched.slice(stages.length)).toEqual(['0'])
+})

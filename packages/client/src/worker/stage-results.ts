@@ -5,6 +5,8 @@ export type FetchStageResult = (pipelineId: string, stage: string) => Promise<St
 
 /** Bytes kept at most: two lists of the largest size. */
 const mostBytes = 32 * 1024 * 1024
+/** What each takes beside its bytes, about: there are at most 32,768 of them. */
+const entryBytes = 1024
 
 /**
  * Results of stages that jobs were given lately; a stage that is done keeps its result. Each item of a stage that runs for each item of
@@ -32,7 +34,7 @@ export class StageResults {
     const result = this.#fetch(pipelineId, stage)
     this.#results.set(key, { result, bytes: 0 })
     result.then(
-      ({ result }) => this.#keep(key, result.length),
+      ({ result }) => this.#keep(key, entryBytes + result.length),
       () => this.#results.delete(key),
     )
     return result
