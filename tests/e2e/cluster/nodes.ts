@@ -1,18 +1,13 @@
 import { fileURLToPath } from 'node:url'
-import { type Postgres, postgresVersion, startPostgres } from '@millrace/dev'
+import { type Postgres, postgresVersion, startPostgres, whyMissing } from '@millrace/dev'
 import { beforeEach } from 'vitest'
 import { type ServerProcess, startServer } from '../harness/server.ts'
 import { TcpProxy } from '../harness/tcp-proxy.ts'
 
 /** Skips the tests of a file where no Postgres is installed. */
 export function needPostgres(): void {
-  beforeEach(({ skip }) => {
-    try {
-      postgresVersion()
-    } catch (error) {
-      skip((error as Error).message)
-    }
-  })
+  const missing = whyMissing(postgresVersion)
+  beforeEach(({ skip }) => skip(missing !== undefined, missing))
 }
 
 /** One server of the system, and the networks around it. */

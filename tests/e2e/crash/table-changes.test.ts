@@ -1,25 +1,16 @@
 import { UnavailableError } from '@millrace/client'
-import { postgresVersion, startPostgres } from '@millrace/dev'
+import { postgresVersion, startPostgres, whyMissing } from '@millrace/dev'
 import { expect, onTestFinished, test } from 'vitest'
 import { clientOf } from '../harness/fixture.ts'
 import { startServer } from '../harness/server.ts'
 
 const rounds = process.env.MILLRACE_LONG === '1' ? 10 : 2
 
-function whyNoPostgres(): string | undefined {
-  try {
-    postgresVersion()
-    return undefined
-  } catch (error) {
-    return (error as Error).message
-  }
-}
-
 test.for(['pglite', 'postgres'])(
   'over %s, changes go on after kill -9: each once, none missing',
   { timeout: 180_000 },
   async (backend, ctx) => {
-    const missing = backend === 'postgres' ? whyNoPostgres() : undefined
+    const missing = backend === 'postgres' ? whyMissing(postgresVersion) : undefined
     ctx.skip(missing !== undefined, missing)
     const postgres = backend === 'postgres' ? await startPostgres({ fsync: false }) : undefined
     onTestFinished(() => postgres?.stop())

@@ -1,5 +1,5 @@
 import { ConflictError, type Millrace, NotFoundError, PermissionDeniedError, ValidationError } from '@millrace/client'
-import { postgresVersion, startPostgres } from '@millrace/dev'
+import { postgresVersion, startPostgres, whyMissing } from '@millrace/dev'
 import { afterAll, describe, expect, test } from 'vitest'
 import { freshName, useServer } from '../harness/fixture.ts'
 
@@ -21,16 +21,7 @@ const users = {
 const alice = { name: 'Alice', email: 'alice@example.com', age: 30 }
 const bob = { name: 'Bob', email: 'bob@example.com', age: 25 }
 
-function whyNoPostgres(): string | undefined {
-  try {
-    postgresVersion()
-    return undefined
-  } catch (error) {
-    return (error as Error).message
-  }
-}
-
-const missing = whyNoPostgres()
+const missing = whyMissing(postgresVersion)
 const postgres = missing ? undefined : await startPostgres({ fsync: false })
 afterAll(() => postgres?.stop())
 const backends = [

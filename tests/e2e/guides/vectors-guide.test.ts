@@ -1,20 +1,10 @@
 import { ConflictError, type NewVector, NotFoundError, ValidationError } from '@millrace/client'
-import { pgvectorPrograms, startPgvector } from '@millrace/dev'
+import { pgvectorPrograms, startPgvector, whyMissing } from '@millrace/dev'
 import { afterAll, describe, expect, test } from 'vitest'
 import { freshName, useServer } from '../harness/fixture.ts'
 
-function whyNoPgvector(): string | undefined {
-  if (process.env.MILLRACE_TEST_PGVECTOR_URL) return undefined
-  try {
-    pgvectorPrograms()
-    return undefined
-  } catch (error) {
-    return (error as Error).message
-  }
-}
-
-const missing = whyNoPgvector()
 const given = process.env.MILLRACE_TEST_PGVECTOR_URL
+const missing = given ? undefined : whyMissing(pgvectorPrograms)
 const postgres = missing || given ? undefined : await startPgvector({ fsync: false })
 afterAll(() => postgres?.stop())
 const url = given ?? postgres?.url

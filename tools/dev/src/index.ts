@@ -9,3 +9,4 @@ export { asOwner, type Postgres, type PostgresOptions, postgresVersion, startPos
 export { type Redis, type RedisOptions, redisVersion, startRedis } from './redis.ts'
 export { type S3, startS3 } from './s3.ts'
 export { type ServiceProcess, type ServiceProcessOptions, startServiceProcess } from './service-process.ts'
+export { whyMissing } from './why-missing.ts'

@@ -1,4 +1,5 @@
 import { beforeEach } from 'vitest'
+import { whyMissing } from './why-missing.ts'
 
 /**
  * Skips a file's tests, with the reason, where a program is not installed.
@@ -6,12 +7,7 @@ import { beforeEach } from 'vitest'
  * @param version - throws what to install when it is missing.
  */
 export function skipWhereMissing(version: () => string): void {
-  let reason: string | undefined
-  try {
-    version()
-  } catch (error) {
-    reason = (error as Error).message
-  }
+  const reason = whyMissing(version)
   beforeEach(({ skip }) => {
     if (reason) skip(reason)
   })

@@ -2,21 +2,12 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { asOwner, postgresVersion, startPostgres } from '@millrace/dev'
+import { asOwner, postgresVersion, startPostgres, whyMissing } from '@millrace/dev'
 import { expect, test } from 'vitest'
 import { TableEngine } from '../../domain/tables/engine.ts'
 import { PostgresTables } from './postgres/open.ts'
 
-function whyNoPostgres(): string | undefined {
-  try {
-    postgresVersion()
-    return undefined
-  } catch (error) {
-    return (error as Error).message
-  }
-}
-
-const missing = whyNoPostgres()
+const missing = whyMissing(postgresVersion)
 const scope = { tenant: 1, namespace: 'default' }
 
 test('roles log in with passwords; one that its owner changed is set anew', { timeout: 60_000 }, async (ctx) => {

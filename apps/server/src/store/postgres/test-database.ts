@@ -1,4 +1,4 @@
-import { postgresVersion, startPostgres } from '@millrace/dev'
+import { postgresVersion, startPostgres, whyMissing } from '@millrace/dev'
 import pg from 'pg'
 import { afterAll, beforeEach } from 'vitest'
 
@@ -30,21 +30,15 @@ export async function useTestServer(): Promise<TestServer> {
 
 /** A Postgres for those tests of a file that ask for it. */
 export async function openTestServer(): Promise<TestServer> {
-  const missing = whyMissing()
+  const missing = whyNoServer()
   if (missing) return { missing, create: () => Promise.reject(new Error(missing)), async [Symbol.asyncDispose]() {} }
   const server = await startTestServer()
   afterAll(() => server[Symbol.asyncDispose]())
   return server
 }
 
-function whyMissing(): string | undefined {
-  if (process.env.MILLRACE_TEST_POSTGRES_URL) return undefined
-  try {
-    postgresVersion()
-    return undefined
-  } catch (error) {
-    return (error as Error).message
-  }
+function whyNoServer(): string | undefined {
+  return process.env.MILLRACE_TEST_POSTGRES_URL ? undefined : whyMissing(postgresVersion)
 }
 
 /** Starts a Postgres for tests, which does not wait for the disk; or uses the one that the environment names. */

@@ -1,4 +1,4 @@
-import { pgBouncerVersion, startPgBouncer } from '@millrace/dev'
+import { pgBouncerVersion, startPgBouncer, whyMissing } from '@millrace/dev'
 import { afterAll } from 'vitest'
 import type { StoreFactory } from '../conformance/harness.ts'
 import { openPostgresStore } from './open.ts'
@@ -36,10 +36,5 @@ export async function pooledPostgresStores(): Promise<StoreFactory> {
 
 function whyNoPooler(given: boolean | undefined): string | undefined {
   if (given) return 'PgBouncer is tested with a Postgres of its own: without MILLRACE_TEST_POSTGRES_URL'
-  try {
-    pgBouncerVersion()
-    return undefined
-  } catch (error) {
-    return (error as Error).message
-  }
+  return whyMissing(pgBouncerVersion)
 }
