@@ -93,9 +93,12 @@ module.exports = {
     ),
     forbid(
       'server-backends',
-      'Backends know the ports of the domain that they implement, and nothing else of the server but its errors.',
+      'Backends know the ports of the domain that they implement, and nothing else of the server but its errors and its way to make directories.',
       { path: `${server}/backends/`, pathNot: tests },
-      { path: `${server}/`, pathNot: [`${server}/backends/`, `${server}/domain/[a-z]+/backend[.]ts$`, `${server}/errors[.]ts$`] },
+      {
+        path: `${server}/`,
+        pathNot: [`${server}/backends/`, `${server}/domain/[a-z]+/backend[.]ts$`, `${server}/(errors|make-directory)[.]ts$`],
+      },
     ),
     forbid(
       'server-backends-composition',
