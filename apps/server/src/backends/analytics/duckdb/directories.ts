@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { constants, existsSync, renameSync } from 'node:fs'
-import { access, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { access, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { DatabaseInfo, DatabaseRef } from '../../../domain/analytics/backend.ts'
 import { MillraceError } from '../../../errors.ts'
@@ -38,7 +38,7 @@ export class Directories {
   /** Begins to make a database. @returns a directory of its own for {@link Directories.finish}, relative to the root. */
   async begin(ref: DatabaseRef, metadata: Readonly<Record<string, string>>, now: number): Promise<string> {
     const making = this.#unfinished(ref)
-    await mkdir(join(this.#root, making), { recursive: true, mode: 0o700 })
+    await makeDirectory(join(this.#root, making), 0o700)
     await writeFile(join(this.#root, making, notesFile), JSON.stringify({ metadata, createdAt: now }), { flush: true })
     return making
   }
