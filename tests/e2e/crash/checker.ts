@@ -50,7 +50,9 @@ export interface Report {
   readonly refused: number
   /** Restarts of the server: how long each took to serve again. */
   readonly readyMs: readonly number[]
-  /** Jobs of lost workers: how long after the loss each was in other hands. */
+  /** Deliveries that a worker held when it was lost, and that came back. */
+  readonly redelivered: number
+  /** Of these, how long each took, but for those that an outage of the server delayed. */
   readonly redeliveryMs: readonly number[]
 }
 
@@ -136,14 +138,15 @@ export function check(facts: readonly Fact[], finals: readonly FinalJob[], optio
     }
   }
 
-  const redeliveryMs = checkRedelivery(facts, seen, options, broken)
+  const redeliveries = checkRedelivery(facts, seen, options, broken)
   return {
     violations,
     jobs: seen.submitted.size,
     effects: [...seen.effects.values()].reduce((sum, list) => sum + list.length, 0),
     refused: facts.filter(({ type }) => type === 'refused').length,
     readyMs: facts.flatMap((fact) => (fact.type === 'server-up' ? [fact.readyMs] : [])),
-    redeliveryMs,
+    redelivered: redeliveries.length,
+    redeliveryMs: redeliveries.flatMap(({ took, undisturbed }) => (undisturbed ? [took] : [])),
   }
 }
 
@@ -190,11 +193,11 @@ function checkRedelivery(
   seen: Seen,
   { leaseMs, graceMs = usualGraceMs, reconnectMs = 3000 }: CheckOptions,
   broken: (rule: Rule, id: string, detail: string) => void,
-): number[] {
+): { readonly took: number; readonly undisturbed: boolean }[] {
   const settled = new Set<string>()
   for (const fact of facts) if (fact.type === 'acknowledged' && fact.action !== 'renew') settled.add(`${fact.id}/${fact.attempt}`)
   const outages = outagesOf(facts)
-  const times: number[] = []
+  const redeliveries: { took: number; undisturbed: boolean }[] = []
   for (const loss of facts) {
     if (loss.type !== 'worker-lost') continue
     for (const [id, deliveries] of seen.effects) {
@@ -211,10 +214,10 @@ function checkRedelivery(
         const what = `attempt ${held.attempt} of ${loss.worker} to attempt ${next.attempt} of ${next.worker}`
         broken('late-redelivery', id, `${took} ms from the loss of ${what}; allowed ${allowed} ms`)
       }
-      if (away.length === 0 && leases === 1) times.push(took)
+      redeliveries.push({ took, undisturbed: away.length === 0 && leases === 1 })
     }
   }
-  return times
+  return redeliveries
 }
 
 /** When the server, or what it needs, was broken. */

@@ -51,9 +51,9 @@ export function spread(values: readonly number[]): string {
 }
 
 /** Says what a run took and showed. */
-export function printReport({ jobs, effects, refused, readyMs, redeliveryMs }: Report, leaseMs: number): void {
+export function printReport({ jobs, effects, refused, readyMs, redelivered, redeliveryMs }: Report, leaseMs: number): void {
   console.log(`${jobs} jobs acknowledged, ${effects} effects, ${refused} late calls refused`)
   if (readyMs.length > 0) console.log(`${readyMs.length} restarts of the server: ${spread(readyMs)} until it served`)
-  if (redeliveryMs.length > 0)
-    console.log(`${redeliveryMs.length} jobs of lost workers: ${spread(redeliveryMs)} until redelivery (lease ${leaseMs} ms)`)
+  console.log(`${redelivered} jobs of lost workers came back, ${redeliveryMs.length} of them with no outage meanwhile`)
+  if (redeliveryMs.length > 0) console.log(`Those without one: ${spread(redeliveryMs)} until redelivery (lease ${leaseMs} ms)`)
 }
