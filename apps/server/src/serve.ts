@@ -55,11 +55,11 @@ import { createLogger } from './logger.ts'
 import { makeDirectory } from './make-directory.ts'
 import { Metrics } from './metrics.ts'
 import { openAnalyticsBackend, openObjectBackend, openTables } from './open-backends.ts'
-import { allServices } from './service-names.ts'
+import { allServices, type ServiceName } from './service-names.ts'
 import { createAccountService } from './services/account-service.ts'
 import { createClusterService } from './services/cluster-service.ts'
 import { createDatabaseService } from './services/database-service.ts'
-import { createHealth } from './services/health.ts'
+import { createHealth, type Health } from './services/health.ts'
 import { createKeyService } from './services/key-service.ts'
 import { createKvService } from './services/kv-service.ts'
 import { limits } from './services/limits.ts'
@@ -212,7 +212,7 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
   const objects = new ObjectEngine({ objects: store.objects, backend, clock, objectLimit: config.objectLimit, onError })
   const health = createHealth({ name: 'The store', check: () => store.check(), clock })
   const tablesHealth = createHealth({ name: 'The Postgres of the tables', check: () => tables.check(), clock })
-  const backends = {
+  const backends: Partial<Record<ServiceName, Health>> = {
     objects: createHealth({ name: 'What keeps the objects', check: () => backend.check(), clock }),
     analytics: createHealth({ name: 'DuckDB', check: () => analytics.check(), clock }),
     tables: tablesHealth,
@@ -309,6 +309,11 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
   const httpAddress = http && config.http !== 'off' ? formatAddress({ host: config.http.host, port: http.port }) : undefined
   logger.info({ grpc: address, http: httpAddress, version, data: resolve(config.data) }, 'serving')
   if (first.notice) logger.warn(first.notice)
+  for (const service of offered) {
+    void backends[service]?.problem().then((problem) => {
+      if (problem && !stopped) logger.warn({ service }, problem)
+    })
+  }
 
   const stopOnce = async () => {
     logger.info('stopping')

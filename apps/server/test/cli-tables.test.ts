@@ -51,7 +51,10 @@ it('makes tables by migrations, fills and reads them, and writes their types', {
 
   const domains = `CREATE DOMAIN positive AS int CHECK (VALUE > 0); CREATE DOMAIN small AS positive CHECK (VALUE < 10);
     CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE DOMAIN today AS mood; CREATE DOMAIN several AS small[];
-    CREATE TABLE things (a small, b small[] NOT NULL, c several NOT NULL, d today NOT NULL, e numeric(9, 2) NOT NULL, f varchar(9)[] NOT NULL)`
+    CREATE DOMAIN known AS text NOT NULL; CREATE DOMAIN named AS known;
+    CREATE TABLE things (a small, b small[] NOT NULL, c several NOT NULL, d today NOT NULL, e numeric(9, 2) NOT NULL, f varchar(9)[] NOT NULL,
+      g named, h known[]);
+    CREATE VIEW views AS SELECT g FROM things`
   for (const statement of domains.split(';')) await cli('tables', 'sql', statement)
   expect((await cli('tables', 'types')).stdout).toContain(`export interface ThingsRow {
   a: number | null
@@ -60,8 +63,11 @@ it('makes tables by migrations, fills and reads them, and writes their types', {
   d: "good" | "bad"
   e: string
   f: (string | null)[]
+  g: string
+  h: (string | null)[] | null
 }`)
-  const row = { a: 1, b: [1, 2], c: [3], d: 'bad', e: '1.50', f: ['x'] }
+  expect((await cli('tables', 'types')).stdout).toContain(`export interface ViewsRow {\n  g: string | null\n}`)
+  const row = { a: 1, b: [1, 2], c: [3], d: 'bad', e: '1.50', f: ['x'], g: 'y', h: null }
   expect((await cli('tables', 'insert', 'things', JSON.stringify(row), '--json')).json()).toEqual([row])
   expect((await cli('tables', 'describe', 'things')).stdout).toMatch(/^a +small/m)
 })

@@ -1,7 +1,9 @@
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import { describe, expect, it } from 'vitest'
+import { startServer } from '../src/serve.ts'
 import { allServices } from '../src/service-names.ts'
 import { withServer } from './cli-runner.ts'
 import { connectTo, failureOf, newTask, startTestServer } from './harness.ts'
@@ -49,7 +51,11 @@ describe('the services of a server', () => {
     // Files where folders should be, and a Postgres that is not there.
     await writeFile(join(data, 'objects'), '')
     await writeFile(join(data, 'analytics'), '')
-    const { admin } = await startTestServer({ data, tables: 'postgres://nobody@127.0.0.1:1/none', services: 'analytics,objects,tables,kv' })
+    const log: Record<string, unknown>[] = []
+    const logger = pino({ level: 'warn' }, { write: (line: string) => void log.push(JSON.parse(line)) })
+    const settings = { data, tables: 'postgres://nobody@127.0.0.1:1/none', services: 'analytics,objects,tables,kv' }
+    await using server = await startServer({ ...settings, grpc: '127.0.0.1:0', dev: true }, { logger })
+    const admin = connectTo(server, server.key)
     const { services } = await admin.cluster.listServices({})
     expect(services).toEqual([
       { name: 'analytics', healthy: false, detail: expect.stringContaining('The directory of the databases cannot be used') },
@@ -58,6 +64,10 @@ describe('the services of a server', () => {
       { name: 'tables', healthy: false, detail: expect.stringContaining('The Postgres of the tables cannot be reached') },
     ])
     expect(await admin.cluster.getHealth({})).toMatchObject({ healthy: true })
+    // Whoever starts it is told before anybody calls.
+    const warned = () => log.filter(({ service }) => service !== undefined).map(({ service, msg }) => `${service}: ${msg}`)
+    const unhealthy = services.filter(({ healthy }) => !healthy).map(({ name, detail }) => `${name}: ${detail}`)
+    await expect.poll(() => warned().sort()).toEqual(unhealthy)
   })
 
   it('have names: another one ends the start', async () => {

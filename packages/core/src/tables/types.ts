@@ -169,7 +169,7 @@ export interface TableColumnInfo {
   readonly type: string
   /** What its values are: its type without a length, and for a domain the type that it is made of. */
   readonly baseType: string
-  /** True when it may be null. */
+  /** True when it may be null: neither it nor a domain that is its type refuses it. Always true of views. */
   readonly nullable: boolean
   /** The expression it gets when a row does not give it; empty when there is none. */
   readonly defaultValue: string

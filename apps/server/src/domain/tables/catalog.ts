@@ -34,7 +34,8 @@ export async function describeTables(connection: TableConnection, schema: string
            'name', a.attname,
            'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
            'baseType', pg_catalog.format_type(b.oid, NULL) || CASE WHEN b.list THEN '[]' ELSE '' END,
-           'nullable', NOT a.attnotnull,
+           -- Outer joins of a view make NULL of any type.
+           'nullable', NOT (a.attnotnull OR (b.required AND c.relkind NOT IN ('v', 'm'))),
            'defaultValue', CASE WHEN a.attgenerated = '' THEN coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), '') ELSE '' END,
            'generated', a.attgenerated <> '' OR a.attidentity = 'a',
            'enumValues', coalesce((
