@@ -1,85 +1,30 @@
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  AccountServiceDefinition,
-  ClusterServiceDefinition,
-  DatabaseServiceDefinition,
-  KeyServiceDefinition,
-  KvServiceDefinition,
-  ObjectServiceDefinition,
-  PipelineServiceDefinition,
-  QueueServiceDefinition,
-  ScheduleServiceDefinition,
-  SchemaServiceDefinition,
-  StateServiceDefinition,
-  StreamServiceDefinition,
-  TableServiceDefinition,
-  TaskServiceDefinition,
-  TokenServiceDefinition,
-  TransactionServiceDefinition,
-  VectorServiceDefinition,
-  WebhookServiceDefinition,
-  WorkerServiceDefinition,
-} from '@millrace/protocol'
 import type { Logger } from 'pino'
 import { Backups } from './backups.ts'
 import { type Clock, systemClock } from './clock.ts'
+import { composeDomain } from './compose-domain.ts'
+import { composeServices } from './compose-services.ts'
 import { readAttestationPolicy } from './config/attestation.ts'
 import { resolveConfig } from './config/load.ts'
 import type { ServerConfig, ServerSettings } from './config/settings.ts'
 import { formatAddress } from './config/values.ts'
-import { Analytics } from './domain/analytics/analytics.ts'
 import { Attestor } from './domain/attestation/attestor.ts'
-import { createJobEngine } from './domain/jobs/engine.ts'
-import { limitEngine } from './domain/jobs/limited-engine.ts'
 import { defaultRetryPolicy, retryPlanner } from './domain/jobs/retry.ts'
 import { bootstrapKeys } from './domain/keys/bootstrap.ts'
 import { Keyring } from './domain/keys/keyring.ts'
 import { RateLimits } from './domain/keys/rate-limits.ts'
-import { createKvEngine } from './domain/kv/engine.ts'
-import { ObjectEngine } from './domain/objects/engine.ts'
-import { createScheduleEngine } from './domain/schedules/engine.ts'
-import { SchemaRegistry } from './domain/schemas/registry.ts'
-import { createStreamEngine } from './domain/streams/engine.ts'
-import { Replays } from './domain/streams/replays.ts'
-import { TableEngine } from './domain/tables/engine.ts'
-import { LiveTables } from './domain/tables/live-tables.ts'
-import { RowChanges } from './domain/tables/row-changes.ts'
-import { createTransactionEngine } from './domain/transactions/engine.ts'
-import { VectorEngine } from './domain/vectors/engine.ts'
-import { WebhookEngine } from './domain/webhooks/engine.ts'
-import { Sender } from './domain/webhooks/sender.ts'
 import { MillraceError } from './errors.ts'
 import { startError } from './explain-start.ts'
 import { createLogger } from './logger.ts'
 import { makeDirectory } from './make-directory.ts'
 import { Metrics } from './metrics.ts'
-import { openAnalyticsBackend, openObjectBackend, openTables } from './open-backends.ts'
 import { allServices, type ServiceName } from './service-names.ts'
-import { createAccountService } from './services/account-service.ts'
-import { createClusterService } from './services/cluster-service.ts'
-import { createDatabaseService } from './services/database-service.ts'
 import { createHealth, type Health } from './services/health.ts'
-import { createKeyService } from './services/key-service.ts'
-import { createKvService } from './services/kv-service.ts'
-import { limits } from './services/limits.ts'
 import { createObjectService } from './services/object-service.ts'
 import { offer } from './services/offer.ts'
-import { createPipelineService } from './services/pipeline-service.ts'
-import { createQueueService } from './services/queue-service.ts'
-import { createScheduleService } from './services/schedule-service.ts'
-import { createSchemaService } from './services/schema-service.ts'
-import { createStateService } from './services/state-service.ts'
-import { createStreamService } from './services/stream-service.ts'
-import { createTableService } from './services/table-service.ts'
-import { createTaskService } from './services/task-service.ts'
-import { createTokenService } from './services/token-service.ts'
-import { createTransactionService } from './services/transaction-service.ts'
-import { createVectorService } from './services/vector-service.ts'
-import { createWebhookService } from './services/webhook-service.ts'
-import { createWorkerService } from './services/worker-service.ts'
 import { StartError } from './start-error.ts'
-import type { Store, StoreListener } from './store/ports.ts'
+import type { Store } from './store/ports.ts'
 import { openSqliteStore } from './store/sqlite/open.ts'
 import { sqlitePath } from './stores.ts'
 import { CallLifetimes } from './transport/call-lifetimes.ts'
@@ -169,51 +114,19 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
   // Before the store, so that what cannot be read leaves nothing open.
   const attestation = await readAttestationPolicy(config)
   const store = await openStore(config, machine)
-  // What is in its directory is nobody else's, now that the store is open.
-  const analyticsBackend = await openAnalyticsBackend(config).catch(async (error: unknown) => {
-    await store.close()
-    throw error
-  })
   // All servers of one system go by one time.
   const clock: Clock = { now: () => store.now(), timer: (ms, fn) => machine.timer(ms, fn) }
   const onError = (err: unknown) => logger.error({ err }, 'background work failed')
-  const { webhookAllowPrivate: allowPrivate } = config
-  const sender = new Sender({ clock, allowPrivate })
-  const webhooks = new WebhookEngine({ store: store.webhooks, clock, sender, onError })
-  const engine = createJobEngine({
-    store: { ...store, listen: (listener) => store.listen(alsoTell(listener, webhooks)) },
-    clock,
-    retention: {
-      completedMs: config.retentionCompleted,
-      failedMs: config.retentionFailed,
-      cancelledMs: config.retentionCancelled,
-      requestsMs: config.retentionRequests,
-    },
-    onError,
+  // What is in the store's directory is nobody else's, now that the store is open.
+  const domain = await composeDomain({ config, store, clock, onError }).catch(async (error: unknown) => {
+    await store.close()
+    throw error
   })
-  const schemas = new SchemaRegistry({ store: store.schemas, clock })
-  const schedules = createScheduleEngine({ store, jobs: engine, schemas, clock, onError })
-  const streams = createStreamEngine({ streams: store.streams, clock, onError })
-  const replays = new Replays({ engine: streams, streams: store.streams, replays: store.replays, clock })
-  const kv = createKvEngine({ kv: store.kv, clock, answersKeptMs: config.retentionRequests, onError })
-  const tables = new TableEngine({ database: openTables(config), bounds: { rows: limits.tableRows, bytes: config.payloadLimit } })
-  const liveTables = new LiveTables(tables, clock)
-  const rowChanges = new RowChanges(tables, clock)
-  const transactions = createTransactionEngine({ transactions: store.transactions, jobs: engine, kv, clock })
-  const analytics = new Analytics({
-    backend: analyticsBackend,
-    clock,
-    open: config.analyticsOpen,
-    idleMs: config.analyticsIdle,
-    timeoutMs: config.analyticsTimeout,
-    onError,
-  })
-  const backend = openObjectBackend(config)
-  const objects = new ObjectEngine({ objects: store.objects, backend, clock, objectLimit: config.objectLimit, onError })
+  const { tables, analytics, objects, objectBackend } = domain
   const health = createHealth({ name: 'The store', check: () => store.check(), clock })
   const tablesHealth = createHealth({ name: 'The Postgres of the tables', check: () => tables.check(), clock })
   const backends: Partial<Record<ServiceName, Health>> = {
-    objects: createHealth({ name: 'What keeps the objects', check: () => backend.check(), clock }),
+    objects: createHealth({ name: 'What keeps the objects', check: () => objectBackend.check(), clock }),
     analytics: createHealth({ name: 'DuckDB', check: () => analytics.check(), clock }),
     tables: tablesHealth,
     vectors: tablesHealth,
@@ -221,65 +134,26 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
   const keyring = new Keyring({ store: store.keys, clock })
   const lifetimes = new CallLifetimes(keyring)
   const rateLimits = new RateLimits(clock)
-  const { payloadLimit } = config
   const attestor = new Attestor(attestation, clock)
-  const context = { engine: limitEngine(engine), clock, payloadLimit, attestor, proofs: store.proofs, schemas, logger }
-
   const backups = new Backups({ store, clock, everyMs: config.backupEvery, keep: config.backupKeep, logger })
-
-  const closeAll = async () => {
-    await backups.close()
-    await webhooks.close()
-    await analytics.close()
-    liveTables.close()
-    rowChanges.close()
-    await tables.close()
-    await kv.close()
-    await objects.close()
-    await streams.close()
-    await schedules.close()
-    await engine.close()
-    await store.close()
-  }
-  const objectService = createObjectService({ objects, keyring, clock, publicUrl: () => publicUrlOf(config, http?.port) })
-  let grpc: GrpcServer | undefined
-  let http: HttpServer | undefined
   const metrics = new Metrics()
   metrics.gauge('millrace_jobs', 'Jobs there are, by state, of all tenants together.', () => store.queues.totals())
+  const closeAll = async () => {
+    await backups.close()
+    await domain.close()
+    await store.close()
+  }
+  let grpc: GrpcServer | undefined
+  let http: HttpServer | undefined
+  const objectService = createObjectService({ objects, keyring, clock, publicUrl: () => publicUrlOf(config, http?.port) })
+  const { payloadLimit } = config
   const offered = config.services ?? allServices
+  const base = { config, store, domain, clock, keyring, rateLimits, attestor, logger, health, backends, offered, objectService }
+  const services = offer(composeServices(base), offered)
   const shared = {
     tls: config.tlsCert && config.tlsKey ? { cert: config.tlsCert, key: config.tlsKey, clientCa: config.tlsClientCa } : undefined,
     payloadLimit,
-    services: [
-      { definition: TaskServiceDefinition, implementation: createTaskService(context) },
-      { definition: QueueServiceDefinition, implementation: createQueueService(context) },
-      { definition: PipelineServiceDefinition, implementation: createPipelineService(context, store.pipelines) },
-      { definition: ScheduleServiceDefinition, implementation: createScheduleService(context, schedules) },
-      { definition: StateServiceDefinition, implementation: createStateService({ states: store.states, clock }) },
-      { definition: StreamServiceDefinition, implementation: createStreamService({ streams, schemas, replays, payloadLimit }) },
-      { definition: KvServiceDefinition, implementation: createKvService({ kv, clock, payloadLimit }) },
-      {
-        definition: TransactionServiceDefinition,
-        implementation: createTransactionService({ transactions, schemas, clock, payloadLimit }),
-      },
-      { definition: SchemaServiceDefinition, implementation: createSchemaService(schemas) },
-      { definition: ObjectServiceDefinition, implementation: objectService },
-      { definition: WorkerServiceDefinition, implementation: createWorkerService(context) },
-      {
-        definition: ClusterServiceDefinition,
-        implementation: createClusterService({ engine, health, backends, version, nodes: () => store.nodes(), services: offered }),
-      },
-      { definition: AccountServiceDefinition, implementation: createAccountService({ rateLimits, quotas: store.quotas, clock }) },
-      {
-        definition: WebhookServiceDefinition,
-        implementation: createWebhookService({ webhooks: store.webhooks, engine: webhooks, clock, allowPrivate }),
-      },
-      { definition: DatabaseServiceDefinition, implementation: createDatabaseService({ analytics, objects, payloadLimit }) },
-      { definition: TableServiceDefinition, implementation: createTableService({ tables, live: liveTables, changes: rowChanges, clock }) },
-      { definition: VectorServiceDefinition, implementation: createVectorService({ vectors: new VectorEngine(tables), clock }) },
-      { definition: KeyServiceDefinition, implementation: createKeyService({ keyring, clock }) },
-      { definition: TokenServiceDefinition, implementation: createTokenService({ keyring, clock }) },
-    ],
+    services,
     keyring,
     lifetimes,
     rateLimits,
@@ -288,17 +162,21 @@ async function start({ config, machine, logger, closeLogger }: Start): Promise<R
     health,
     clock,
   }
-  const services = offer(shared.services, offered)
   let first: Awaited<ReturnType<typeof bootstrapKeys>>
   try {
     if (config.backupTo) await backups.start(resolve(config.backupTo))
     first = await bootstrapKeys({ keyring, clock, rootKey: config.rootKey, dev: config.dev })
-    grpc = await startGrpcServer({ ...shared, services, address: config.grpc })
-    const durable = new DurableStreamsMount({ streams: store.streams, engine: streams, schemas, clock, payloadLimit })
+    grpc = await startGrpcServer({ ...shared, address: config.grpc })
+    const durable = new DurableStreamsMount({
+      streams: store.streams,
+      engine: domain.streams,
+      schemas: domain.schemas,
+      clock,
+      payloadLimit,
+    })
     const bytes = createObjectMount({ service: objectService, objects, keyring, clock })
     const mounts = [...(offered.includes('streams') ? [durable] : []), ...(offered.includes('objects') ? [bytes] : [])]
-    if (config.http !== 'off')
-      http = await startHttpServer({ ...shared, services, mounts, address: config.http, origins: config.httpOrigins })
+    if (config.http !== 'off') http = await startHttpServer({ ...shared, mounts, address: config.http, origins: config.httpOrigins })
   } catch (error) {
     await grpc?.stop(0)
     await closeAll()
@@ -342,22 +220,6 @@ function publicUrlOf({ publicUrl, http, tlsCert }: ServerConfig, port: number | 
   // An address of every network is none that can be called.
   const host = http.host === '0.0.0.0' || http.host === '::' ? 'localhost' : http.host
   return `${tlsCert ? 'https' : 'http'}://${formatAddress({ host, port })}`
-}
-
-/** A listener that hears what the job engine's does, and tells the webhooks of changes. */
-function alsoTell(listener: StoreListener, webhooks: WebhookEngine): StoreListener {
-  return {
-    ready: (lane) => listener.ready(lane),
-    changed(changes) {
-      listener.changed(changes)
-      webhooks.changed(changes)
-    },
-    missed() {
-      listener.missed?.()
-      webhooks.wake()
-    },
-    due: (at) => listener.due?.(at),
-  }
 }
 
 async function openStore(config: ServerConfig, clock: Clock): Promise<Store> {
