@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { InternalError, MillraceError, NotFoundError, UnavailableError } from '@millrace/client'
 import { startS3 } from '@millrace/dev'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -136,6 +137,54 @@ describe('an upload that breaks off', () => {
       await once(socket, 'close')
     }
     expect(await (await bucket.get('k')).text()).toBe('old')
+  })
+
+  test('over gRPC: the call is reset, or ends without the digest that was announced', async () => {
+    const { bucket, namespace } = await newBucket()
+    const { endpoint, key } = fixture.server
+    const [host, port] = endpoint.split(':')
+    const frame = (type: number, flags: number, stream: number, payload: Uint8Array) => {
+      const head = Buffer.alloc(9)
+      head.writeUIntBE(payload.length, 0, 3)
+      head.writeUInt8(type, 3)
+      head.writeUInt8(flags, 4)
+      head.writeUInt32BE(stream, 5)
+      return Buffer.concat([head, payload])
+    }
+    const text = (value: string) => Buffer.concat([Buffer.of(value.length), Buffer.from(value)])
+    const literal = ([name, value]: [string, string]) => Buffer.concat([Buffer.of(0), text(name), text(value)])
+    const message = (field: 1 | 2, bytes: Uint8Array) =>
+      Buffer.concat([Buffer.of(0, 0, 0, 0, bytes.length + 2, field * 8 + 2, bytes.length), bytes])
+    const [headers, data, reset] = [1, 0, 3]
+    const [endHeaders, endStream, cancel] = [4, 1, Buffer.of(0, 0, 0, 8)]
+    const fields = {
+      ':method': 'POST',
+      ':scheme': 'http',
+      ':path': '/millrace.v1.ObjectService/PutObject',
+      ':authority': endpoint,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+      'x-api-key': key,
+      'millrace-namespace': namespace,
+    }
+    const putHeader = message(1, Buffer.concat([Buffer.of(10), text('broken'), Buffer.of(18), text('k')]))
+    const bytes = frame(data, 0, 1, Buffer.concat([putHeader, message(2, Buffer.from('hello'))]))
+    const end = frame(data, endStream, 1, Buffer.alloc(0))
+    const send = async (more: Record<string, string>, last: Uint8Array) => {
+      const socket = connect(Number(port), host)
+      const begin = frame(headers, endHeaders, 1, Buffer.concat(Object.entries({ ...fields, ...more }).map(literal)))
+      socket.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(4, 0, 0, Buffer.alloc(0)), begin, bytes]))
+      socket.resume()
+      await setTimeout(100)
+      socket.write(last)
+      await setTimeout(200)
+      socket.destroy()
+      return (await bucket.get('k')).text()
+    }
+    for (let i = 0; i < 5; i++) expect(await send({}, frame(reset, 0, 1, cancel))).toBe('old')
+    expect(await send({ 'millrace-digest': 'trailer' }, Buffer.concat([end, frame(reset, 0, 1, cancel)]))).toBe('old')
+    expect(await send({ 'millrace-digest': 'trailer' }, end)).toBe('old')
+    expect(await send({}, end)).toBe('hello')
   })
 
   test('over gRPC: other bytes than the header or the digest says', async () => {

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
 import { ConflictError, NotFoundError, ValidationError } from '@millrace/client'
 import { describe, expect, test } from 'vitest'
 import { clientMaker, clients } from '../harness/every-client.ts'
@@ -289,6 +290,27 @@ describe.each(kinds)('$backend.name, $client.name', ({ backend: { fixture }, cli
       expect(await (await bucket.get('k')).text()).toBe('old')
       await expect(clientOf().bucket('nowhere').put('k', 'x')).rejects.toBeInstanceOf(NotFoundError)
       await expect(bucket.put('k', 'x', { metadata: { 'not a name': 'x' } })).rejects.toBeInstanceOf(ValidationError)
+    })
+
+    test('an upload that is aborted on its way leaves what was there, however much of it has come', async ({ skip }) => {
+      skip(!kind.name.includes('gRPC'), 'the web client gathers a stream before it sends it')
+      const bucket = await newBucket()
+      await bucket.put('k', 'old')
+      for (let i = 0; i < 20; i++) {
+        const stop = new AbortController()
+        async function* cut() {
+          for (let chunk = 0; chunk < 5 + i; chunk++) {
+            yield new Uint8Array(100_000)
+            await setTimeout(2)
+          }
+          stop.abort()
+          yield new Uint8Array(100_000)
+        }
+        await expect(bucket.put('k', cut(), { signal: stop.signal })).rejects.toMatchObject({ name: 'AbortError' })
+      }
+      // Whatever the server took for whole would be in its place by now.
+      await setTimeout(200)
+      expect(await bucket.stat('k')).toMatchObject({ size: 3, etag: sha256Of('old') })
     })
   })
 })

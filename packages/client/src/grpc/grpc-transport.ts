@@ -149,7 +149,11 @@ export class GrpcTransport implements Transport {
         this.#active.add(active)
         const start = (metadata: Metadata, { client, index }: Channel): void => {
           if (failed) return
-          const stream = client.makeClientStreamRequest(path, serialize, deserialize, metadata, { deadline }, (error, response) => {
+          // When the call is cancelled, Node ends its stream first, as though all had been said: without the digest that is announced
+          // here, the server keeps nothing.
+          const announced = metadata.clone()
+          announced.set('millrace-digest', 'trailer')
+          const stream = client.makeClientStreamRequest(path, serialize, deserialize, announced, { deadline }, (error, response) => {
             if (error) reject(this.#failure(error, index))
             else resolve(response as ResponseOf<P>)
           })

@@ -48,7 +48,9 @@ export class StreamCarrier implements Carrier {
       sent += value.length
       onProgress?.(sent)
     }
-    if (hasher) yield { message: { $case: 'sha256', value: hasher.digest() } as const }
+    // Also when the header had it: it is the end by which the server knows that nothing is missing.
+    const digest = hasher?.digest() ?? sha256
+    if (digest !== '') yield { message: { $case: 'sha256', value: digest } as const }
   }
 }
 

@@ -8,6 +8,7 @@ import { type AdmissionOptions, type AdmittedCall, admit } from '../../admission
 import { isAbort } from '../../error-details.ts'
 import { requestIdHeader, requestIdOf } from '../../request-id.ts'
 import { wellFormed, wellFormedEach } from '../malformed.ts'
+import { digestHeader, wholeEach } from '../whole-uploads.ts'
 import { toWireError } from './errors.ts'
 
 /** What a call's context has once it has passed. */
@@ -52,7 +53,8 @@ export function guard(options: GuardOptions): ServerMiddleware<GuardedContext> {
         yield* call.next(request, next)
         return undefined
       }
-      return yield* call.next(request, next)
+      const isAnnounced = call.requestStream && header(digestHeader) === 'trailer'
+      return yield* call.next(isAnnounced ? wholeEach(request as AsyncIterable<Request>) : request, next)
     } catch (error) {
       failure = error
       throw toWireError(error, context, requestId, path, logger)
