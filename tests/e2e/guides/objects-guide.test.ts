@@ -240,6 +240,29 @@ describe.each(kinds)('$backend.name, $client.name', ({ backend: { fixture }, cli
       expect(await (await bucket.get('ten')).text()).toBe('0123456789')
     })
 
+    test('over HTTP on conditions of every form', async () => {
+      const bucket = await newBucket()
+      const { etag } = await bucket.put('k', '0')
+      const [read, write] = [await bucket.presign('k'), await bucket.presign('k', { method: 'PUT' })]
+      const put = async (headers: Record<string, string>, body = '0') => (await fetch(write, { method: 'PUT', body, headers })).status
+      expect(await put({ 'if-match': '""' }, 'no')).toBe(400)
+      expect(await put({ 'if-match': '' }, 'no')).toBe(400)
+      expect(await put({ 'if-match': '"other", "another"' }, 'no')).toBe(412)
+      expect(await put({ 'if-match': `W/"${etag}"` }, 'no')).toBe(412)
+      expect(await (await bucket.get('k')).text()).toBe('0')
+      expect(await put({ 'if-match': `"other", "${etag}"` })).toBe(200)
+      expect(await put({ 'if-match': '*' })).toBe(200)
+      // A client that has the object is told so, whatever it asks for beside.
+      const known = await fetch(read, { headers: { 'if-none-match': `"${etag}"`, range: 'bytes=9-' } })
+      expect(known.status).toBe(304)
+      // What curl sends is UTF-8, one byte of it for each character that fetch takes.
+      const curled = Buffer.from(JSON.stringify({ team: 'blü€' })).toString('latin1')
+      expect(await put({ 'millrace-metadata': curled })).toBe(200)
+      expect(await bucket.stat('k')).toMatchObject({ metadata: { team: 'blü€' } })
+      expect(await put({ 'millrace-metadata': JSON.stringify({ team: 'blü' }) })).toBe(200)
+      expect(await bucket.stat('k')).toMatchObject({ metadata: { team: 'blü' } })
+    })
+
     test('of public buckets by everybody, and of private ones by nobody', async () => {
       const bucket = await newBucket()
       await bucket.put('index.html', '<script>', { contentType: 'text/html' })

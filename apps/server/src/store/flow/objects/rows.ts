@@ -117,8 +117,6 @@ export function requireCondition(
   if (ifAbsent && current) throw new MillraceError('ALREADY_EXISTS', `There is an object ${shown} already, with the ETag ${current.etag}.`)
   if (ifMatch === undefined || (current && (ifMatch === '*' || ifMatch === current.etag))) return
   const there = current ? `has the ETag ${current.etag}` : 'is not there'
-  throw new MillraceError(
-    'CONFLICT',
-    `The object ${shown} ${there}, and not ${ifMatch === '*' ? 'there' : ifMatch} as ifMatch says: read it again.`,
-  )
+  const wanted = ifMatch === '*' ? 'ifMatch says that it is' : `not ${ifMatch} as ifMatch says`
+  throw new MillraceError('CONFLICT', `The object ${shown} ${there}, and ${wanted}: read it again.`)
 }

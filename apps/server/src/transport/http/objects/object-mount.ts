@@ -3,13 +3,13 @@ import type { Clock } from '../../../clock.ts'
 import type { Keyring } from '../../../domain/keys/keyring.ts'
 import type { ObjectEngine } from '../../../domain/objects/engine.ts'
 import { verifyPresigned } from '../../../domain/objects/presigned.ts'
-import { notFound } from '../../../errors.ts'
+import { invalid, MillraceError, notFound } from '../../../errors.ts'
 import type { Call } from '../../../services/call.ts'
 import type { createObjectService } from '../../../services/object-service.ts'
 import type { HttpExchange } from '../exchange.ts'
 import { HttpError } from '../http-error.ts'
 import type { HttpMount } from '../server.ts'
-import { answerJson, asPrecondition, readObjectHeader, readPartHeader, requestMessages } from './object-requests.ts'
+import { answerJson, asPrecondition, readEtags, readObjectHeader, readPartHeader, requestMessages } from './object-requests.ts'
 import { sendObject } from './send-object.ts'
 
 /** What the mount stands on. */
@@ -35,6 +35,21 @@ export function createObjectMount({ service, objects, keyring, clock }: ObjectMo
     return exchange.admitAs(principal, { tenant: object.tenant, namespace: object.namespace })
   }
 
+  /** The ETag that a write must find, '' for none: of several, the one that the object has now. */
+  async function wantedEtag(exchange: HttpExchange, bucket: string, key: string, call: Call): Promise<string> {
+    if (exchange.header('if-match') === undefined) return ''
+    const etags = readEtags(exchange.header('if-match'), false).filter((etag) => etag !== '')
+    const [first] = etags
+    // Taken for no condition, it would let any write pass.
+    if (first === undefined) throw invalid('if-match', 'has no ETag')
+    if (etags.length === 1) return first
+    const there = await service.statObject({ bucket, key }, call).catch((error: unknown) => {
+      if (error instanceof MillraceError && error.reason === 'NOT_FOUND') return undefined
+      throw error
+    })
+    return etags.find((etag) => etag === there?.object?.etag) ?? first
+  }
+
   async function handleObject(exchange: HttpExchange, bucket: string, key: string): Promise<void> {
     if (exchange.isRead) {
       exchange.method = 'ObjectService/GetObject'
@@ -42,12 +57,14 @@ export function createObjectMount({ service, objects, keyring, clock }: ObjectMo
     } else if (exchange.request.method === 'PUT') {
       exchange.method = 'ObjectService/PutObject'
       const call = await enter(exchange, bucket, key, 'PUT')
-      const { object } = await service.putObject(requestMessages(exchange, readObjectHeader(exchange, bucket, key)), call)
+      const header = { ...readObjectHeader(exchange, bucket, key), ifMatch: await wantedEtag(exchange, bucket, key, call) }
+      const { object } = await service.putObject(requestMessages(exchange, header), call)
       await answerJson(exchange, statObject[3], { object }, { etag: `"${object!.etag}"` })
     } else if (exchange.request.method === 'DELETE') {
       exchange.method = 'ObjectService/DeleteObjects'
-      const ifMatch = exchange.header('if-match')?.replace(/^"|"$/g, '') ?? ''
-      await service.deleteObjects({ bucket, keys: [key], ifMatch }, await enter(exchange, bucket, key, 'DELETE'))
+      const call = await enter(exchange, bucket, key, 'DELETE')
+      if (exchange.header('if-none-match') !== undefined) throw invalid('if-none-match', 'is not for a DELETE: use if-match')
+      await service.deleteObjects({ bucket, keys: [key], ifMatch: await wantedEtag(exchange, bucket, key, call) }, call)
       exchange.response.writeHead(204).end()
     } else throw wrongMethod(exchange, 'GET, HEAD, PUT, DELETE')
   }

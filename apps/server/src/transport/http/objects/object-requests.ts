@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { PutObjectHeader, PutPartHeader } from '@millrace/protocol'
 import { type Shape, toJson } from '@millrace/protocol/http'
@@ -18,8 +19,8 @@ export function readEtags(text: string | undefined, weak: boolean): readonly str
   return text === undefined ? [] : text.split(',').map((etag) => etag.trim().replace(quotes, ''))
 }
 
-/** What the headers of a PUT say of the object. @throws VALIDATION */
-export function readObjectHeader(exchange: HttpExchange, bucket: string, key: string): PutObjectHeader {
+/** What the headers of a PUT say of the object, but for `If-Match`. @throws VALIDATION */
+export function readObjectHeader(exchange: HttpExchange, bucket: string, key: string): Omit<PutObjectHeader, 'ifMatch'> {
   const ifNoneMatch = exchange.header('if-none-match')
   if (ifNoneMatch !== undefined && ifNoneMatch !== '*') throw invalid('if-none-match', 'must be * for a PUT: only when there is no object')
   return {
@@ -28,7 +29,6 @@ export function readObjectHeader(exchange: HttpExchange, bucket: string, key: st
     contentType: exchange.header('content-type') ?? '',
     metadata: readMetadata(exchange.header('millrace-metadata')),
     ...readExpected(exchange),
-    ifMatch: exchange.header('if-match')?.replace(/^"|"$/g, '') ?? '',
     ifAbsent: ifNoneMatch === '*',
   }
 }
@@ -64,7 +64,9 @@ function readDigest(exchange: HttpExchange): string {
 function readMetadata(text: string | undefined): Record<string, string> {
   if (text === undefined) return {}
   try {
-    const metadata = JSON.parse(text) as unknown
+    // Node reads headers as Latin-1, which is what fetch sends; curl sends what the terminal gives it.
+    const bytes = Buffer.from(text, 'latin1')
+    const metadata = JSON.parse(isUtf8(bytes) ? bytes.toString() : text) as unknown
     if (typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata)) {
       if (Object.values(metadata).every((value) => typeof value === 'string')) return metadata as Record<string, string>
     }

@@ -31,16 +31,16 @@ export async function sendObject(
     const message = `The object has the ETag ${etag}, and not ${wantedEtags.join(' or ')}.`
     throw new HttpError(412, 'CONFLICT', message, { headers: { etag: `"${etag}"` } })
   }
+  const ifNoneMatch = known.includes('*') || known.includes(etag) ? etag : ''
   // What a client has of an older object must not be completed with bytes of this one.
   const isSame = exchange.header('if-range')?.replace(/^"|"$/g, '') ?? etag
-  // Of an empty object there is no range to tell of: it is sent as it is.
-  const range = isSame === etag && size > 0 ? readRange(exchange.header('range')) : undefined
+  // Of an empty object there is no range to tell of: it is sent as it is. Nor is there of one that the client has already.
+  const range = isSame === etag && size > 0 && ifNoneMatch === '' ? readRange(exchange.header('range')) : undefined
   if (range && range.offset >= size) {
     const headers = { 'content-range': `bytes */${size}`, etag: `"${etag}"` }
     throw new HttpError(416, 'VALIDATION', `The object has ${size} bytes: none of those that were asked for.`, { headers })
   }
   const wanted = { offset: range?.offset ?? 0, length: range?.length }
-  const ifNoneMatch = known.includes('*') || known.includes(etag) ? etag : ''
   const messages = service.getObject({ bucket, key, ...wanted, ifMatch: etag, ifNoneMatch }, call as Call)
   let isBegun = false
   for await (const { message } of messages) {
