@@ -179,12 +179,21 @@ export class Bucket {
     return typeof keys === 'string' ? deleted.length > 0 : deleted
   }
 
-  /** Copies an object, at once whatever its size. What the options do not say is as of the source. @throws NotFoundError, ConflictError */
+  /**
+   * Copies an object, at once whatever its size. Its `contentType` and `metadata` are those of the source; when the options have either of
+   * them, both are what the options say.
+   *
+   * @throws NotFoundError, ConflictError
+   */
   copy(from: string, to: string, options: CopyOptions = noOptions): Promise<ObjectInfo> {
     return this.#copy(from, to, options, false)
   }
 
-  /** Moves an object: from one moment to the next it is at the other key, and no longer at its own. @throws NotFoundError, ConflictError */
+  /**
+   * Moves an object: from one moment to the next it is at the other key, and no longer at its own. `contentType` and `metadata`: as of `copy`.
+   *
+   * @throws NotFoundError, ConflictError
+   */
   move(from: string, to: string, options: CopyOptions = noOptions): Promise<ObjectInfo> {
     return this.#copy(from, to, options, true)
   }

@@ -136,7 +136,7 @@ export interface ListObjectsOptions extends CallOptions {
   readonly cursor?: string
 }
 
-/** How an object is copied or moved. */
+/** How an object is copied or moved. `contentType` and `metadata` are those of the source, unless one of them is given. */
 export interface CopyOptions extends CallOptions, ObjectHead, WriteCondition {
   /** The bucket to copy into. Default: this one. */
   readonly bucket?: string
