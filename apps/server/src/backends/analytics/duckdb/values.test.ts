@@ -34,6 +34,9 @@ test.each<[string, unknown, string?]>([
   ["TIMESTAMPTZ '2024-02-29 12:34:56.789012+02'", '2024-02-29T10:34:56.789012Z'],
   ["TIMESTAMP_NS '2024-02-29 12:34:56.789012345'", '2024-02-29T12:34:56.789012345'],
   ["'infinity'::TIMESTAMP", 'infinity'],
+  ["TIMESTAMP '0044-03-15 (BC) 10:00:00'", '0044-03-15 (BC)T10:00:00'],
+  ["TIMESTAMP '12000-01-31 10:00:00.5'", '12000-01-31T10:00:00.5'],
+  ["TIMESTAMPTZ '12000-01-31 10:00:00+02'", '12000-01-31T08:00:00Z'],
   ["INTERVAL '1 year 2 days 3.5 seconds'", { months: 12, days: 2, micros: 3500000 }],
   ["'5f8c9e5e-6d3b-4e5a-9a3c-0123456789ab'::UUID", '5f8c9e5e-6d3b-4e5a-9a3c-0123456789ab'],
   ["'0101'::BIT", '0101'],
@@ -78,6 +81,8 @@ test('a value comes back as the parameter that it was', async () => {
 test.each<[string, unknown, string]>([
   ['SELECT $1', [], 'parameters: 0 given, but the statement has 1'],
   ['SELECT 1', [2], 'parameters: 1 given, but the statement has 0'],
+  ['SELECT $2', [1, 2], 'parameters: the statement has no $1'],
+  ['SELECT $1', ['\ud800'], 'parameters[0]: is not well-formed Unicode'],
   ['SELECT $a', [2], "parameters: the statement's parameters are named: give an object, for $name"],
   ['SELECT $a', { b: 1 }, 'parameters: $a is missing'],
   ['SELECT $a', { a: 1, b: 1 }, 'parameters: the statement has no $b'],
@@ -86,6 +91,13 @@ test.each<[string, unknown, string]>([
   ['SELECT $1', [[1, 'a']], 'parameters[0]: is a list of several types: BIGINT, VARCHAR'],
 ])('%s with %j is refused', async (sql, parameters, message) => {
   await expect(rowsOf(backend, sql, parameters)).rejects.toThrow(message)
+})
+
+test('the text of a time far away is read back as the same time', async () => {
+  const times = ['0044-03-15 (BC)T10:00:00', '12000-01-31T10:00:00.5']
+  expect(await rowsOf(backend, 'SELECT $1::TIMESTAMP, $2::TIMESTAMP, $3::TIMESTAMPTZ', [...times, '12000-01-31T08:00:00Z'])).toEqual([
+    [...times, '12000-01-31T08:00:00Z'],
+  ])
 })
 
 test('rows are given as far as they fit, one at least', async () => {

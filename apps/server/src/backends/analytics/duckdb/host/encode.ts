@@ -51,7 +51,7 @@ export function encoderOf(type: DuckDBType): Encode {
     case DuckDBTypeId.TIMESTAMP:
       return (value: DuckDBTimestampValue) => time(value.micros, 6n, '') ?? iso(value)
     case DuckDBTypeId.TIMESTAMP_TZ:
-      return (value: DuckDBTimestampTZValue) => time(value.micros, 6n, 'Z') ?? iso(value)
+      return (value: DuckDBTimestampTZValue) => time(value.micros, 6n, 'Z') ?? iso(value).replace(/\+00$/, 'Z')
     case DuckDBTypeId.TIMESTAMP_NS:
       return (value: DuckDBTimestampNanosecondsValue) => time(value.nanos, 9n, '') ?? iso(value)
     case DuckDBTypeId.TIMESTAMP_S:
@@ -145,7 +145,7 @@ function time(ticks: bigint, digits: 6n | 9n, zone: string): string | undefined 
   return `${new Date(at).toISOString().slice(0, -1)}${rest.toString().padStart(Number(digits) - 3, '0')}${zone}`
 }
 
-/** DuckDB writes a space where ISO 8601 has a T; and `infinity`. */
+/** DuckDB writes a space where ISO 8601 has a T, before it ` (BC)` for the years that ISO 8601 has no form for; and `infinity`. */
 function iso(value: unknown): string {
-  return String(value).replace(' ', 'T')
+  return String(value).replace(/ (?=\d)/, 'T')
 }

@@ -35,7 +35,7 @@ interface Bound {
 export function bindParameters(prepared: DuckDBPreparedStatement, json: string, path: string): void {
   const given = read(json, path)
   const isList = Array.isArray(given)
-  const names = Array.from({ length: prepared.parameterCount }, (_, i) => prepared.parameterName(i + 1))
+  const names = Array.from({ length: prepared.parameterCount }, (_, i) => nameOf(prepared, i + 1, path))
   const count = isList ? given.length : Object.keys(given).length
   const isPositional = names.every((name) => /^\d+$/.test(name))
   if (names.length > 0 && count > 0 && isPositional !== isList) {
@@ -52,6 +52,15 @@ export function bindParameters(prepared: DuckDBPreparedStatement, json: string, 
   if (!isList) {
     const unknown = Object.keys(given).find((name) => !names.includes(name))
     if (unknown !== undefined) throw wrong(path, `the statement has no $${unknown.slice(0, 64)}`)
+  }
+}
+
+/** DuckDB counts the parameters that are there and finds them by their numbers. */
+function nameOf(prepared: DuckDBPreparedStatement, index: number, path: string): string {
+  try {
+    return prepared.parameterName(index)
+  } catch {
+    throw wrong(path, `the statement has no $${index}, but one with a higher number: number them from $1 on, each`)
   }
 }
 
@@ -73,6 +82,7 @@ function bound(value: unknown, path: string): Bound {
     case 'boolean':
       return { value, type: BOOLEAN }
     case 'string':
+      if (!value.isWellFormed()) throw wrong(path, 'is not well-formed Unicode')
       return { value, type: VARCHAR }
     case 'number':
       if (Number.isSafeInteger(value) && !Object.is(value, -0)) return { value: BigInt(value), type: BIGINT }
