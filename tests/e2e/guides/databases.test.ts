@@ -198,6 +198,10 @@ describe('imports from the client', () => {
     expect(await db.importStream('orders', [{ id: -(2n ** 40n) }], { mode: 'append' })).toBe(1)
     const bytes = [{ id: Buffer.from('1') }]
     await expect(db.importStream('orders', bytes, { mode: 'append' })).rejects.toThrow("gave an object with bytes in 'id'")
+    // JSON would make NULL of these, without a word.
+    for (const value of [Number.NaN, Number.POSITIVE_INFINITY, new Map([[1, 2]])]) {
+      await expect(db.importStream('orders', [{ id: 1, price: value }], { mode: 'append' })).rejects.toThrow("in 'price'; JSON has none")
+    }
     const csv = ['id,city\n50000,', 'Bern\n', '50001,"Le Mans"\n']
     expect(await db.importStream('orders', csv, { format: 'csv', mode: 'append' })).toBe(2)
     expect((await db.query('FROM orders WHERE id >= 50000 ORDER BY id')).rows).toEqual([
@@ -207,6 +211,26 @@ describe('imports from the client', () => {
     expect((await db.query('SELECT min(id) AS id FROM orders')).rows).toEqual([{ id: -(2 ** 40) }])
     expect(await db.importStream('orders', [new TextEncoder().encode('a\n1\n2\n')], { format: 'csv', mode: 'replace' })).toBe(2)
     expect((await db.query('FROM orders')).rows).toEqual([{ a: 1 }, { a: 2 }])
+  })
+
+  test('of nothing add nothing, and make or replace no table', async () => {
+    const db = await newDatabase()
+    await db.importStream('t', [{ id: 1 }])
+    for (const [source, format] of [
+      [[], 'json'],
+      [['[]'], 'json'],
+      [['[ ]\n'], 'json'],
+      [[''], 'csv'],
+      [['id\n'], 'csv'],
+    ] as const) {
+      expect(await db.importStream('t', source, { format, mode: 'append' })).toBe(0)
+      if (source[0] === 'id\n') continue
+      await expect(db.importStream('t', source, { format, mode: 'replace' })).rejects.toThrow('no columns to make a table of')
+      await expect(db.importStream('new', source, { format })).rejects.toThrow(ValidationError)
+      await expect(db.importStream('new', source, { format, mode: 'append' })).rejects.toThrow('new does not exist')
+    }
+    expect((await db.query('FROM t')).rows).toEqual([{ id: 1 }])
+    expect((await db.tables()).items.map(({ name }) => name)).toEqual(['t'])
   })
 
   test('leave nothing when something is wrong with them', async () => {

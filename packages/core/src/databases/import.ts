@@ -70,9 +70,11 @@ function toBytes(piece: unknown): Uint8Array {
 /** What JSON has not: large whole numbers go as text, which becomes a number again in a column of numbers. */
 function toJsonValue(this: Readonly<Record<string, unknown>>, name: string, value: unknown): unknown {
   if (typeof value === 'bigint') return String(value)
-  // Of itself: a Buffer has a form in JSON, which is none for a column.
-  if (this[name] instanceof Uint8Array)
-    throw invalid('source', `gave an object with bytes in '${name}'; JSON has none, so give them as text.`)
+  // Of itself: a Buffer has a form in JSON, which is none for a column. Of the others JSON makes NULL, and an object without fields.
+  const own = this[name]
+  const isBytes = own instanceof Uint8Array
+  if (isBytes || own instanceof Map || own instanceof Set || (typeof own === 'number' && !Number.isFinite(own)))
+    throw invalid('source', `gave an object with ${isBytes ? 'bytes' : own} in '${name}'; JSON has none, so give them as text.`)
   return value
 }
 
