@@ -133,6 +133,8 @@ export interface ObjectStorage {
   renew(scope: Scope, blob: string, until: number): Promise<void>
   /** The blob is not needed after all. It is collected, and once more if it was already: its writer may have gone on meanwhile. */
   drop(scope: Scope, blob: string, now: number): Promise<void>
+  /** Blobs are read still: those that nobody needs any more stay as long as if that were so from now on. */
+  linger(scope: Scope, blobs: readonly string[], now: number): Promise<void>
   /**
    * Puts an object in the place of whatever the key had. Its one blob was announced with `begin`; equal bytes of the
    * namespace that are there already are used instead.

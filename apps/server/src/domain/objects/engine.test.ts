@@ -125,6 +125,28 @@ it('refuses an object whose bytes stopped for so long that what came was collect
   expect(errors).toEqual([])
 })
 
+it('reads an object of several parts to its end, however long that takes and whatever becomes of its key', async () => {
+  const { clock, engine, scope, name, settledAt, errors } = await open()
+  const { upload } = await engine.createUpload(name('k'), head)
+  const parts = [1, 2, 3].map((part) => ({ part, bytes: Buffer.alloc(300_000, part) }))
+  for (const { part, bytes } of parts) await engine.putPart(scope, { bucket: 'raw', upload, part, sha256: '' }, [bytes] as never)
+  await engine.complete(scope, 'raw', upload, { parts, condition: {} })
+  const { read } = await engine.open(name('k'))
+  const chunks: Uint8Array[] = []
+  for await (const chunk of read()) {
+    if (chunks.length === 0) await engine.delete(scope, 'raw', ['k'])
+    chunks.push(Buffer.from(chunk))
+    await clock.advance(5 * minute)
+    // The upkeep has run.
+    await engine.index.nextDue()
+  }
+  expect(chunks.length).toBeGreaterThan(6)
+  expect(Buffer.concat(chunks)).toEqual(Buffer.concat(parts.map(({ bytes }) => bytes)))
+  await clock.advance(60 * minute)
+  await settledAt(0)
+  expect(errors).toEqual([])
+})
+
 it('closes when the piece of deleting that is under way is done, however much is left', async () => {
   const { clock, store, engine, scope, put, folder } = await open()
   await Promise.all(Array.from({ length: 450 }, (_, i) => put(`key-${i}`, `bytes ${i}`)))

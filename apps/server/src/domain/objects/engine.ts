@@ -20,7 +20,7 @@ import { Upkeep } from './upkeep.ts'
 
 /** How long after its last byte a blob that is being written is taken for abandoned. */
 const writerMs = 10 * 60_000
-/** How often a writer says that it is still there, while bytes come. */
+/** How often a writer says that it is still there, while bytes come, and a reader, while they are taken. */
 const renewMs = 2 * 60_000
 /** How long an upload is kept that is not complete. */
 const uploadMs = 7 * 24 * 3_600_000
@@ -244,15 +244,25 @@ export class ObjectEngine {
   }
 
   async *#read(scope: Scope, { blobs }: ObjectRecord, { start, length }: Span): AsyncGenerator<Uint8Array, void, undefined> {
+    const { now } = this.#clock
     let before = 0
     let left = length
-    for (const { blob, size } of blobs) {
+    let renewed = now()
+    for (const [i, { blob, size }] of blobs.entries()) {
       const skip = Math.max(start - before, 0)
       before += size
       if (skip >= size) continue
       const part = { start: skip, length: Math.min(size - skip, left) }
       if (part.length <= 0) return
-      yield* this.#backend.read(physicalName(scope, blob), part)
+      for await (const bytes of this.#backend.read(physicalName(scope, blob), part)) {
+        if (now() - renewed >= renewMs) {
+          renewed = now()
+          // The object may have gone meanwhile. When this fails, the bytes are there for a while yet.
+          const rest = blobs.slice(i).map((next) => next.blob)
+          await this.index.linger(scope, rest, renewed).catch(() => undefined)
+        }
+        yield bytes
+      }
       left -= part.length
     }
   }

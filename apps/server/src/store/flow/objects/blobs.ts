@@ -94,6 +94,16 @@ function counted(blobs: readonly Blob[]): [string, number][] {
   return [...counts].sort(([a], [b]) => (a < b ? -1 : 1))
 }
 
+/** Somebody reads the blobs on, whether anything needs them or not. */
+export function* lingerBlobs({ tenant }: Scope, blobs: readonly string[], now: number): Program<void> {
+  yield* forEach(
+    blobs,
+    [tenant, now + readersMs],
+    (list) => `UPDATE millrace.object_blobs SET collect_at = CAST($2 AS bigint)
+      WHERE tenant = $1 AND refs = 0 AND collect_at < CAST($2 AS bigint) AND blob IN ${list} RETURNING 1 AS one`,
+  )
+}
+
 /** Takes blobs that are due: from then on nobody can use them. */
 export function* takeWaste(now: number, again: number, limit: number): Program<readonly Waste[]> {
   const rows = yield* query<Omit<Waste, 'whole'> & { readonly sha256: string }>(

@@ -1,7 +1,7 @@
 import type { ObjectStorage } from '../../object-port.ts'
 import type { Scope } from '../../ports.ts'
 import { type Program, query } from '../program.ts'
-import { beginBlob, forgetBlobs, renewBlob, takeWaste } from './blobs.ts'
+import { beginBlob, forgetBlobs, lingerBlobs, renewBlob, takeWaste } from './blobs.ts'
 import { createBucket, deleteBucket, listBuckets, readBucket, readUse, updateBucket } from './buckets.ts'
 import { copyObject, deleteObjects, expireObjects, listObjects, putObject, readObject, retimeObjects } from './objects.ts'
 import {
@@ -45,6 +45,7 @@ export function objectStorage({ write, read }: Runner): ObjectStorage {
     begin: (scope, blob, until) => write(() => beginBlob(scope, blob, until)),
     renew: (scope, blob, until) => write(() => renewBlob(scope, blob, until)),
     drop: (scope, blob, now) => write(() => beginBlob(scope, blob, now)),
+    linger: (scope, blobs, now) => write(() => lingerBlobs(scope, blobs, now)),
     put: (name, object, condition, now) => write(() => putObject(name, object, condition, now), holdsOf(name, name.bucket, [name.key])),
     get: (name) => read(readObject(name)),
     list: (scope, bucket, page) => read(listObjects(scope, bucket, page)),
