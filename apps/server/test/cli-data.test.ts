@@ -1,6 +1,8 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { withServer } from './cli-runner.ts'
+import { temporaryFolder } from './harness.ts'
 
 describe('millrace kv', () => {
   it('sets, gets, lists and deletes', async () => {
@@ -48,6 +50,27 @@ describe('millrace buckets and objects', () => {
     ])
     expect((await cli('buckets', 'list')).stdout).toContain('raw')
     expect(await cli('buckets', 'delete', 'raw')).toMatchObject({ code: 0 })
+  })
+
+  it('leaves what is there when it fails, and says why', async () => {
+    const { cli } = await withServer()
+    await cli('buckets', 'create', 'raw')
+    const folder = await temporaryFolder()
+    const file = join(folder, 'a')
+    writeFileSync(file, 'mine')
+    expect(await cli('objects', 'get', 'raw', 'none', file)).toMatchObject({
+      code: 1,
+      stderr: "error: There is no object 'none' in 'raw'.\n",
+    })
+    expect(readFileSync(file, 'utf8')).toBe('mine')
+    const refused = await cli('objects', 'put', 'raw', 'k', folder)
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining(`error: The file ${folder} cannot be used (EISDIR`) })
+    expect(await cli('objects', 'stat', 'raw', 'k')).toMatchObject({ code: 1 })
+    writeFileSync(file, '')
+    expect(await cli('objects', 'put', 'raw', 'empty', file)).toMatchObject({ code: 0 })
+    writeFileSync(file, 'mine')
+    expect(await cli('objects', 'get', 'raw', 'empty', file)).toMatchObject({ code: 0 })
+    expect(readFileSync(file, 'utf8')).toBe('')
   })
 })
 

@@ -52,6 +52,8 @@ export function connectAnyway({ flags, env }: Pick<Invocation, 'flags' | 'env'>)
   const metadata = Metadata({
     ...(key && { 'x-api-key': key }),
     'millrace-namespace': given('namespace', 'MILLRACE_NAMESPACE') || 'default',
+    // Of bytes that are sent: without the digest after them they are not whole.
+    'millrace-digest': 'trailer',
   })
   const channel = createChannel(endpoint, endpoint.startsWith('https://') ? tlsCredentials(flags) : ChannelCredentials.createInsecure(), {
     'grpc.max_receive_message_length': mostBytes,

@@ -38,7 +38,8 @@ const put: Command = {
     }
     using server = connect({ flags, env })
     const source = file === '-' ? stdin : createReadStream(file)
-    const { object } = await server.objects.putObject(send(header, source, (sent) => output.progress(shownProgress(sent, size))))
+    const messages = send(header, source, (sent) => output.progress(shownProgress(sent, size)))
+    const { object } = await server.objects.putObject(messages).catch((error: unknown) => Promise.reject(fileProblem(file, error)))
     output.progress('')
     if (flags.json) output.json(object)
     else output.line(`${object!.key}  ${object!.size} bytes  ${object!.etag}`)
@@ -64,7 +65,11 @@ const get: Command = {
     using server = connect({ flags, env })
     const bytes = receive(server.objects.getObject(request), (came, all) => file && output.progress(shownProgress(came, all)))
     if (file === undefined) for await (const chunk of bytes) await output.bytes(chunk)
-    else await pipeline(bytes, createWriteStream(file)).catch((error: unknown) => Promise.reject(fileProblem(file, error)))
+    else {
+      // A file that is there stays when there is no such object.
+      const first = await bytes.next()
+      await pipeline(after(first, bytes), createWriteStream(file)).catch((error: unknown) => Promise.reject(fileProblem(file, error)))
+    }
     output.progress('')
     return 0
   },
@@ -217,6 +222,12 @@ function shownObject({ metadata: _unknown, ...object }: StoredObject) {
 function shownProgress(bytes: number, all: number | undefined): string {
   const mebibytes = (count: number) => `${(count / 1024 ** 2).toFixed(1)} MiB`
   return all ? `${mebibytes(bytes)} of ${mebibytes(all)} (${Math.floor((bytes / all) * 100)} %)` : mebibytes(bytes)
+}
+
+async function* after(first: IteratorResult<Uint8Array, void>, rest: AsyncIterable<Uint8Array>) {
+  if (first.done) return
+  yield first.value
+  yield* rest
 }
 
 async function sizeOf(file: string): Promise<number> {
