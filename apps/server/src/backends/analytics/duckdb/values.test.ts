@@ -78,7 +78,44 @@ test('a value comes back as the parameter that it was', async () => {
   expect(await rowsOf(backend, 'SELECT ?, ?', ['a', 'b'])).toEqual([['a', 'b']])
 })
 
+test('what is NULL or empty in one item of a list is of the type of the others', async () => {
+  const given = [
+    [[1], [], null, [2.5]],
+    [
+      { id: 1, name: null, tags: [] },
+      { id: null, name: 'x', tags: ['a'] },
+      { tags: null, id: { $bigint: '170141183460469231731687303715884105727' }, name: 'y' },
+    ],
+    [null, null],
+    [{ a: [{ b: null }] }, { a: [{ b: 1 }, { b: 0.5 }] }],
+  ]
+  expect(await rowsOf(backend, 'SELECT $1, $2, $3, $4', given)).toEqual([
+    [
+      given[0],
+      [
+        { id: 1, name: null, tags: [] },
+        { id: null, name: 'x', tags: ['a'] },
+        { id: '170141183460469231731687303715884105727', name: 'y', tags: null },
+      ],
+      given[2],
+      given[3],
+    ],
+  ])
+  expect(
+    await rowsOf(backend, 'SELECT unnest($1, recursive := true)', [
+      [
+        { a: 1, b: null },
+        { a: null, b: 'x' },
+      ],
+    ]),
+  ).toEqual([
+    [1, null],
+    [null, 'x'],
+  ])
+})
+
 test.each<[string, unknown, string]>([
+  ['SELECT $1', [[{ a: 1 }, { b: 1 }]], 'parameters[0]: is a list of several types: STRUCT("a" BIGINT), STRUCT("b" BIGINT)'],
   ['SELECT $1', [], 'parameters: 0 given, but the statement has 1'],
   ['SELECT 1', [2], 'parameters: 1 given, but the statement has 0'],
   ['SELECT $2', [1, 2], 'parameters: the statement has no $1'],

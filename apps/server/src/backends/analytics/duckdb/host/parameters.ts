@@ -4,7 +4,11 @@ import {
   BOOLEAN,
   blobValue,
   DOUBLE,
+  DuckDBListType,
+  DuckDBListValue,
   type DuckDBPreparedStatement,
+  DuckDBStructType,
+  DuckDBStructValue,
   DuckDBTimestampTZValue,
   type DuckDBType,
   type DuckDBValue,
@@ -96,6 +100,7 @@ function bound(value: unknown, path: string): Bound {
 }
 
 const huge = 2n ** 127n
+const numbers: ReadonlySet<DuckDBType> = new Set([BIGINT, HUGEINT, DOUBLE])
 
 /** What JSON has no values for. */
 function tagged(value: object, path: string): Bound | undefined {
@@ -120,14 +125,42 @@ function tagged(value: object, path: string): Bound | undefined {
 
 function list(values: readonly unknown[], path: string): Bound {
   const items = values.map((value, i) => bound(value, `${path}[${i}]`))
-  const types = new Map(items.filter(({ type }) => type !== SQLNULL).map(({ type }) => [String(type), type]))
-  const isNumbers = [...types.keys()].every((name) => name === 'BIGINT' || name === 'DOUBLE')
-  if (types.size > 1 && !isNumbers) throw wrong(path, `is a list of several types: ${[...types.keys()].join(', ')}`.slice(0, 200))
-  const type = types.size > 1 ? DOUBLE : ([...types.values()][0] ?? SQLNULL)
-  return {
-    value: listValue(items.map(({ value }) => (type === DOUBLE && typeof value === 'bigint' ? Number(value) : value))),
-    type: LIST(type),
+  const types = new Map(items.map(({ type }) => [String(type), type]))
+  const type = [...types.values()].reduce<DuckDBType | undefined>((all, each) => all && common(all, each), SQLNULL)
+  if (type === undefined) {
+    const names = [...types].filter(([, each]) => each !== SQLNULL).map(([name]) => name)
+    throw wrong(path, `is a list of several types: ${names.join(', ')}`.slice(0, 200))
   }
+  return { value: listValue(items.map(({ value }) => (types.size > 1 ? fitted(value, type) : value))), type: LIST(type) }
+}
+
+/** The type that values of two types have in a list; undefined when there is none. NULL is of every type, also within lists and structs. */
+function common(one: DuckDBType, other: DuckDBType): DuckDBType | undefined {
+  if (one === SQLNULL || String(one) === String(other)) return other
+  if (other === SQLNULL) return one
+  if (numbers.has(one) && numbers.has(other)) return one === DOUBLE || other === DOUBLE ? DOUBLE : HUGEINT
+  if (one instanceof DuckDBListType && other instanceof DuckDBListType) {
+    const item = common(one.valueType, other.valueType)
+    return item && LIST(item)
+  }
+  if (!(one instanceof DuckDBStructType && other instanceof DuckDBStructType)) return undefined
+  if (one.entryCount !== other.entryCount) return undefined
+  const fields: Record<string, DuckDBType> = {}
+  for (const [i, name] of one.entryNames.entries()) {
+    const field = other.entryNames.includes(name) ? common(one.entryTypes[i]!, other.typeForEntry(name)) : undefined
+    if (field === undefined) return undefined
+    fields[name] = field
+  }
+  return STRUCT(fields)
+}
+
+/** A value as one of a type that it has in common with others. */
+function fitted(value: DuckDBValue, type: DuckDBType): DuckDBValue {
+  if (type === DOUBLE && typeof value === 'bigint') return Number(value)
+  if (value instanceof DuckDBListValue && type instanceof DuckDBListType)
+    return listValue(value.items.map((item) => fitted(item, type.valueType)))
+  if (!(value instanceof DuckDBStructValue && type instanceof DuckDBStructType)) return value
+  return structValue(Object.fromEntries(type.entryNames.map((name, i) => [name, fitted(value.entries[name]!, type.entryTypes[i]!)])))
 }
 
 function struct(value: object, path: string): Bound {
