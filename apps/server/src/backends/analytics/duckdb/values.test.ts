@@ -78,6 +78,25 @@ test('a value comes back as the parameter that it was', async () => {
   expect(await rowsOf(backend, 'SELECT ?, ?', ['a', 'b'])).toEqual([['a', 'b']])
 })
 
+test('whole numbers are not rounded, whoever writes their JSON', async () => {
+  const numbers = ['9007199254740992', '9007199254740993', '-9223372036854775808', '170141183460469231731687303715884105727']
+  const given = { sql: 'SELECT $1, $2, $3, $4, $5, [typeof($1), typeof($4)]', path: 'sql' }
+  const query = (json: string) => backend.query(sales, { ...given, parameters: json }, { limit: 1, bytes: 1e6 }, forever)
+  const { values } = await query(`[${numbers.join(', ')}, [{"a": 9007199254740993}]]`)
+  expect(JSON.parse(Buffer.from(values).toString())).toEqual([
+    ...numbers.map((number) => [number]),
+    [[{ a: '9007199254740993' }]],
+    [['BIGINT', 'HUGEINT']],
+  ])
+  await expect(query('[1, 2, 3, 4, 1e400]')).rejects.toThrow('parameters[4]: is more than a DOUBLE holds')
+  for (const digits of [39, 40, 1000]) {
+    const message = 'parameters[4]: is a whole number of more than 128 bits'
+    await expect(query(`[1, 2, 3, 4, ${'9'.repeat(digits)}]`)).rejects.toThrow(message)
+  }
+  // What JavaScript writes of a double stays one.
+  expect(await rowsOf(backend, 'SELECT $1, typeof($1)', [1e20])).toEqual([[1e20, 'DOUBLE']])
+})
+
 test('what is NULL or empty in one item of a list is of the type of the others', async () => {
   const given = [
     [[1], [], null, [2.5]],

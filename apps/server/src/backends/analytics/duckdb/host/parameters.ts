@@ -72,7 +72,12 @@ function read(json: string, path: string): readonly unknown[] | Readonly<Record<
   if (json === '') return []
   let given: unknown
   try {
-    given = JSON.parse(json)
+    // Whole numbers of 64 bits, and what JavaScript would round, as they are written.
+    given = JSON.parse(json, (_key, value: unknown, { source = '' }: { readonly source?: string } = {}) => {
+      if (typeof value !== 'number' || Number.isSafeInteger(value) || !/^-?\d{16,}$/.test(source)) return value
+      const exact = source.length > 40 ? huge : BigInt(source)
+      return BigInt.asIntN(64, exact) === exact || String(value) !== source ? exact : value
+    })
   } catch {
     throw wrong(path, 'is not JSON')
   }
@@ -88,7 +93,10 @@ function bound(value: unknown, path: string): Bound {
     case 'string':
       if (!value.isWellFormed()) throw wrong(path, 'is not well-formed Unicode')
       return { value, type: VARCHAR }
+    case 'bigint':
+      return whole(value, path)
     case 'number':
+      if (!Number.isFinite(value)) throw wrong(path, 'is more than a DOUBLE holds')
       if (Number.isSafeInteger(value) && !Object.is(value, -0)) return { value: BigInt(value), type: BIGINT }
       return { value, type: DOUBLE }
     case 'object':
@@ -102,6 +110,12 @@ function bound(value: unknown, path: string): Bound {
 const huge = 2n ** 127n
 const numbers: ReadonlySet<DuckDBType> = new Set([BIGINT, HUGEINT, DOUBLE])
 
+function whole(value: bigint, path: string): Bound {
+  if (BigInt.asIntN(64, value) === value) return { value, type: BIGINT }
+  if (value >= huge || value < -huge) throw wrong(path, 'is a whole number of more than 128 bits')
+  return { value, type: HUGEINT }
+}
+
 /** What JSON has no values for. */
 function tagged(value: object, path: string): Bound | undefined {
   const [[tag, content] = [], ...more] = Object.entries(value)
@@ -110,10 +124,7 @@ function tagged(value: object, path: string): Bound | undefined {
   if (tag === '$bytes') return { value: blobValue(Buffer.from(content, 'base64')), type: BLOB }
   if (tag === '$bigint') {
     if (!/^-?\d{1,39}$/.test(content)) throw wrong(path, '$bigint is not a whole number')
-    const number = BigInt(content)
-    if (BigInt.asIntN(64, number) === number) return { value: number, type: BIGINT }
-    if (number >= huge || number < -huge) throw wrong(path, '$bigint takes more than 128 bits')
-    return { value: number, type: HUGEINT }
+    return whole(BigInt(content), path)
   }
   if (tag === '$timestamp') {
     const ms = Date.parse(content)
