@@ -13,9 +13,13 @@ interface Closable {
 
 /** What the parts of one client share. */
 export class ClientContext {
+  /** How calls travel. */
   readonly transport: Transport
+  /** The client's options, each with its default. */
   readonly options: CompiledOptions
+  /** Source of time. */
   readonly clock: Clock
+  /** Makes calls as the options say: with retries, timeouts and the circuit breaker. */
   readonly caller: Caller
   /** Called when the client is closed. */
   readonly onClose = new Set<(error: MillraceError) => void>()

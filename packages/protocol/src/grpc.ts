@@ -22,13 +22,21 @@ interface Codec<T> {
 
 /** A method as nice-grpc takes it. */
 export interface GrpcMethod<Req, Res, ReqStream extends boolean, ResStream extends boolean> {
+  /** `/millrace.v1.TaskService/SubmitTask`. */
   readonly path: string
+  /** True when the caller sends any number of messages. */
   readonly requestStream: ReqStream
+  /** True when the server answers with any number of messages. */
   readonly responseStream: ResStream
+  /** Writes a request as protobuf. */
   requestSerialize(value: Req): Uint8Array
+  /** Reads a request. Throws where the bytes are none. */
   requestDeserialize(bytes: Uint8Array): Req
+  /** Writes an answer as protobuf. */
   responseSerialize(value: Res): Uint8Array
+  /** Reads an answer. Throws where the bytes are none. */
   responseDeserialize(bytes: Uint8Array): Res
+  /** Whether a call may be repeated; empty when nothing is said of it. */
   readonly options: { idempotencyLevel?: 'IDEMPOTENT' | 'NO_SIDE_EFFECTS' }
 }
 

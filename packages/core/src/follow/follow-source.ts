@@ -3,6 +3,7 @@ import type { MillraceError } from '../errors/errors.ts'
 
 /** A task that somebody follows. */
 export interface FollowedTask {
+  /** Its id, `task_…`. */
   readonly taskId: string
   /** True while everybody who follows it waits for its end alone. */
   readonly terminalOnly: boolean

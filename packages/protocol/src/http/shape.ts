@@ -14,6 +14,7 @@ declare const described: unique symbol
  * Generated, and written this way because it is the smallest in a browser's bundle.
  */
 export interface Shape<T = unknown> extends ReadonlyArray<Shape | EnumShape> {
+  /** The fields. The shapes that they refer to stand behind it, from 1 on. */
   readonly 0: string
   readonly [described]?: T
 }
