@@ -31,7 +31,7 @@ const memberPattern = new RegExp(`^\\s*(${column})\\.(.*)$`, 'su')
  */
 export function readFilterText(text: string): Condition {
   const counter = { left: mostComparisons }
-  const of = splitList(text, '&').map((term) => readTerm(term, counter))
+  const of = splitList(field, text, '&').map((term) => readTerm(term, counter))
   return of.length === 1 ? of[0]! : { type: 'and', of }
 }
 
@@ -48,7 +48,7 @@ function readTerm(term: string, counter: { left: number }): Condition {
 function readGroup(group: RegExpExecArray, depth: number, counter: { left: number }): Condition {
   if (depth > deepest) throw invalid(field, `has more than ${deepest} brackets in each other`)
   const [, not, type, list = ''] = group
-  const of = splitList(list.slice(1, -1)).map((member): Condition => {
+  const of = splitList(field, list.slice(1, -1)).map((member): Condition => {
     const inner = groupPattern.exec(member.trim())
     if (inner) return readGroup(inner, depth + 1, counter)
     const match = memberPattern.exec(member)
@@ -80,7 +80,7 @@ function readValue(name: string, by: Comparison, text: string): string {
   if (by === 'in') {
     if (!/^\(.*\)$/s.test(text)) throw invalid(field, `${show(text)} is not a list; write ${name}=in.(1,2,3)`)
     const list = text.slice(1, -1)
-    return arrayLiteral(field, list === '' ? [] : splitList(list).map((each) => withoutQuotes(each.trim())))
+    return arrayLiteral(field, list === '' ? [] : splitList(field, list).map((each) => withoutQuotes(each.trim())))
   }
   if (by === 'is' && !isValues.some((word) => word === text.toLowerCase())) throw invalid(field, `'is' takes ${isValues.join(', ')}`)
   const value = withoutQuotes(text)

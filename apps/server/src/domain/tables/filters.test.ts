@@ -30,6 +30,14 @@ describe('text', () => {
     ['name=eq."A & B"', '(r."name" = $1)', 'A & B'],
     [`name=eq.'; DROP TABLE users --`, '(r."name" = $1)', `'; DROP TABLE users --`],
     ['name=eq.', '(r."name" = $1)', ''],
+    ['"a""&b"=eq.1', '(r."a""&b" = $1)', '1'],
+    ['note=ne.:)&id=eq.2', '((r."note" <> $1) AND (r."id" = $2))', ':)', '2'],
+    ['or=(note.eq.:),id.eq.2)', '((r."note" = $1) OR (r."id" = $2))', ':)', '2'],
+    ['size=ne.5"&id=eq.2&size=ne.6"', '((r."size" <> $1) AND (r."id" = $2) AND (r."size" <> $3))', '5"', '2', '6"'],
+    ['size=in.(5",6",":(")', '(r."size" = ANY($1))', '{"5\\"","6\\"",":("}'],
+    ['note=eq.:(', '(r."note" = $1)', ':('],
+    ['note=ne.":("&id=eq.2', '((r."note" <> $1) AND (r."id" = $2))', ':(', '2'],
+    ['meta=cs.{"a": "b & c"}&id=eq.2', '((r."meta" @> $1) AND (r."id" = $2))', '{"a": "b & c"}', '2'],
   ])('%s', (text, ...expected) => {
     expect(sqlOf(readFilterText(text))).toEqual(expected)
   })
@@ -46,6 +54,11 @@ describe('text', () => {
     ['age=__proto__.1', 'is no comparison'],
     ['age=constructor.1', 'is no comparison'],
     ['or=(a b.eq.1)', 'is not a comparison such as age.gt.25'],
+    // What comes after would be a part of the value: of a delete, all other rows.
+    ['note=ne.:(&id=eq.2', 'a bracket or quote that does not end: "(&id=eq.2"'],
+    ['note=ne."a&id=eq.2', 'stands in double quotes'],
+    ['and=(note.ne.:(,id.eq.2)', 'a bracket or quote that does not end: "(,id.eq.2"'],
+    ['or=(a.eq.1),(b.eq.2)', 'is not a comparison such as age.gt.25'],
     [`or=${'(or'.repeat(40)}(a.eq.1)${')'.repeat(40)}`, 'more than 32 brackets'],
     [`a=${'not.'.repeat(1000)}eq.1`, 'more than 32'],
     [Array.from({ length: 1001 }, () => 'a=eq.1').join('&'), 'more than 1000 comparisons'],

@@ -15,7 +15,7 @@ const aliasPattern = /^\s*([\p{L}_][\p{L}\p{N}_$]*|"(?:[^"]|"")+")\s*:(?!:)(.*)$
  */
 export function columnsSql(text: string): string {
   if (text.trim() === '' || text.trim() === '*') return 'r.*'
-  const items = splitList(text)
+  const items = splitList('columns', text)
   if (items.length > mostColumns) throw invalid('columns', `names more than ${mostColumns} columns`)
   return items.map(itemSql).join(', ')
 }
@@ -35,7 +35,7 @@ function itemSql(item: string): string {
  */
 export function orderSql(text: string): string {
   if (text.trim() === '') return ''
-  const items = splitList(text)
+  const items = splitList('order', text)
   if (items.length > mostColumns) throw invalid('order', `names more than ${mostColumns} columns`)
   return ` ORDER BY ${items.map(orderItemSql).join(', ')}`
 }
@@ -53,7 +53,7 @@ function orderItemSql(item: string): string {
 
 /** Names of columns with commas between them, unquoted. @throws VALIDATION */
 export function readNames(path: string, text: string): string[] {
-  return splitList(text).map((item) => {
+  return splitList(path, text).map((item) => {
     const { column, steps } = parseColumnPath(path, item)
     if (steps.length > 0) throw invalid(path, 'names columns alone, without ->')
     return column
