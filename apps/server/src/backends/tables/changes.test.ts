@@ -243,6 +243,9 @@ describe.each(await testBackends())('$name', (backend) => {
     await run('ALTER TABLE parts DROP COLUMN text')
     await run('DELETE FROM parts WHERE id = 11')
     expect(await parts.next(1)).toEqual([['delete', { id: 11, more: 7 }]])
+    await run('CREATE DOMAIN kind AS text NOT NULL')
+    await run(`DO $$ BEGIN INSERT INTO parts VALUES (12); ALTER TABLE parts ADD COLUMN kind kind DEFAULT 'x'; END $$`)
+    expect(await parts.next(1)).toEqual([['insert', { id: 12, more: 7, kind: null }]])
   })
 
   test('triggers go when nobody has watched for long', { timeout: 60_000 }, async (ctx) => {

@@ -5,6 +5,7 @@ import { Bindings, type Condition, conditionSql } from './conditions.ts'
 import { quoted } from './identifiers.ts'
 import { rowWriter } from './rows.ts'
 import { columnsSql } from './selections.ts'
+import { emptyRow } from './statements.ts'
 
 const unbounded: ResultBounds = { rows: 1001, bytes: 64 << 20 }
 
@@ -60,7 +61,7 @@ export async function showImages(
        CROSS JOIN LATERAL (VALUES (false, c.old), (true, c.new)) AS s (now, image) WHERE s.image IS NOT NULL) AS i
      CROSS JOIN LATERAL (
        SELECT ${sight.columns.map((column) => `${name}.${column}`).join(', ')}
-       FROM (SELECT p.* FROM pg_catalog.json_populate_record(NULL::${row}, i.image) AS p OFFSET 0) AS ${name}
+       FROM (SELECT p.* FROM pg_catalog.json_populate_record(${emptyRow(row)}, i.image) AS p OFFSET 0) AS ${name}
        WHERE ${sight.policy} OFFSET 0) AS r
      WHERE ${condition} ORDER BY i.seq`,
     bindings.values,

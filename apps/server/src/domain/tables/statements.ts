@@ -26,6 +26,16 @@ function whereSql(condition: Condition | undefined, bindings: Bindings): string 
   return condition ? ` WHERE ${conditionSql(condition, bindings)}` : ''
 }
 
+/**
+ * A row of NULLs as it stands in SQL, for JSON to be put into. Of no row at all, Postgres would check the columns that the JSON
+ * leaves out, and a domain may refuse NULL.
+ *
+ * @param table - its name as it stands in SQL.
+ */
+export function emptyRow(table: string): string {
+  return `ROW((NULL::${table}).*)::${table}`
+}
+
 /** Reads rows. */
 export function selectStatement(
   target: Target,
@@ -76,7 +86,7 @@ export function insertStatement(
     if (rows > 1) throw invalid('rows', 'several of them have no columns; give each at least one')
     return { text: `${head} DEFAULT VALUES${tail}`, values: [] }
   }
-  const from = `pg_catalog.json_populate_recordset(NULL::${table}, $1::pg_catalog.json) AS v`
+  const from = `pg_catalog.json_populate_recordset(${emptyRow(table)}, $1::pg_catalog.json) AS v`
   return { text: `${head} (${names.join(', ')}) SELECT ${names.map((each) => `v.${each}`).join(', ')} FROM ${from}${tail}`, values: [json] }
 }
 
@@ -101,7 +111,7 @@ export function updateStatement(
 ): Statement {
   const table = tableSql(target)
   const bindings = new Bindings()
-  const from = `pg_catalog.json_populate_record(NULL::${table}, ${bindings.add(json)}::pg_catalog.json) AS v`
+  const from = `pg_catalog.json_populate_record(${emptyRow(table)}, ${bindings.add(json)}::pg_catalog.json) AS v`
   const set = columns.map((name) => quoteIdentifier('values', name)).map((name) => `${name} = v.${name}`)
   const text = `UPDATE ${table} AS r SET ${set.join(', ')} FROM ${from}${whereSql(where, bindings)}${returningSql(returning)}`
   return { text, values: bindings.values }
