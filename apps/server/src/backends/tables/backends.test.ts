@@ -152,6 +152,12 @@ describe.each(await testBackends())('$name', ({ name, open, missing }) => {
       reason: 'VALIDATION',
       message: expect.stringContaining('not today'),
     })
+    for (const code of ['PT403', 'APP01', '0Z000', '99001']) {
+      await expect(run(`DO $$ BEGIN RAISE EXCEPTION 'not allowed' USING ERRCODE = '${code}', HINT = 'Ask'; END $$`)).rejects.toMatchObject({
+        reason: 'VALIDATION',
+        message: 'text: not allowed. Ask.',
+      })
+    }
   })
 
   test('too few values, rows to copy in and calls without end are refused as mistakes, and nobody else notices', {

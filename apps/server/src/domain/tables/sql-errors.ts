@@ -40,8 +40,8 @@ const classes: Readonly<Record<string, ErrorReason>> = {
   '55': 'FAILED_PRECONDITION',
 }
 
-/** What Postgres says of everything that the caller can mend; the rest (58, XX: its own faults) is a fault. */
-const callers = /^(0A|0L|0P|1|2|3|4|54|55|P0|F0|HV)/
+/** What Postgres says of its own faults. All else the caller can mend; functions of the caller's may raise errors with any code. */
+const faults = /^(58|XX)/
 
 /**
  * What to answer for an error of a statement.
@@ -62,7 +62,7 @@ export async function explain(error: unknown, context: ErrorContext, connection?
   }
   const reason = refusedCopy(error)
     ? 'VALIDATION'
-    : (reasons[error.code] ?? classes[error.code.slice(0, 2)] ?? (callers.test(error.code) ? 'VALIDATION' : undefined))
+    : (reasons[error.code] ?? classes[error.code.slice(0, 2)] ?? (faults.test(error.code) ? undefined : 'VALIDATION'))
   if (!reason) return error
   const hint = error.code === '42703' ? await columnHint(error, context, connection) : undefined
   // `r` is what statements that are made here call their table.
