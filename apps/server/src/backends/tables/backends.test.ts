@@ -132,6 +132,22 @@ describe.each(await testBackends())('$name', ({ name, open, missing }) => {
     await expect(insert(['id', 'mail'], { id: 2, mail: 'no' })).rejects.toThrow('violates check constraint')
   })
 
+  test('a migration leaves no settings and temporary tables to the next', async (ctx) => {
+    ctx.skip(missing !== undefined, missing)
+    // As the dumps of pg_dump begin.
+    const dump = `SELECT pg_catalog.set_config('search_path', '', false); SET check_function_bodies = false; CREATE TEMP TABLE scratch (id int)`
+    const next = `CREATE TABLE after_dump (id int); CREATE TEMP TABLE scratch (id int)`
+    const names = ['dump', 'next']
+    expect(
+      await engine.migrate(
+        scope,
+        [dump, next].map((sql, i) => ({ name: names[i]!, sql })),
+        false,
+      ),
+    ).toEqual({ applied: names, alreadyApplied: [] })
+    expect(await rowsOf('SELECT * FROM after_dump')).toEqual([])
+  })
+
   test('errors say what and where', async (ctx) => {
     ctx.skip(missing !== undefined, missing)
     await expect(run('SELEC 1')).rejects.toMatchObject({

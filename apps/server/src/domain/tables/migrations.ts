@@ -37,6 +37,7 @@ export async function migrate(
   )
   // Its users have no business there, whatever is granted by default.
   await connection.query(`REVOKE ALL ON ${table} FROM ${quoted(`${schema}_user`)}`)
+  const path = textOf(await connection.query(`SELECT pg_catalog.current_setting('search_path')`))!
   const applied: string[] = []
   const alreadyApplied: string[] = []
   for (const migration of migrations) {
@@ -45,6 +46,10 @@ export async function migrate(
     })
     if (done) applied.push(migration.name)
     else alreadyApplied.push(migration.name)
+    if (!done || dryRun) continue
+    // The next one begins as it would in a call of its own, whatever this one has set.
+    await connection.script('RESET ALL; DISCARD TEMP')
+    await connection.query(`SELECT pg_catalog.set_config('search_path', $1, false)`, [path])
   }
   return { applied, alreadyApplied }
 }
