@@ -86,6 +86,20 @@ describe.each(backends)('tables on $name', ({ fixture, missing }) => {
     expect(await mr.tables.rpc<User>('older_than', { years: 26 })).toMatchObject([{ name: 'Alice' }])
     expect(await mr.tables.rpc('add', { a: 1, b: 2 })).toEqual([{ add: 3 }])
     await expect(mr.tables.rpc('nothing', { a: 1 })).rejects.toThrow(NotFoundError)
+    await expect(mr.tables.rpc('nothing', { a: [1] })).rejects.toThrow(NotFoundError)
+  })
+
+  test("a list is what the function's argument is: JSON, an array, or any number of values", async (ctx) => {
+    ctx.skip(missing !== undefined, missing)
+    const mr = await withUsers()
+    await mr.tables.sql(`CREATE DOMAIN settings AS jsonb`)
+    await mr.tables.sql(`CREATE FUNCTION show(a jsonb, b json, c settings, d text[], e jsonb[], OUT r jsonb) LANGUAGE sql AS
+      'SELECT jsonb_build_object(''a'', a, ''b'', b, ''c'', c::jsonb, ''d'', d, ''e'', e)'`)
+    const lists = { a: [{ x: 1n }, 'two'], b: [], c: [null, [1.5]], d: ['a,b'], e: [{ x: 1 }] }
+    expect(await mr.tables.rpc('show', lists)).toEqual([{ r: { ...lists, a: [{ x: '1' }, 'two'] } }])
+    await mr.tables.sql(`CREATE FUNCTION total(times int, VARIADIC numbers int[]) RETURNS int LANGUAGE sql AS
+      'SELECT times * sum(n)::int FROM unnest(numbers) n'`)
+    expect(await mr.tables.rpc('total', { numbers: [1, 2, 3], times: 2 })).toEqual([{ total: 12 }])
   })
 
   test('SQL binds its parameters', async (ctx) => {

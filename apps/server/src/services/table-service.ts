@@ -11,9 +11,11 @@ import { describeTables } from '../domain/tables/catalog.ts'
 import type { TableEngine } from '../domain/tables/engine.ts'
 import type { LiveTables } from '../domain/tables/live-tables.ts'
 import type { RowChangeBatch, RowChanges } from '../domain/tables/row-changes.ts'
-import { callStatement, selectStatement } from '../domain/tables/statements.ts'
-import { isObject, readJson, toSqlValue } from '../domain/tables/values.ts'
+import type { ErrorContext } from '../domain/tables/sql-errors.ts'
+import { argumentsStatement, callStatement, type FunctionArgument, selectStatement } from '../domain/tables/statements.ts'
+import { isObject, readJson, toSqlValue, writeJson } from '../domain/tables/values.ts'
 import { invalid, notFound } from '../errors.ts'
+import type { Scope } from '../store/ports.ts'
 import { answerTogether, type RowAnswer } from './answer-together.ts'
 import type { ServiceOf } from './call.ts'
 import { Checks } from './checks.ts'
@@ -38,6 +40,13 @@ export function createTableService({
   readonly clock: Clock
 }): ServiceOf<typeof TableServiceDefinition> {
   const calls = createRowCalls(tables)
+
+  async function describeArguments(scope: Scope, name: string, given: object, context: ErrorContext): Promise<FunctionArgument[]> {
+    const make = (schema: string) => argumentsStatement(schema, name, Object.keys(given))
+    const { result } = await tables.read({ scope, user: '' }, make, context)
+    return JSON.parse(Buffer.from(result.rows).toString())
+  }
+
   return {
     ...calls,
 
@@ -115,9 +124,17 @@ export function createTableService({
       checks.done()
       const values = readJson('arguments', args, contentType) ?? {}
       if (!isObject(values)) throw invalid('arguments', 'is not an object of arguments by name')
-      const list = Object.entries(values).map(([arg, value]) => [arg, toSqlValue(`arguments.${arg}`, value)] as const)
-      const make = (schema: string) => [callStatement(schema, name, list)]
-      const [result] = await tables.run({ scope: call.scope, user }, make, { field: 'arguments', function: name })
+      const context = { field: 'arguments', function: name }
+      const entries = Object.entries(values)
+      // What a list stands for, the function says.
+      const known = entries.some(([, value]) => Array.isArray(value)) ? await describeArguments(call.scope, name, values, context) : []
+      const list = entries.map(([arg, value]) => {
+        const isJson = Array.isArray(value) && known.some((each) => each.name === arg && each.json)
+        return [arg, isJson ? writeJson(`arguments.${arg}`, value) : toSqlValue(`arguments.${arg}`, value)] as const
+      })
+      const variadic = known.find((each) => each.variadic && Array.isArray(values[each.name]))?.name
+      const make = (schema: string) => [callStatement(schema, name, list, variadic)]
+      const [result] = await tables.run({ scope: call.scope, user }, make, context)
       return { result: result!.result }
     },
 

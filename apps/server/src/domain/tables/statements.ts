@@ -1,8 +1,10 @@
 import { invalid } from '../../errors.ts'
 import type { SqlValue } from './backend.ts'
+import { baseTypeOf } from './base-type.ts'
 import { Bindings, type Condition, conditionSql } from './conditions.ts'
 import { quoted, quoteIdentifier } from './identifiers.ts'
 import { columnsSql, orderSql } from './selections.ts'
+import { arrayLiteral } from './values.ts'
 
 /** A statement with the values that it binds. */
 export interface Statement {
@@ -128,9 +130,40 @@ function returningSql(columns: string | undefined): string {
   return columns === undefined ? '' : ` RETURNING ${columnsSql(columns)}`
 }
 
-/** Calls a function with named arguments. */
-export function callStatement(schema: string, name: string, args: readonly (readonly [name: string, value: SqlValue])[]): Statement {
+/** What is known of a function's argument: it takes JSON, or is the one that takes any number of values. */
+export interface FunctionArgument {
+  readonly name: string
+  readonly json: boolean
+  readonly variadic: boolean
+}
+
+/** Describes the arguments of the functions of a name that have all of those given: name, json and variadic. */
+export function argumentsStatement(schema: string, name: string, given: readonly string[]): Statement {
+  const text = `
+    SELECT a.name, bool_and(b.oid IN (114, 3802) AND NOT b.list) AS json, bool_and(a.mode IS NOT DISTINCT FROM 'v') AS variadic
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    CROSS JOIN LATERAL unnest(p.proargnames, coalesce(p.proallargtypes, p.proargtypes::oid[]), p.proargmodes) AS a (name, type, mode)
+    CROSS JOIN LATERAL ${baseTypeOf('a.type')} AS b
+    WHERE n.nspname = $1 AND p.proname = $2 AND p.proargnames @> $3::text[] AND coalesce(a.mode, 'i') IN ('i', 'b', 'v') GROUP BY a.name`
+  return { text, values: [schema, name, arrayLiteral('arguments', given)] }
+}
+
+/**
+ * Calls a function with named arguments.
+ *
+ * @param variadic - the argument whose list is any number of values.
+ */
+export function callStatement(
+  schema: string,
+  name: string,
+  args: readonly (readonly [name: string, value: SqlValue])[],
+  variadic?: string,
+): Statement {
   const bindings = new Bindings()
-  const list = args.map(([arg, value]) => `${quoteIdentifier('arguments', arg)} => ${bindings.add(value)}`)
+  const list = args.map(([arg, value]) => {
+    return `${arg === variadic ? 'VARIADIC ' : ''}${quoteIdentifier('arguments', arg)} => ${bindings.add(value)}`
+  })
+  // Postgres wants it to be the last one.
+  list.sort((a, b) => Number(a.startsWith('VARIADIC ')) - Number(b.startsWith('VARIADIC ')))
   return { text: `SELECT * FROM ${quoted(schema)}.${quoteIdentifier('function', name)}(${list.join(', ')})`, values: bindings.values }
 }
