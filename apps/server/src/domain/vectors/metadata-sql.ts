@@ -47,7 +47,7 @@ function compareSql(keys: readonly string[], by: Comparison, value: string | nul
     case 'in':
       return `${text()} = ANY(${bindings.add(value)}::text[])`
     case 'is':
-      return `r.metadata @> ${bindings.add(nested(keys, value.toLowerCase() === 'true'))}::jsonb`
+      return `r.metadata @> ${bindings.add(nested(keys, value.toLowerCase()))}::jsonb`
     case 'like':
     case 'ilike':
       return `${text()} ${signs[by]} ${bindings.add(value)}`
@@ -72,14 +72,16 @@ function compareSql(keys: readonly string[], by: Comparison, value: string | nul
 }
 
 function equals(keys: readonly string[], value: string, bindings: Bindings): string {
-  const is = (each: unknown) => `r.metadata @> ${bindings.add(nested(keys, each))}::jsonb`
-  if (numeral.test(value) && Number.isFinite(Number(value))) return `${is(value)} OR ${is(Number(value))}`
-  return value === 'true' || value === 'false' ? `${is(value)} OR ${is(value === 'true')}` : is(value)
+  const is = (json: string) => `r.metadata @> ${bindings.add(nested(keys, json))}::jsonb`
+  const text = JSON.stringify(value)
+  // Its digits as they are: a double would make others of them. JSON has no zeros before them.
+  if (numeral.test(value) && Number.isFinite(Number(value))) return `${is(text)} OR ${is(value.replace(/^(-?)0+(?=\d)/, '$1'))}`
+  return value === 'true' || value === 'false' ? `${is(text)} OR ${is(value)}` : is(text)
 }
 
 /** The JSON of a value under its keys. */
-function nested(keys: readonly string[], value: unknown): string {
-  return JSON.stringify(keys.reduceRight((inner, key) => ({ [key]: inner }), value))
+function nested(keys: readonly string[], json: string): string {
+  return keys.reduceRight((inner, key) => `{${JSON.stringify(key)}:${inner}}`, json)
 }
 
 /** True for JSON; a list is written as Postgres writes arrays, which is none. */
