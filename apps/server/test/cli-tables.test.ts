@@ -11,7 +11,7 @@ it('makes tables by migrations, fills and reads them, and writes their types', {
 
   expect(await cli('tables', 'migrate', directory)).toMatchObject({ code: 2, stderr: expect.stringContaining('has no files *.sql') })
   writeFileSync(join(directory, '001_users.sql'), 'CREATE TABLE users (id serial PRIMARY KEY, name text NOT NULL UNIQUE, age int)')
-  writeFileSync(join(directory, '002_old.sql'), 'CREATE VIEW old AS SELECT * FROM users WHERE age > 60')
+  writeFileSync(join(directory, '002_old.sql'), '\ufeffCREATE VIEW old AS SELECT * FROM users WHERE age > 60')
   expect((await cli('tables', 'migrate', directory, '--dry-run')).stdout).toBe(
     'would carry out 001_users.sql\nwould carry out 002_old.sql\n',
   )

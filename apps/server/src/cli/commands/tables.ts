@@ -239,13 +239,17 @@ const migrate: Command = {
   },
 }
 
+/** Some editors begin files with it. Postgres takes it for a part of the first word. */
+const byteOrderMark = /^\ufeff/
+
 async function readMigrations(directory: string) {
   const { readdir, readFile } = await import('node:fs/promises')
   const { join } = await import('node:path')
   try {
     const files = (await readdir(directory)).filter((file) => file.endsWith('.sql')).sort()
     if (files.length === 0) throw new UsageError(`${directory} has no files *.sql`)
-    return await Promise.all(files.map(async (file) => ({ name: file, sql: await readFile(join(directory, file), 'utf8') })))
+    const read = async (file: string) => ({ name: file, sql: (await readFile(join(directory, file), 'utf8')).replace(byteOrderMark, '') })
+    return await Promise.all(files.map(read))
   } catch (error) {
     if (error instanceof UsageError) throw error
     throw new UsageError(`${directory} cannot be read (${(error as Error).message})`)
