@@ -80,6 +80,15 @@ describe('REST', () => {
     const payload = '{"id":123456789012345678901,"f":1.5,"far":1e999,"__proto__":{"a":1}}'
     const { taskId } = (await (await call('POST', '/v1/tasks', `{"payload":${payload}}`)).json()) as { taskId: string }
     expect(await (await call('GET', `/v1/tasks/${taskId}`)).text()).toContain(`"payload":${payload}`)
+    for (const each of [
+      '{"far":1e999}',
+      '{"price":12345678901234567.89}',
+      '{"x":[0.12345678901234567890,-1.00000000000000000001E5,0.10,1.5]}',
+    ]) {
+      const task = (await (await call('POST', '/v1/tasks', `{"payload":${each}}`)).json()) as { taskId: string }
+      const answer = await (await call('GET', `/v1/tasks/${task.taskId}`)).text()
+      expect(answer).toContain(`"payload":${each.replace('0.10', '0.1')}`)
+    }
     expect((await json('POST', '/v1/tasks', '{"timeoutMs":9007199254740993}')).body).toMatchObject({
       fields: [{ path: 'task.timeoutMs', message: expect.stringContaining('whole number') }],
     })

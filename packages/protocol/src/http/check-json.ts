@@ -95,7 +95,9 @@ function problemOf({ kind, names }: Field, value: unknown): string | undefined {
     case 't':
       return isTime(value) ? undefined : 'is not a time like 2027-01-31T12:00:00Z'
     case 'd':
-      return typeof value === 'number' || (isText && /^(NaN|-?Infinity)$/.test(value)) || isNumeral(value) ? undefined : notANumber(value)
+      return typeof value === 'number' || (isText && /^(NaN|-?Infinity)$/.test(value)) || isNumeral(value) || isRawJson(value)
+        ? undefined
+        : notANumber(value)
     case 'i':
       return checkInteger(value, -(2 ** 31), 2 ** 31 - 1)
     case 'u':
@@ -110,6 +112,11 @@ function checkInteger(value: unknown, min: number, max: number): string | undefi
   if (typeof value !== 'number' && !isObject(value) && !isNumeral(value)) return notANumber(value)
   const number = isObject(value) ? Number.NaN : Number(value)
   return Number.isInteger(number) && number >= min && number <= max ? undefined : `is not a whole number from ${min} to ${max}`
+}
+
+/** True for a number that was kept as it was written. */
+function isRawJson(value: unknown): boolean {
+  return (JSON as { readonly isRawJSON?: (value: unknown) => boolean }).isRawJSON?.(value) === true
 }
 
 function notANumber(value: unknown): string {

@@ -161,6 +161,14 @@ describe('JSON', () => {
     })
   })
 
+  it('reads numbers that were kept as they were written', () => {
+    const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown }
+    const json = { values: [rawJSON('0.12345678901234567890'), rawJSON('123456789012345678901')] }
+    expect(http.checkJson(http.Vector, json)).toEqual([])
+    expect(http.fromJson(http.Vector, json)).toMatchObject({ values: [0.12345678901234568, 123456789012345680000] })
+    expect(http.checkJson(http.Vector, { values: [{ rawJSON: '1' }] })).toMatchObject([{ path: 'values[0]' }])
+  })
+
   it('is not fooled by what objects inherit', () => {
     expect(http.fromJson([`toString constructor`], {})).toEqual({ toString: '', constructor: '' })
     expect(http.checkJson(http.NewTask, JSON.parse('{ "__proto__": {}, "constructor": 1 }'))).toHaveLength(2)

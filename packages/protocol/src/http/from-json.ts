@@ -46,6 +46,6 @@ function fromValue({ kind, message, names }: Field, value: unknown): unknown {
   if (kind === 'e') return typeof value === 'string' ? (enumNumber(names, value) ?? -1) : value
   if (kind === 't') return new Date(value as string)
   if (kind === 'b') return fromBase64(value as string)
-  // A number may come as text, as those of 64 bits do elsewhere.
-  return kind === 's' || kind === 'z' ? value : Number(value)
+  // A number may come as text, as those of 64 bits do elsewhere, or as `JSON.rawJSON`.
+  return kind === 's' || kind === 'z' ? value : Number((value as { readonly rawJSON?: string }).rawJSON ?? value)
 }

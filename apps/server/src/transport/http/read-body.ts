@@ -65,19 +65,32 @@ export async function readJson(exchange: HttpExchange, limit: number): Promise<u
 /** Of ECMAScript's proposal that Node has already. Source: https://github.com/tc39/proposal-json-parse-with-source */
 const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown }
 
+/** Where there is none of these, JavaScript can hold every number. */
+const longNumber = /[\d.]{16}|\d[eE][-+\d]/
+
 /**
- * Reads JSON without rounding: whole numbers too large for JavaScript stay as they were written, so that payloads pass
- * unchanged.
+ * Reads JSON without rounding: numbers with more digits than JavaScript can hold, and larger ones, stay as they were written, so
+ * that payloads pass unchanged.
  *
  * @throws SyntaxError
  */
 export function parseExact(text: string): unknown {
-  if (!/\d{16}/.test(text)) return JSON.parse(text)
+  if (!longNumber.test(text)) return JSON.parse(text)
   return JSON.parse(text, (_key, value: unknown, { source }: { readonly source?: string } = {}) => {
-    if (typeof value !== 'number' || source === undefined || Number.isSafeInteger(value)) return value
-    const isChanged = !Number.isFinite(value) || (/^-?\d+$/.test(source) && String(value) !== source)
-    return isChanged ? rawJSON(source) : value
+    if (typeof value !== 'number' || source === undefined || (Number.isSafeInteger(value) && !source.includes('.'))) return value
+    return String(value) !== source && (!Number.isFinite(value) || digitsOf(source) > 15) ? rawJSON(source) : value
   })
+}
+
+/** Digits of a number as it was written, without zeros before and after them. Fifteen survive in a double. */
+function digitsOf(source: string): number {
+  // Nobody means so many zeros, and to look for the last ones takes long.
+  if (source.length > 64) return source.length
+  const digits = source
+    .replace(/[eE].*/, '')
+    .replace(/[-.]/g, '')
+    .replace(/^0+/, '')
+  return source.includes('.') ? digits.replace(/0+$/, '').length : digits.length
 }
 
 async function unpack(body: Buffer, limit: number): Promise<Buffer> {
