@@ -57,8 +57,18 @@ export interface TableQueries {
 
 /** A connection, lent for a while. */
 export interface TableConnection extends TableQueries {
+  /** Carries out one statement that may change rows, in a transaction of its own: nothing of it when its result passes the bounds. */
+  write(text: string, values: readonly SqlValue[], bounds: ResultBounds): Promise<SqlOutcome>
   /** Carries out statements with semicolons between them, without values, and gives nothing back. */
   script(text: string): Promise<void>
+}
+
+/** Characters of a statement's values up to which what it gives back is taken to be within its bounds, too. */
+const smallValue = 4096
+
+/** True for values with which a statement that adds rows gives little back. */
+export function areSmall(values: readonly SqlValue[]): boolean {
+  return values.every((value) => value === null || value.length <= smallValue)
 }
 
 /** Whom to log in as. */

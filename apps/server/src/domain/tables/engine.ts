@@ -52,17 +52,20 @@ export class TableEngine {
   async run(session: TableSession, make: (schema: string) => readonly Statement[], context: ErrorContext): Promise<readonly TableResult[]> {
     const place = await this.place(session.scope, context)
     const statements = make(place.schema)
+    const alone = statements.length === 1 && session.user === '' && !session.readOnly
     return this.work(
       session,
       place,
       context,
       async (connection) => {
         const results: TableResult[] = []
-        for (const { text, values } of statements)
-          results.push(await toResult(await connection.query(text, values, this.#bounds), connection))
+        for (const { text, values } of statements) {
+          const statement = [text, values, this.#bounds] as const
+          results.push(await toResult(await (alone ? connection.write(...statement) : connection.query(...statement)), connection))
+        }
         return results
       },
-      statements.length === 1,
+      alone,
     )
   }
 
@@ -150,7 +153,8 @@ export class TableEngine {
   /** Carries out one statement of the caller's own, as the owner of the namespace's tables. */
   async sql(scope: Scope, { text, values }: Statement): Promise<TableResult> {
     return this.asAuthor(scope, { field: 'text' }, async (connection, { schema, owner }) => {
-      const outcome = await connection.query(text, values, this.#bounds)
+      const changes = /^\s*(insert|update|delete|merge|with)\b/i.test(text)
+      const outcome = await (changes ? connection.write(text, values, this.#bounds) : connection.query(text, values, this.#bounds))
       // What neither reads nor writes rows may have made tables.
       if (outcome.columns.length === 0 && !/^(INSERT|UPDATE|DELETE|MERGE)$/.test(outcome.command)) {
         await tellOfTables(connection, schema)

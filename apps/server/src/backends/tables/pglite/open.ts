@@ -3,6 +3,7 @@ import { open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import {
+  areSmall,
   type Login,
   type ResultBounds,
   ResultTooLarge,
@@ -71,7 +72,8 @@ export class PgliteDatabase implements TableDatabase {
   }
 
   insert(login: Login, text: string, values: readonly SqlValue[], bounds: ResultBounds): Promise<SqlOutcome> {
-    return this.read(login, text, values, bounds)
+    if (areSmall(values)) return this.read(login, text, values, bounds)
+    return this.asRole(login, (connection) => connection.write(text, values, bounds))
   }
 
   forget(): void {
@@ -114,11 +116,23 @@ export class PgliteDatabase implements TableDatabase {
         this.#role = name
       }
       if (raw) this.#role = undefined
-      return work({
+      const connection: TableConnection = {
         query: async (text: string, values: readonly SqlValue[] = [], { rows, bytes }: ResultBounds = unbounded) =>
           (await this.#ask(worker, { do: 'query', text, values, bounds: { rows, bytes } }))!,
         script: async (text: string) => void (await this.#ask(worker, { do: 'script', text })),
-      })
+        async write(...statement) {
+          await connection.query('BEGIN')
+          try {
+            const outcome = await connection.query(...statement)
+            await connection.query('COMMIT')
+            return outcome
+          } catch (error) {
+            await connection.query('ROLLBACK').catch(() => undefined)
+            throw error
+          }
+        },
+      }
+      return work(connection)
     })
     this.#turn = turn.catch(() => undefined)
     return turn

@@ -42,6 +42,11 @@ export interface BoundStatement {
   readonly bounds: ResultBounds
 }
 
+/** A statement without values. */
+function bare(text: string): BoundStatement {
+  return { text, values: [], bounds: unbounded }
+}
+
 /** A statement on its way. */
 export interface StatementRun {
   readonly statement: Statement
@@ -85,6 +90,29 @@ export class PostgresConnection implements TableConnection {
     }
   }
 
+  async write(text: string, values: readonly SqlValue[], bounds: ResultBounds): Promise<SqlOutcome> {
+    const statement = { text, values, bounds }
+    return this.#writeOnce(statement).catch((error) => {
+      if (!(error instanceof StaleStatement)) throw error
+      return this.#writeOnce(statement)
+    })
+  }
+
+  async #writeOnce(statement: BoundStatement): Promise<SqlOutcome> {
+    // What the statement fails with says enough when this one fails.
+    const [begun, run] = this.queryAll([bare('BEGIN'), statement])
+    begun!.outcome.catch(() => undefined)
+    try {
+      const outcome = await run!.outcome
+      await this.query('COMMIT')
+      return outcome
+    } catch (error) {
+      // A connection that broke has rolled back by itself.
+      await this.query('ROLLBACK').catch(() => undefined)
+      throw error
+    }
+  }
+
   /**
    * Carries out statements one after the other, each in a transaction of its own, and waits for none before it sends the next.
    * Nothing else may be asked of the connection before all are over.
@@ -113,7 +141,6 @@ export class PostgresConnection implements TableConnection {
    */
   commitAll(statements: readonly BoundStatement[]): StatementRun[] {
     if (statements.length === 1) return this.queryAll(statements)
-    const bare = (text: string): BoundStatement => ({ text, values: [], bounds: unbounded })
     const runs = this.queryAll([...beginTogether.map(bare), ...statements, bare('COMMIT')])
     // What they fail with is asked of the commit first.
     for (const { outcome } of runs) outcome.catch(() => undefined)

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import {
+  areSmall,
   type Login,
   LoginRefused,
   type ResultBounds,
@@ -25,9 +26,6 @@ const fixed = [
   'extra_float_digits=1',
   'client_min_messages=error',
 ]
-
-/** Characters of rows that are committed together with others. */
-const mostShared = 4096
 
 /** How to reach Postgres. */
 export interface PostgresTablesOptions {
@@ -77,9 +75,7 @@ export class PostgresTables implements TableDatabase {
 
   insert(login: Login, text: string, values: readonly SqlValue[], bounds: ResultBounds): Promise<SqlOutcome> {
     // Many rows keep a connection busy, and gain little.
-    if (values.some((value) => value !== null && value.length > mostShared)) {
-      return this.asRole(login, (connection) => connection.query(text, values, bounds))
-    }
+    if (!areSmall(values)) return this.asRole(login, (connection) => connection.write(text, values, bounds))
     return this.#inserts.run(this.#account(login), { text, values, bounds })
   }
 
