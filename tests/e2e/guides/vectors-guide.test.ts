@@ -181,6 +181,21 @@ describe.each(backends)('vectors on $name', { timeout: 120_000 }, ({ fixture, mi
     expect(await ids({ '"title\' OR TRUE --"': 'x' })).toEqual([])
   })
 
+  test('an answer that no client takes is refused, with what to do', async (ctx) => {
+    ctx.skip(missing !== undefined, missing)
+    const mr = fixture.client()
+    const large = mr.vectors(freshName('large').replaceAll('-', '_').toLowerCase())
+    await large.create({ dimension: 1, index: false })
+    await mr.tables.sql(
+      `INSERT INTO ${large.name} (id, embedding, content) SELECT n::text, '[1]', 'x' || repeat(' ', 1000000) FROM generate_series(1, 68) n`,
+    )
+    const refused = { code: 'VALIDATION', message: expect.stringContaining('more bytes than one answer may have. Ask for fewer') }
+    await expect(large.search({ vector: [1], limit: 100 })).rejects.toMatchObject(refused)
+    await expect(large.hybridSearch({ text: 'x', vector: [1], limit: 100 })).rejects.toMatchObject(refused)
+    await expect(large.getMany(Array.from({ length: 68 }, (_, i) => String(i + 1)))).rejects.toMatchObject(refused)
+    expect(await large.search({ vector: [1], limit: 5 })).toHaveLength(5)
+  })
+
   test('collections are made once, described, listed and dropped; others do not see them', async (ctx) => {
     ctx.skip(missing !== undefined, missing)
     const namespace = freshName('ns')

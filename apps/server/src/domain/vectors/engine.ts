@@ -1,6 +1,6 @@
 import { MillraceError, notFound } from '../../errors.ts'
 import type { Scope } from '../../store/ports.ts'
-import type { SqlOutcome, TableConnection } from '../tables/backend.ts'
+import type { ResultBounds, SqlOutcome, TableConnection } from '../tables/backend.ts'
 import { Bindings, type Condition } from '../tables/conditions.ts'
 import type { TableEngine } from '../tables/engine.ts'
 import { quoted } from '../tables/identifiers.ts'
@@ -103,10 +103,10 @@ export class VectorEngine {
 
   /** Items that are there, by id. */
   items(scope: Scope, name: string, ids: readonly string[]): Promise<Item[]> {
-    return this.#at(scope, name, true, async ({ connection, table }) => {
+    return this.#at(scope, name, true, async ({ connection, collection, table }) => {
       const { sql, values } = anyOf(ids)
       const text = `SELECT id, embedding, content, metadata FROM ${table} WHERE id ${sql} ORDER BY id`
-      return (await connection.query(text, values)).rows.map(toItem)
+      return (await connection.query(text, values, boundsOf(collection, ids.length))).rows.map(toItem)
     })
   }
 
@@ -140,7 +140,7 @@ export class VectorEngine {
     return this.#at(scope, name, true, async (place) => {
       await beginSearch(place, search)
       const { text, values } = searchStatement(place.table, place.collection.metric, search)
-      return toMatches(await place.connection.query(text, values))
+      return toMatches(await place.connection.query(text, values, boundsOf(place.collection, search.withVectors ? search.limit : 0)))
     })
   }
 
@@ -149,7 +149,7 @@ export class VectorEngine {
     return this.#at(scope, name, true, async (place) => {
       await beginSearch(place, search)
       const { text, values } = hybridStatement(place.table, place.collection, search)
-      return toMatches(await place.connection.query(text, values))
+      return toMatches(await place.connection.query(text, values, boundsOf(place.collection, search.withVectors ? search.limit : 0)))
     })
   }
 
@@ -216,6 +216,16 @@ function checkDimension(path: string, dimension: number, collection: Collection)
 async function beginSearch({ connection, collection }: Place, { dimension, candidates }: Search | HybridSearch): Promise<void> {
   checkDimension('vector', dimension, collection)
   if (collection.index) await connection.script(`SET LOCAL hnsw.ef_search = ${candidates}; SET LOCAL hnsw.iterative_scan = strict_order`)
+}
+
+/** Bytes of texts and metadata in one answer: more than what clients take would fill the memory for nobody. */
+const mostBytes = 64 << 20
+/** Bytes of a number as Postgres writes it, at most. */
+const numberBytes = 16
+
+/** What one answer may hold. How much vectors take is known, and bounded by itself. */
+function boundsOf({ dimension }: Collection, vectors: number): ResultBounds {
+  return { rows: 1000, bytes: mostBytes + vectors * dimension * numberBytes }
 }
 
 function anyOf(ids: readonly string[]) {
