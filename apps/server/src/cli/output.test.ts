@@ -45,3 +45,16 @@ it('colours on a terminal, unless NO_COLOR forbids it', () => {
   vi.stubEnv('NO_COLOR', '1')
   expect(written(true, table)).toBe(written(false, table))
 })
+
+it('shows a terminal the control characters of strangers, and leaves a pipe what there is', () => {
+  const text = 'a\tb\n\u001b[31mred\u001b[0m \u001b[2J\u001b]0;title\u0007 \u009b1A \r\u0008 \n[1m'
+  const line = (output: Output) => output.line(text)
+  expect(written(false, line)).toBe(`${text}\n`)
+  const shown = 'a\tb\n\u001b[31mred\u001b[0m \\u001b[2J\\u001b]0;title\\u0007 \\u009b1A \\r\\b \n[1m'
+  expect(written(true, line)).toBe(`${shown}\n`)
+  expect(written(true, (output) => output.remark(text))).toBe(`${shown}\n`)
+  expect(written(true, (output) => output.error('\u001b[2J'))).toContain('\\u001b[2J\n')
+  expect(written(true, (output) => output.fields({ name: '\u001b[2J' }))).toContain('\\u001b[2J\n')
+  // A row is a line.
+  expect(written(false, (output) => output.table(['a', 'b'], [['1\n2', 'x']]))).toBe('A     B\n1\\n2  x\n')
+})

@@ -18,7 +18,7 @@ export class Output {
 
   /** Writes a line of the result. */
   line(text = ''): void {
-    this.#out.write(`${text}\n`)
+    write(this.#out, `${text}\n`)
   }
 
   /** Writes bytes of the result as they are; resolves when they may be followed by more. */
@@ -33,17 +33,17 @@ export class Output {
 
   /** Writes a remark. */
   remark(text: string): void {
-    this.#err.write(`${text}\n`)
+    write(this.#err, `${text}\n`)
   }
 
   /** Shows how far something is, on one line that the next one takes the place of; on terminals alone. '' removes it. */
   progress(text: string): void {
-    if ((this.#err as { isTTY?: boolean }).isTTY) this.#err.write(`\r\x1b[2K${text}`)
+    if (isTerminal(this.#err)) this.#err.write(`\r\x1b[2K${text}`)
   }
 
   /** Writes an error. */
   error(text: string): void {
-    this.#err.write(`${styleText('red', 'error:', { stream: this.#err })} ${text}\n`)
+    write(this.#err, `${styleText('red', 'error:', { stream: this.#err })} ${text}\n`)
   }
 
   /** Styles text of the result where the terminal shows it and NO_COLOR does not forbid it. */
@@ -51,9 +51,9 @@ export class Output {
     return style ? styleText(style, text, { stream: this.#out }) : text
   }
 
-  /** Writes rows under headings, aligned; numbers to the right. */
+  /** Writes rows under headings, aligned, each on a line of its own; numbers to the right. */
   table(headings: readonly string[], rows: readonly (readonly Cell[])[]): void {
-    const texts = rows.map((row) => row.map((cell) => (typeof cell === 'object' ? cell.text : String(cell ?? ''))))
+    const texts = rows.map((row) => row.map((cell) => onOneLine(typeof cell === 'object' ? cell.text : String(cell ?? ''))))
     const right = headings.map((_, column) => rows.length > 0 && rows.every((row) => typeof row[column] === 'number'))
     const widths = headings.map((heading, column) => Math.max(heading.length, ...texts.map((row) => row[column]!.length)))
     const pad = (text: string, column: number) => {
@@ -78,6 +78,31 @@ export class Output {
       this.line(`${this.style('dim', name.padEnd(width))}  ${this.style(style, text)}`)
     }
   }
+}
+
+function isTerminal(stream: Writable): boolean {
+  return (stream as { isTTY?: boolean }).isTTY === true
+}
+
+/** Writes text. Much of it comes from strangers: a terminal is shown the control characters in it, and does not obey them. */
+function write(stream: Writable, text: string): void {
+  stream.write(isTerminal(stream) ? text.replace(/\p{Cc}(?:\[[\d;]*m)?/gu, (found) => (isHarmless(found) ? found : escaped(found))) : text)
+}
+
+/** True for ends of lines, tabs and styles. */
+function isHarmless(found: string): boolean {
+  return /^[\n\t]/.test(found) || (found.startsWith('\x1b') && found.length > 1)
+}
+
+function onOneLine(text: string): string {
+  return text.replace(/[\n\r\t]/g, escaped)
+}
+
+/** Text that begins with a control character, with that as JSON may write it. */
+function escaped(text: string): string {
+  const [first = ''] = text
+  const json = JSON.stringify(first).slice(1, -1)
+  return (json === first ? `\\u${first.charCodeAt(0).toString(16).padStart(4, '0')}` : json) + text.slice(1)
 }
 
 /** A value in a table. */
