@@ -226,6 +226,14 @@ describe.each(await testBackends())('$name', ({ name, open, missing }) => {
     await refused(run('SELECT again(1)'), /stack depth/)
   })
 
+  test('what turns its time limit off is ended all the same, and holds nothing', { timeout: 60_000 }, async (ctx) => {
+    ctx.skip(missing !== undefined, missing)
+    await run('CREATE TABLE held (id int)')
+    const sql = 'SET statement_timeout = 0; LOCK TABLE held; SELECT pg_sleep(1000)'
+    await expect(engine.migrate(scope, [{ name: 'endless', sql }], false)).rejects.toMatchObject({ reason: 'DEADLINE_EXCEEDED' })
+    await run('INSERT INTO held VALUES (1)')
+  })
+
   test('a connection that a statement ends is made again', async (ctx) => {
     ctx.skip(missing !== undefined, missing)
     await run('SELECT pg_terminate_backend(pg_backend_pid())').catch(() => undefined)

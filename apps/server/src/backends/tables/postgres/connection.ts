@@ -53,19 +53,31 @@ export interface StatementRun {
   readonly outcome: Promise<SqlOutcome>
 }
 
+/** What a connection is lent with. */
+export interface Lent {
+  readonly client: pg.Client
+  readonly timeoutMs: number
+  /** What was prepared before the last one began is not used; undefined: nothing is prepared. */
+  readonly epoch: number | undefined
+  /** Ends what the connection does, and itself; false when that cannot be done. */
+  end(): Promise<boolean>
+}
+
 /** A connection, lent for a while. */
 export class PostgresConnection implements TableConnection {
   readonly #client: pg.Client
   readonly #timeoutMs: number
   readonly #prepared: PreparedStatements | undefined
+  readonly #end: () => Promise<boolean>
+  #ended: Promise<boolean> | undefined
   /** True when it must not be used again. */
   broken = false
 
-  /** @param epoch - what was prepared before the last one began is not used; undefined: nothing is prepared. */
-  constructor(client: pg.Client, timeoutMs: number, epoch: number | undefined) {
+  constructor({ client, timeoutMs, epoch, end }: Lent) {
     this.#client = client
     this.#timeoutMs = timeoutMs
     this.#prepared = epoch === undefined ? undefined : preparedOf(client, epoch)
+    this.#end = end
   }
 
   /** Makes it as new; false when that is not possible. */
@@ -169,22 +181,24 @@ export class PostgresConnection implements TableConnection {
     await this.#within(this.#client.query(text))
   }
 
-  /** Postgres ends a statement that takes too long; when it does not answer at all, the connection is given up. */
+  /** Postgres ends a statement that takes too long, unless it turned that off: it goes on, with its locks, until its connection is ended. */
   async #within<T>(answer: Promise<T>, statements = 1): Promise<T> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(
         () => {
           this.broken = true
-          reject(new MillraceError('UNAVAILABLE', 'The Postgres of the tables does not answer.', { retryAfterMs: 1000 }))
+          this.#ended ??= this.#end()
+          this.#explainEnd(this.#ended).catch(reject)
         },
         statements * this.#timeoutMs + 5000,
       )
     })
     try {
-      return await Promise.race([answer, late])
+      const own = answer.catch((error) => (this.#ended !== undefined ? this.#explainEnd(this.#ended) : Promise.reject(error)))
+      return await Promise.race([own, late])
     } catch (error) {
-      if (error instanceof MillraceError || error instanceof ResultTooLarge) throw error
+      if (error instanceof MillraceError || error instanceof ResultTooLarge || error instanceof SqlError) throw error
       if (error instanceof pg.DatabaseError) {
         // Classes 08 and 57P: the connection is lost, or Postgres is going down.
         if (/^(08|57P)/.test(error.code ?? '')) this.broken = true
@@ -201,5 +215,10 @@ export class PostgresConnection implements TableConnection {
     } finally {
       clearTimeout(timer)
     }
+  }
+
+  async #explainEnd(ended: Promise<boolean>): Promise<never> {
+    if (await ended) throw new SqlError({ code: '57014', message: 'the statement took too long, and was ended' })
+    throw new MillraceError('UNAVAILABLE', 'The Postgres of the tables does not answer.', { retryAfterMs: 1000 })
   }
 }

@@ -1,4 +1,4 @@
-import type pg from 'pg'
+import pg from 'pg'
 import {
   areSmall,
   type Login,
@@ -127,7 +127,12 @@ export class PostgresTables implements TableDatabase {
     const client = await this.#pool.take(account).catch((error) => {
       throw connectError(error)
     })
-    const connection = new PostgresConnection(client, this.#options.timeoutMs, raw ? undefined : (this.#epochs.get(account.name) ?? 0))
+    const connection = new PostgresConnection({
+      client,
+      timeoutMs: this.#options.timeoutMs,
+      epoch: raw ? undefined : (this.#epochs.get(account.name) ?? 0),
+      end: () => endBackend(account, client),
+    })
     let clean = false
     try {
       const result = await work(connection)
@@ -140,6 +145,25 @@ export class PostgresTables implements TableDatabase {
       if (clean && raw) clean = await connection.renew()
       this.#pool.give(account.name, client, !clean || connection.broken)
     }
+  }
+}
+
+/** Longest wait for an end, in milliseconds. */
+const endMs = 5000
+
+/** Ends the process in Postgres that serves a connection, as each role may of its own. */
+async function endBackend(account: Account, client: pg.Client): Promise<boolean> {
+  // The driver's types do not say it.
+  const { processID } = client as unknown as { readonly processID: number }
+  const other = new pg.Client({ ...account.config(), query_timeout: endMs })
+  try {
+    await other.connect()
+    const { rows } = await other.query('SELECT pg_catalog.pg_terminate_backend($1) AS ended', [processID])
+    return rows[0].ended
+  } catch {
+    return false
+  } finally {
+    void other.end()
   }
 }
 
