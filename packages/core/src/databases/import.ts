@@ -74,7 +74,7 @@ function toJsonValue(this: Readonly<Record<string, unknown>>, name: string, valu
   const own = this[name]
   const isBytes = own instanceof Uint8Array
   if (isBytes || own instanceof Map || own instanceof Set || (typeof own === 'number' && !Number.isFinite(own)))
-    throw invalid('source', `gave an object with ${isBytes ? 'bytes' : own} in '${name}'; JSON has none, so give them as text.`)
+    throw invalid('source', `gave an object with ${isBytes ? 'bytes' : own} in '${name}'; JSON has none: give text.`)
   return value
 }
 
