@@ -50,6 +50,23 @@ describe('a token', () => {
     expect(await fields({ scopes: ['workers', 'admin'], resources: limited })).toEqual(['resources', 'resources'])
   })
 
+  it('is not made when it is longer than what is taken', async () => {
+    const { server, admin } = await startTestServer()
+    const named = (count: number) => Array.from({ length: count }, (_, i) => `${i}`.padStart(100, 'n'))
+    const make = (functions: string[], namespaces: string[] = []) => {
+      const resources = functions.length > 0 ? { taskIds: [], queues: [], functions } : undefined
+      return admin.tokens.createToken({ ...none, scopes: ['tasks:read'], namespaces, resources })
+    }
+    const fieldsOf = async (call: Promise<unknown>) => (await refusal(call)).fields
+    const message = expect.stringMatching(/^makes a token of \d+ characters; at most 8192 are taken\. Name fewer/)
+    expect(await fieldsOf(make(named(100)))).toEqual([{ path: 'resources', message }])
+    expect(await fieldsOf(make([], named(100)))).toEqual([{ path: 'namespaces', message }])
+    const { token } = await make(named(57))
+    expect(token.length).toBeGreaterThan(8000)
+    const { tasks } = await connectTo(server, token).tasks.getTasks({ taskIds: [await submit(admin)] })
+    expect(tasks).toEqual([])
+  })
+
   it('ends at its time, and its open streams with it, and says so in a way that programs can act on', async () => {
     const clock = new ManualClock(Date.now())
     const { server, admin } = await startTestServer({}, clock)

@@ -3,7 +3,8 @@ import type { Clock } from '../clock.ts'
 import { parseId } from '../domain/jobs/ids.ts'
 import type { Keyring } from '../domain/keys/keyring.ts'
 import type { Resources } from '../domain/keys/limited-scope.ts'
-import { MillraceError } from '../errors.ts'
+import { mostTokenCharacters } from '../domain/keys/token.ts'
+import { invalid, MillraceError } from '../errors.ts'
 import type { ServiceOf } from './call.ts'
 import { Checks } from './checks.ts'
 import { checkNamespaces, readNamespaces, readScopes } from './key-service.ts'
@@ -47,6 +48,13 @@ export function createTokenService({
       const iat = Math.floor(now / 1000)
       const user = request.user || undefined
       const token = await keyring.createToken({ tenant, key: seq, scopes, namespaces, resources, user, iat, exp })
+      if (token.length > mostTokenCharacters) {
+        const field = resources ? 'resources' : 'namespaces'
+        throw invalid(
+          field,
+          `makes a token of ${token.length} characters; at most ${mostTokenCharacters} are taken. Name fewer, or shorter names`,
+        )
+      }
       return { token, expiresAt: new Date(exp * 1000) }
     },
   }

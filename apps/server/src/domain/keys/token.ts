@@ -19,8 +19,8 @@ export interface TokenClaims {
 }
 
 const prefix = 'mrt_'
-/** Longest token that is looked at: as long as headers may be. */
-const mostCharacters = 8192
+/** Longest token that is looked at, and so that is made: as long as headers may be. */
+export const mostTokenCharacters = 8192
 
 /** True for what may be a token; keys begin otherwise. */
 export function isToken(secret: string): boolean {
@@ -43,7 +43,7 @@ export interface UncheckedToken {
 /** Takes a token apart; undefined when it is not one. */
 export function readToken(token: string): UncheckedToken | undefined {
   const [body = '', signature = '', ...rest] = token.slice(prefix.length).split('.')
-  if (token.length > mostCharacters || rest.length > 0) return undefined
+  if (token.length > mostTokenCharacters || rest.length > 0) return undefined
   const claims = parse(body)
   if (!claims) return undefined
   return {
