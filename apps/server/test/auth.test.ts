@@ -16,7 +16,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { apiScopes, impliedScopes } from '../src/domain/keys/api-scopes.ts'
 import { methodScopes } from '../src/services/method-scopes.ts'
 import { ManualClock } from '../src/testing/manual-clock.ts'
-import { connectTo, failureOf, newJob, Outgoing, startTestServer } from './harness.ts'
+import { type Clients, connectTo, failureOf, newJob, Outgoing, startTestServer } from './harness.ts'
 
 interface Method {
   readonly path: string
@@ -218,6 +218,25 @@ describe('a key', () => {
     expect((await failureOf(connectTo(server, secret).cluster.getHealth({}))).details.reason).toBe('PERMISSION_DENIED')
     const wrong = await failureOf(connectTo(server, secret, 'a b').cluster.getHealth({}))
     expect(wrong.details).toMatchObject({ reason: 'VALIDATION', fields: [{ path: 'millrace-namespace' }] })
+  })
+
+  it('that is limited to namespaces sees the workers of these alone', async () => {
+    const { server, admin } = await startTestServer()
+    const key = { name: 'n', tenant: '', scopes: ['queues:read'], namespaces: ['a'], rateLimit: 0, expiresAt: undefined }
+    const client = connectTo(server, (await admin.keys.createKey(key)).secret, 'a')
+    const token = { scopes: ['queues:read'], namespaces: ['b'], ttlMs: 0, user: '', resources: undefined }
+    const page = connectTo(server, (await admin.tokens.createToken(token)).token, 'b')
+    const { key: root } = server
+    for (const namespace of ['a', 'b']) {
+      const outgoing = new Outgoing<ProcessJobsRequest>()
+      const value = { queue: 'q', functions: [], workerId: '', leaseMs: 0, maxInFlight: 1, attestation: undefined }
+      outgoing.send({ message: { $case: 'subscribe', value } })
+      await connectTo(server, root, namespace).workers.processJobs(outgoing)[Symbol.asyncIterator]().next()
+    }
+    const seenBy = async (who: Clients) => (await who.cluster.listWorkers({})).workers.map(({ namespace }) => namespace).sort()
+    await expect.poll(() => seenBy(admin)).toEqual(['a', 'b'])
+    expect(await seenBy(client)).toEqual(['a'])
+    expect(await seenBy(page)).toEqual(['b'])
   })
 
   it('ends its open streams and waits when it is revoked', async () => {

@@ -49,9 +49,10 @@ export function createClusterService(context: {
       return { services: await Promise.all(services.map(look)) }
     },
 
-    async listWorkers(_request, { scope }) {
+    async listWorkers(_request, { scope, principal }) {
       if (scope instanceof LimitedScope) throw scope.refusal('see workers')
-      const workers = [...engine.workers(scope.tenant)].sort((a, b) => a.connectedAt - b.connectedAt)
+      const seen = [...engine.workers(scope.tenant)].filter((worker) => principal.reaches(worker.scope.namespace))
+      const workers = seen.sort((a, b) => a.connectedAt - b.connectedAt)
       return {
         workers: workers.map((worker) => ({
           workerId: worker.workerId,

@@ -64,6 +64,16 @@ export class Principal {
     throw new MillraceError('PERMISSION_DENIED', `The ${this.name} lacks the scope '${scope}'. ${remedy}`, { requiredScope: scope })
   }
 
+  /** True when the key may be used in the namespace. */
+  reaches(namespace: string): boolean {
+    return this.#lists.every((list) => list.length === 0 || list.includes(namespace))
+  }
+
+  /** The key's own list counts too: a token never reaches further. */
+  get #lists(): readonly (readonly string[])[] {
+    return [this.namespaces, this.key.namespaces]
+  }
+
   /**
    * Where a call with this key acts.
    *
@@ -73,9 +83,8 @@ export class Principal {
   in(namespace: string): Scope {
     const known = this.#scopeOf.get(namespace)
     if (known) return known
-    const { key, namespaces } = this
-    // The key's own list counts too: a token never reaches further.
-    for (const list of [namespaces, key.namespaces]) {
+    const { key } = this
+    for (const list of this.#lists) {
       if (list.length === 0 || list.includes(namespace)) continue
       throw new MillraceError('PERMISSION_DENIED', `The ${this.name} may not use the namespace '${namespace}', only ${list.join(', ')}.`)
     }
