@@ -113,6 +113,24 @@ export function* takeStage(tenant: TenantId, { pipeline, stage }: PlaceRow, now:
   return { pipeline, name: row!.name, inputs }
 }
 
+/** Jobs of stages were taken: what each worker is told. The jobs of one stage are told the same, which is looked up once. */
+export function* takeStages(tenant: TenantId, seqs: readonly Seq[], now: number, lists: ListCache): Program<Map<Seq, ClaimedStage>> {
+  const places = yield* forEach<{ seq: Seq; pipeline: Seq; stage: number }>(
+    seqs,
+    [tenant],
+    (list) => `SELECT seq, pipeline, stage FROM millrace.stage_jobs WHERE tenant = $1 AND seq IN ${list}`,
+  )
+  const stages = new Map<string, ClaimedStage>()
+  const taken = new Map<Seq, ClaimedStage>()
+  for (const { seq, pipeline, stage } of places) {
+    const key = `${pipeline} ${stage}`
+    const told = stages.get(key) ?? (yield* takeStage(tenant, { pipeline, stage, item: null }, now, lists))
+    stages.set(key, told)
+    taken.set(seq, told)
+  }
+  return taken
+}
+
 /** A stage's job has ended: the stage with it, unless other items of its list have not. */
 export function* endStageJob(
   tenant: TenantId,

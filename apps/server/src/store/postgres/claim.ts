@@ -1,10 +1,10 @@
-import { fairKinds, ratedKinds } from '../flow/flows.ts'
+import { FlowKind, fairKinds, ratedKinds } from '../flow/flows.ts'
 import { type ClaimedJob, type ClaimRequest, type JobChange, JobState, type Scope } from '../ports.ts'
 import { columns, numbers, texts } from './arrays.ts'
 import type { Context } from './context.ts'
 import { countMoves, Writer } from './counts.ts'
 import type { Statement } from './database.ts'
-import { startJobs, takeJobsInTurn, withInputs } from './flow.ts'
+import { beginStages, startJobs, takeJobsInTurn, withState } from './flow.ts'
 import type { Taker, WaitingClaim } from './handoff.ts'
 import type { Position } from './heads.ts'
 import { keyOf, type LaneEntry } from './lanes.ts'
@@ -172,11 +172,14 @@ export class Claim {
     if (rated.length > 0) await startJobs(this.#context, scope, rated, now)
     const fair = rows.filter((row) => fairKinds.includes(row[14] ?? 0)).map(([, seq]) => seq)
     if (fair.length > 0) await takeJobsInTurn(this.#context, scope, fair, now)
+    const staged = rows.filter((row) => row[14] === FlowKind.stage).map(([, seq]) => seq)
+    const stages = staged.length > 0 ? await beginStages(this.#context, scope, staged, now) : undefined
     for (const row of rows) {
       const [n, seq, number, priority] = row
       const lane = found.get(number)!
       const plain = claimedJob(row, lane.lane, now)
-      const job = row[14] === null ? plain : await withInputs(this.#context, scope, plain, row[14], now)
+      const stage = stages?.get(seq)
+      const job = stage ? { ...plain, stage } : row[14] === null ? plain : await withState(this.#context, scope, plain, row[14], now)
       takers[slots[n - 1]!]!.jobs.push(job)
       lane.count++
       lane.last = { rank: -priority, seq }

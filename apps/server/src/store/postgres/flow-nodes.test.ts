@@ -60,6 +60,36 @@ async function work(each: (node: PostgresStore, jobs: readonly ClaimedJob[]) => 
 
 const counter = (state: ClaimedJob['state']) => (state ? Number(Buffer.from(state.data).toString()) : 0)
 
+describe('a claim of many jobs of stages', () => {
+  it('begins them together: their leases run while it does', async () => {
+    await start(1)
+    const [node] = nodes as [PostgresStore]
+    const task = { queue: 'q', function: '', priority: 0, timeoutMs: 0, labels: {} }
+    const payload = { data: Buffer.from('"in"'), contentType: 'application/json' }
+    const list = Buffer.from(JSON.stringify(Array.from({ length: 200 }, (_, i) => i)))
+    const stages: NewStage[] = [
+      { name: 'first', task, payload, dependsOn: [] },
+      { name: 'each', task, payload: { data: new Uint8Array(), contentType: '' }, dependsOn: [0], forEach: list },
+    ]
+    const pipeline = await node.pipelines.create(scope, { name: 'p', stages, continueOnFailure: false, timeoutMs: 0 }, '', now)
+    const [first] = await claim(node)
+    const result = { data: Buffer.from('"out"'), contentType: 'application/json' }
+    await node.jobs.settle(
+      scope,
+      [{ seq: first!.seq, token: first!.token, action: { type: 'complete', result: result.data, ...result } }],
+      now,
+    )
+    const transactions = async () => Number((await sql(database.url, 'SELECT pg_current_xact_id()::text AS id'))[0]!.id)
+    const before = await transactions()
+    const demands = () => [{ functions: [''], max: 500, leaseMs: 1000, workerId: 'w' }]
+    const jobs = (await node.jobs.claim({ scope, queue: 'q', demands, now }))[0]!
+    expect((await transactions()) - before).toBeLessThan(50)
+    expect(jobs).toHaveLength(200)
+    for (const { stage } of jobs) expect(stage).toMatchObject({ pipeline, name: 'each', inputs: [{ stage: 'first', result }] })
+    expect((await node.pipelines.get(scope, pipeline))!.stages!.map(({ state }) => state)).toEqual([JobState.completed, JobState.running])
+  })
+})
+
 describe('several servers at the same time', () => {
   it('change a state once for each completed job, whoever completes and cancels', { timeout: 60_000 }, async () => {
     await start(2)

@@ -1,11 +1,12 @@
 import { MillraceError } from '../../errors.ts'
 import { type Aftermath, noAftermath } from '../flow/aftermath.ts'
 import { takeInTurn } from '../flow/fair.ts'
-import { type End, endFlow, FlowKind, fairKinds, ratedKinds, take } from '../flow/flows.ts'
+import { type End, endFlow, FlowKind, take } from '../flow/flows.ts'
 import type { Hold } from '../flow/objects/storage.ts'
+import { takeStages } from '../flow/pipelines.ts'
 import type { JobName, Program } from '../flow/program.ts'
 import { startRated } from '../flow/rates.ts'
-import { type ClaimedJob, type JobChange, JobState, type Scope, type Seq, type TenantId } from '../ports.ts'
+import { type ClaimedJob, type ClaimedStage, type JobChange, JobState, type Scope, type Seq, type TenantId } from '../ports.ts'
 import { columns, numbers, storable } from './arrays.ts'
 import type { Context } from './context.ts'
 import { countMoves, Writer } from './counts.ts'
@@ -202,17 +203,22 @@ export function runTogether<T>({ db }: Context, program: () => Program<T>, holds
   })
 }
 
-/** What a claimed job's handler is given beside its payload. */
-export async function withInputs(context: Context, scope: Scope, job: ClaimedJob, kind: number, now: number): Promise<ClaimedJob> {
-  if (kind === FlowKind.limited || ratedKinds.includes(kind) || fairKinds.includes(kind)) return job
-  if (kind === FlowKind.stateful) return { ...job, ...(await runAlone(context, take(scope, job.seq, now, context.lists))) }
-  const given = await withFlow(context, async (flow) => {
-    await flow.lock([{ tenant: scope.tenant, seq: job.seq }])
-    const taken = await flow.run(take(scope, job.seq, now, context.lists))
-    if (taken.stage) flow.changes.push({ tenant: scope.tenant, seq: taken.stage.pipeline, state: JobState.running, cause: 'other' })
+/** A claimed job with the state that it works on, if it has one. */
+export async function withState(context: Context, scope: Scope, job: ClaimedJob, kind: number, now: number): Promise<ClaimedJob> {
+  if (kind !== FlowKind.stateful) return job
+  return { ...job, ...(await runAlone(context, take(scope, job.seq, now, context.lists))) }
+}
+
+/** Claimed jobs of stages have begun: what their handlers are given. In one transaction, as their leases run already. */
+export function beginStages(context: Context, { tenant }: Scope, seqs: readonly Seq[], now: number): Promise<Map<Seq, ClaimedStage>> {
+  return withFlow(context, async (flow) => {
+    await flow.lock(seqs.map((seq) => ({ tenant, seq })))
+    const taken = await flow.run(takeStages(tenant, seqs, now, context.lists))
+    for (const seq of new Set([...taken.values()].map(({ pipeline }) => pipeline))) {
+      flow.changes.push({ tenant, seq, state: JobState.running, cause: 'other' })
+    }
     return taken
   })
-  return { ...job, ...given }
 }
 
 /** Claimed jobs whose starts are limited have started. */
