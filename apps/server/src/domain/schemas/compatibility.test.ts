@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { Budget } from './budget.ts'
 import { incompatibilities } from './compatibility.ts'
+import { Validator } from './validator.ts'
 import type { SchemaObject } from './walk.ts'
 
 const object = (properties: object, more: object = {}): SchemaObject => ({ type: 'object', properties, ...more })
@@ -63,7 +65,93 @@ const changes: readonly [what: string, before: SchemaObject, after: SchemaObject
   ],
 ]
 
+/** What a version before takes and the new one would not, so that it is refused: the path, and a payload that shows it. */
+const unsound: readonly [what: string, before: SchemaObject, after: SchemaObject, path: string, payload: unknown][] = [
+  [
+    'patterns of names are removed from a closed object',
+    { patternProperties: { '^x': name }, additionalProperties: false },
+    { additionalProperties: false },
+    'patternProperties["^x"]',
+    { x1: 'a' },
+  ],
+  [
+    'a property is described otherwise than the pattern of its name',
+    { patternProperties: { '^b': name } },
+    { patternProperties: { '^b': name }, properties: { b: id } },
+    'properties.b.type',
+    { b: 'x' },
+  ],
+  [
+    'a required property gets a type',
+    { type: 'object', required: ['a'] },
+    object({ a: id }, { required: ['a'] }),
+    'properties.a.type',
+    { a: 'x' },
+  ],
+  [
+    'a property is removed from an object without others',
+    object({ a: true }, { unevaluatedProperties: false }),
+    object({}, { unevaluatedProperties: false }),
+    'properties.a',
+    { a: 1 },
+  ],
+  [
+    'a part is removed from an object without others',
+    { allOf: [{ properties: { a: true } }], unevaluatedProperties: false },
+    { unevaluatedProperties: false },
+    'allOf',
+    { a: 1 },
+  ],
+  [
+    'an item is removed from a list without others',
+    { prefixItems: [true, true], unevaluatedItems: false },
+    { prefixItems: [true], unevaluatedItems: false },
+    'prefixItems',
+    [1, 2],
+  ],
+  ['there must be one of what need not be there', { contains: name, minContains: 0 }, { contains: name }, 'minContains', []],
+  [
+    'what a reference beside other keywords leads to is changed',
+    { $ref: '#/$defs/base', maxProperties: 5, $defs: { base: object({ a: id }) } },
+    { $ref: '#/$defs/base', maxProperties: 5, $defs: { base: object({ a: name }) } },
+    '$ref.properties.a.type',
+    { a: 1 },
+  ],
+  ['a constant stands beside an enumeration', { enum: [1, 2] }, { enum: [1, 2], const: 1 }, 'const', 2],
+]
+
 describe('compatibility', () => {
+  test.each(unsound)('%s, which refuses what was fine', (_, before, after, path, payload) => {
+    const fits = (schema: SchemaObject) => {
+      const bytes = new TextEncoder().encode(JSON.stringify(payload))
+      return new Validator(JSON.stringify(schema)).problems(bytes, new Budget()).length === 0
+    }
+    expect([fits(before), fits(after)]).toEqual([true, false])
+    expect(incompatibilities('backward', before, 1, after)).toMatchObject([{ path: `definition.${path}` }])
+  })
+
+  test('what is added to an object without others is allowed', () => {
+    const before = object({ a: id }, { allOf: [{ required: ['a'] }], unevaluatedProperties: false })
+    expect(incompatibilities('backward', before, 1, { ...before, properties: { a: id, b: name } })).toEqual([])
+  })
+
+  test('anything, and what refers to itself, are compared', () => {
+    expect(incompatibilities('full', {}, 1, { items: { $ref: '#' } })).toEqual([])
+    expect(incompatibilities('full', {}, 1, { additionalProperties: { $ref: '#' } })).toEqual([])
+  })
+
+  test('circles of different lengths end', () => {
+    const circle = (length: number): SchemaObject => ({
+      $ref: '#/$defs/0',
+      $defs: Object.fromEntries(Array.from({ length }, (_, i) => [String(i), { items: { $ref: `#/$defs/${(i + 1) % length}` } }])),
+    })
+    for (const [a, b] of [
+      [89, 97],
+      [240, 241],
+    ] as const)
+      expect(incompatibilities('backward', circle(a), 1, circle(b)).length).toBeLessThan(2)
+  })
+
   test.each(changes)('%s', (_, before, after, backward, forward) => {
     const paths = (list: readonly { readonly path: string }[]) => list.map(({ path }) => path)
     const under = (list: readonly string[]) => list.map((path) => `definition.${path}`)

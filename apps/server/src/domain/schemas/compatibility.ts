@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Compatibility } from '../../store/schema-port.ts'
+import { compilePattern } from './pattern.ts'
 import type { FieldProblem } from './problems.ts'
 import { canonical, isObject, join, resolve, type Schema, type SchemaObject } from './walk.ts'
 
@@ -25,8 +26,14 @@ export function incompatibilities(rule: Compatibility, before: SchemaObject, num
   const tell = (kind: string) => (path: string, message: string) => {
     if (problems.length < mostProblems) problems.push({ path, message: `${message} (not ${kind} compatible)` })
   }
-  if (rule === 'backward' || rule === 'full') new Comparison(old, young).check(before, after, 'definition', tell('backward'))
-  if (rule === 'forward' || rule === 'full') new Comparison(young, old).check(after, before, 'definition', tell('forward'))
+  try {
+    if (rule === 'backward' || rule === 'full') new Comparison(old, young).check(before, after, 'definition', tell('backward'))
+    if (rule === 'forward' || rule === 'full') new Comparison(young, old).check(after, before, 'definition', tell('forward'))
+  } catch (error) {
+    // The stack: circles of different lengths have many pairs, one inside the other.
+    if (!(error instanceof RangeError)) throw error
+    tell(rule)('definition', 'refers to itself in circles that are too long to be compared')
+  }
   return problems
 }
 
@@ -42,7 +49,7 @@ type Seen = Map<Schema, Set<Schema>>
 /** Keywords that say how large something may at least be, or at most. */
 const lowerBounds = ['minimum', 'exclusiveMinimum', 'minLength', 'minItems', 'minProperties']
 const upperBounds = ['maximum', 'exclusiveMaximum', 'maxLength', 'maxItems', 'maxProperties']
-/** Keywords that have to be the same; a reference that stands alone was followed. */
+/** Keywords that have to be the same, but for what references lead to. */
 const opaque = [
   ...[
     'pattern',
@@ -59,6 +66,14 @@ const opaque = [
   ],
   ...['contains', 'minContains', 'maxContains', 'unevaluatedProperties', 'unevaluatedItems', '$ref'],
 ]
+/** Keywords that decide, beside `properties`, what is left for those that begin with `unevaluated`. */
+const inPlace = ['allOf', 'oneOf', 'if', 'then', 'else', 'dependentSchemas', '$ref']
+const evaluating: Readonly<Record<string, readonly string[]>> = {
+  unevaluatedProperties: ['patternProperties', 'additionalProperties', ...inPlace],
+  unevaluatedItems: ['prefixItems', 'items', 'contains', ...inPlace],
+}
+/** What `true` is as an object: one, so that comparing it in a circle ends. */
+const anything: SchemaObject = {}
 /** Keywords that allow and refuse nothing. */
 const annotations: ReadonlySet<string> = new Set([
   ...[
@@ -93,6 +108,7 @@ class Comparison {
     const narrow = follow(narrowIn, this.#narrow.root)
     const wide = follow(wideIn, this.#wide.root)
     if (narrow === false || wide === true) return
+    const n = narrow === true ? anything : narrow
     if (wide === false) {
       fail(path, `is allowed in ${this.#narrow.name} and not in ${this.#wide.name}`)
       return
@@ -101,10 +117,9 @@ class Comparison {
       fail(path, 'has too many alternatives to be compared')
       return
     }
-    const seen = this.#seen.get(narrow) ?? new Set()
-    if (isObject(narrow) && seen.has(wide)) return
-    this.#seen.set(narrow, seen.add(wide))
-    const n = narrow === true ? {} : narrow
+    const seen = this.#seen.get(n) ?? new Set()
+    if (seen.has(wide)) return
+    this.#seen.set(n, seen.add(wide))
     if (wide.anyOf || n.anyOf) {
       this.#alternatives(n, wide, path, fail)
       return
@@ -114,9 +129,19 @@ class Comparison {
     this.#bounds(n, wide, path, fail)
     this.#properties(n, wide, path, fail)
     this.#items(n, wide, path, fail)
-    for (const key of opaque) {
-      if (wide[key] !== undefined && !this.#same(n[key], wide[key]))
-        fail(join(path, key), 'is not the same in both versions, and cannot be compared')
+    const kept = new Set(opaque.filter((key) => wide[key] !== undefined))
+    for (const [key, others] of Object.entries(evaluating)) {
+      if (wide[key] !== undefined) for (const other of others) if (n[other] !== undefined) kept.add(other)
+    }
+    const closed = Object.keys(evaluating).some((key) => wide[key] !== undefined)
+    // Without it, there must be one.
+    if (wide.contains !== undefined && n.minContains === 0) kept.add('minContains')
+    for (const key of kept) {
+      const one = { [key]: n[key] }
+      const other = { [key]: wide[key] }
+      if (this.#same(one, other)) continue
+      if (key === '$ref' && key in n && key in wide && !closed) this.check(one, other, join(path, key), fail)
+      else fail(join(path, key), 'is not the same in both versions, and cannot be compared')
     }
   }
 
@@ -145,18 +170,19 @@ class Comparison {
   }
 
   #values(narrow: SchemaObject, wide: SchemaObject, path: string, fail: Fail): void {
-    const allowed = valuesOf(wide)
-    if (!allowed) return
-    const at = join(path, wide.enum ? 'enum' : 'const')
-    const given = valuesOf(narrow)
-    if (!given) {
-      fail(at, `limits the values in ${this.#wide.name} and not in ${this.#narrow.name}`)
-      return
+    for (const key of ['enum', 'const']) {
+      if (!(key in wide)) continue
+      const at = join(path, key)
+      const given = valuesOf(narrow)
+      if (!given) {
+        fail(at, `limits the values in ${this.#wide.name} and not in ${this.#narrow.name}`)
+        continue
+      }
+      const known = new Set(valuesOf({ [key]: wide[key] })!.map(canonical))
+      const lost = given.filter((value) => !known.has(canonical(value)))
+      const shown = lost.slice(0, 8).map(show).join(', ')
+      if (lost.length > 0) fail(at, `${shown} may be in ${this.#narrow.name} and not in ${this.#wide.name}`)
     }
-    const known = new Set(allowed.map(canonical))
-    const lost = given.filter((value) => !known.has(canonical(value)))
-    const shown = lost.slice(0, 8).map(show).join(', ')
-    if (lost.length > 0) fail(at, `${shown} may be in ${this.#narrow.name} and not in ${this.#wide.name}`)
   }
 
   #types(narrow: SchemaObject, wide: SchemaObject, path: string, fail: Fail): void {
@@ -192,16 +218,28 @@ class Comparison {
     const there = (wide.properties ?? {}) as Record<string, Schema>
     const others = narrow.additionalProperties as Schema | undefined
     const rest = wide.additionalProperties as Schema | undefined
+    const unnamed = rest ?? (wide.unevaluatedProperties as Schema | undefined)
     const at = (name: string) => join(join(path, 'properties'), name)
     for (const name of Object.keys(here)) {
       if (Object.hasOwn(there, name)) this.check(here[name]!, there[name]!, at(name), fail)
-      else if (rest !== undefined) this.check(here[name]!, rest, at(name), fail)
+      else if (unnamed !== undefined) this.check(here[name]!, unnamed, at(name), fail)
     }
-    // Those that the narrower does not name: not used, unless it says what they are.
-    if (isObject(others)) {
-      for (const name of Object.keys(there)) if (!Object.hasOwn(here, name)) this.check(others, there[name]!, at(name), fail)
+    const patterns = Object.entries((narrow.patternProperties ?? {}) as Record<string, Schema>)
+    const compiled = patterns.map(([pattern, schema]) => ({ ...compilePattern(pattern), schema }))
+    const said = others ?? (narrow.unevaluatedProperties as Schema | undefined)
+    // Those that the narrower does not name: not used, unless it says what they are, or that they are there.
+    for (const name of Object.keys(there)) {
+      if (Object.hasOwn(here, name)) continue
+      const matching = compiled.find(({ test }) => test(name))?.schema
+      if (matching !== undefined) this.check(matching, there[name]!, at(name), fail)
+      else if (isObject(said) || required.has(name)) this.check(said ?? true, there[name]!, at(name), fail)
     }
-    if (rest !== undefined) this.check(others ?? true, rest, join(path, 'additionalProperties'), fail)
+    if (rest === undefined) return
+    this.check(others ?? true, rest, join(path, 'additionalProperties'), fail)
+    // Others are the same in both, or were told of.
+    if (wide.patternProperties === undefined) {
+      for (const [pattern, schema] of patterns) this.check(schema, rest, join(join(path, 'patternProperties'), pattern), fail)
+    }
   }
 
   #items(narrow: SchemaObject, wide: SchemaObject, path: string, fail: Fail): void {

@@ -2,6 +2,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { compilePattern, mostPatternSize, sizeOfPattern } from './pattern.ts'
 import type { FieldProblem } from './problems.ts'
 import { pathOf } from './problems.ts'
+import { Validator } from './validator.ts'
 import { inside, isObject, join, keywords, resolve, type SchemaObject } from './walk.ts'
 
 /** Bytes of a definition, levels of it, and schemas in it. */
@@ -43,6 +44,13 @@ export function checkDefinition(bytes: Uint8Array): { readonly problems: FieldPr
   meta ??= new Ajv2020({ strict: false, allErrors: true, logger: false })
   if (!meta.validateSchema({ ...(schema as SchemaObject), $schema: dialect })) {
     for (const { instancePath, message } of meta.errors!) fail(pathOf('definition', schema, instancePath), message ?? 'is wrong')
+  }
+  if (problems.length > 0) return { problems }
+  try {
+    new Validator(JSON.stringify(schema))
+  } catch (error) {
+    // Such as an enumeration of nothing, or a number beyond those of JavaScript.
+    fail('definition', `cannot be checked with: ${(error as Error).message}`)
   }
   return problems.length > 0 ? { problems } : { problems, schema: schema as SchemaObject }
 }

@@ -70,11 +70,9 @@ export class SchemaRegistry {
     // What compiles schemas takes its memory when the first one comes.
     const { checkDefinition } = await import('./definition.ts')
     const { incompatibilities } = await import('./compatibility.ts')
-    const { Validator } = await import('./validator.ts')
     const { schema, problems } = checkDefinition(definition)
     if (!schema) throw refusal(problems)
     const text = JSON.stringify(schema)
-    new Validator(text)
     for (;;) {
       const latest = await this.#store.get(scope, name)
       const rule = compatibility ?? latest?.compatibility ?? 'backward'

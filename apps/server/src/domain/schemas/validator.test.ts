@@ -32,15 +32,22 @@ describe('definitions', () => {
     ['has many patterns of a common size', { allOf: Array.from({ length: 200 }, (_, i) => ({ pattern: `^[a-z]{1,64}-${i}$` })) }, []],
     ['has a wrong pattern of names', { patternProperties: { '(': true } }, ['definition.patternProperties["("]']],
     ['has a property named as prototypes are', JSON.parse('{"properties":{"__proto__":{}}}'), ['definition.properties.__proto__']],
+    ['has an enumeration of nothing', { enum: [] }, ['definition']],
     ['is too large', { description: 'x'.repeat(70_000) }, ['definition']],
     ['has too many schemas', { anyOf: Array.from({ length: 600 }, () => ({})) }, ['definition']],
   ])('one that %s', (_, definition, paths) => {
     expect(wrong(definition)).toEqual(paths)
   })
 
-  test('one that is too deep, or not JSON', () => {
+  test('one whose own keywords look like schemas', () => {
+    const own = { 'x-a': { $id: 'a', type: 'string' }, 'x-b': { $id: 'a', type: 'integer' } }
+    expect(wrong(own)).toEqual([])
+    expect(failing(own, 1)).toEqual([])
+  })
+  test('one that is too deep, has too large a number, or is not JSON', () => {
     const problems = (text: string) => checkDefinition(new TextEncoder().encode(text)).problems
     expect(problems(`${'{"items":'.repeat(5000)}{}${'}'.repeat(5000)}`)).toMatchObject([{ message: 'has more than 32 levels' }])
+    expect(problems('{"minimum":1e400}')).toMatchObject([{ path: 'definition' }])
     expect(problems('{"type":')).toMatchObject([{ path: 'definition', message: expect.stringContaining('is not JSON') }])
   })
 })

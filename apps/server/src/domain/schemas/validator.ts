@@ -120,7 +120,8 @@ interface Steps {
 
 function metered(schema: Schema): Schema {
   if (!isObject(schema)) return schema
-  const copy: Record<string, unknown> = { ...schema }
+  // Those of its own mean nothing here, but ajv would look for names of schemas in them.
+  const copy: Record<string, unknown> = Object.fromEntries(Object.entries(schema).filter(([key]) => !key.startsWith('x-')))
   for (const key of applicators.one) if (key in schema) copy[key] = metered(schema[key] as Schema)
   for (const key of applicators.list) if (key in schema) copy[key] = (schema[key] as Schema[]).map(metered)
   for (const key of applicators.named) {
