@@ -116,6 +116,23 @@ describe('payloads', () => {
     expect(failing({ pattern: 'b' }, 'abc')).toEqual([])
   })
 
+  test.each<[object, unknown]>([
+    [{ prefixItems: [{ type: 'integer' }], contains: { type: 'integer' } }, []],
+    [{ prefixItems: [true, true, { type: 'integer' }], uniqueItems: true }, [1, 1]],
+    [{ prefixItems: [true, true, { type: 'integer' }], contains: { type: 'string' } }, [1, 2]],
+    [{ prefixItems: [true, { type: 'integer' }], allOf: [{ maxItems: 0 }] }, [1]],
+    [{ prefixItems: [true, { type: 'integer' }], unevaluatedItems: false }, [1, 2, 3]],
+    [{ prefixItems: [{ type: 'integer' }], items: { type: 'string' } }, ['x', 'y']],
+  ])('lists shorter than their first items are checked: %j', (schema, payload) => {
+    expect(failing(schema, payload)).not.toEqual([])
+    expect(failing({ not: schema }, payload)).toEqual([])
+  })
+  test('lists with first items that fit', () => {
+    const schema = { prefixItems: [{ type: 'integer' }, true], items: { type: 'string' }, contains: { const: 1 } }
+    expect(failing(schema, [1])).toEqual([])
+    expect(failing(schema, [1, null, 'x'])).toEqual([])
+    expect(failing(schema, ['x', 1, 2])).toEqual(['payload[0]', 'payload[2]'])
+  })
   test('format says something to people alone', () => {
     expect(failing({ format: 'email' }, 'nobody')).toEqual([])
   })

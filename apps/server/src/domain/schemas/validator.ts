@@ -1,4 +1,4 @@
-import type { ValidateFunction } from 'ajv'
+import type { CodeKeywordDefinition, ValidateFunction } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { Budget } from './budget.ts'
 import { type CompiledPattern, compilePattern } from './pattern.ts'
@@ -82,6 +82,14 @@ export class Validator {
       schemaType: 'number',
       validate: isMultiple,
       error: { message: ({ schema }) => `is not a multiple of ${String(schema)}` },
+    })
+    // After the one of ajv, a list that ends before the items it speaks of was not checked by what follows, such as contains.
+    const prefixItems = ajv.getKeyword('prefixItems') as CodeKeywordDefinition
+    ajv.removeKeyword('prefixItems')
+    ajv.addKeyword({
+      ...prefixItems,
+      before: 'items',
+      code: (context) => context.gen.block(() => prefixItems.code(context)),
     })
     ajv.addKeyword({
       keyword: stepsKeyword,
