@@ -19,6 +19,7 @@ import {
   TableServiceDefinition,
   TaskServiceDefinition,
   TokenServiceDefinition,
+  TransactionServiceDefinition,
   WebhookServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
@@ -94,6 +95,7 @@ export function connectTo(server: Pick<RunningServer, 'grpc'>, key: string | und
     cluster: factory.create(grpcDefinition(ClusterServiceDefinition), channel, options),
     streams: factory.create(grpcDefinition(StreamServiceDefinition), channel, options),
     kv: factory.create(grpcDefinition(KvServiceDefinition), channel, options),
+    transactions: factory.create(grpcDefinition(TransactionServiceDefinition), channel, options),
     tables: factory.create(grpcDefinition(TableServiceDefinition), channel, options),
     account: factory.create(grpcDefinition(AccountServiceDefinition), channel, options),
     keys: factory.create(grpcDefinition(KeyServiceDefinition), channel, options),

@@ -3,6 +3,7 @@ import type { JobEngine } from '../domain/jobs/types.ts'
 import type { NewJob, Scope, Seq } from '../store/ports.ts'
 import type { Checks } from './checks.ts'
 import { limits } from './limits.ts'
+import { answersOf } from './repeats.ts'
 import { toItemError } from './shapes.ts'
 
 /** What became of one item; `function` is that of the job, whose id depends on it. */
@@ -48,8 +49,8 @@ export async function enqueueItems(request: {
   }
   checks.done()
 
-  const { outcomes, batch: batchSeq } =
-    jobs.length > 0 ? await engine.enqueue(scope, { jobs, requestId, partial, batch }) : { outcomes: [] }
+  const added = jobs.length > 0 ? await engine.enqueue(scope, { jobs, requestId, partial, batch }) : { outcomes: [] }
+  const outcomes = answersOf(added.outcomes, jobs.length, requestId)
   const results: ItemResult[] = []
   let next = 0
   for (let i = 0; i < count; i++) {
@@ -65,5 +66,5 @@ export async function enqueueItems(request: {
     else if (partial) results.push({ seq: undefined, function: '', created: false, error: toItemError(outcome.error) })
     else throw outcome.error
   }
-  return { results, batch: batchSeq }
+  return { results, batch: added.batch }
 }

@@ -18,6 +18,7 @@ import type { Call, ServiceOf } from './call.ts'
 import { Checks } from './checks.ts'
 import { checkKey, checkKeyText, readIncrement, readRevision, readSet, readWrite } from './kv-checks.ts'
 import { limits } from './limits.ts'
+import { answersOf } from './repeats.ts'
 import { toDate, toItemError } from './shapes.ts'
 import { pump, Wakeup } from './wakeup.ts'
 
@@ -39,7 +40,7 @@ export function createKvService({ kv, clock, payloadLimit }: KvServiceContext): 
   /** Carries out one write that must hold. Requests of several methods may have one name. */
   async function writeOne({ scope }: Call, store: string, write: KvWrite, requestId: string) {
     const named = requestId === '' ? '' : `${write.type} ${requestId}`
-    const [outcome] = await kv.write({ scope, store, writes: [write], requestId: named, partial: false })
+    const [outcome] = answersOf(await kv.write({ scope, store, writes: [write], requestId: named, partial: false }), 1, requestId)
     return outcome as Exclude<KvOutcome, { readonly error: MillraceError }>
   }
 
@@ -61,7 +62,8 @@ export function createKvService({ kv, clock, payloadLimit }: KvServiceContext): 
         else good.push(read)
       }
       checks.done()
-      const outcomes = good.length > 0 ? await kv.write({ scope, store, writes: good, requestId, partial: allowPartial }) : []
+      const written = good.length > 0 ? await kv.write({ scope, store, writes: good, requestId, partial: allowPartial }) : []
+      const outcomes = answersOf(written, good.length, requestId)
       let next = 0
       return { results: writes.map((_, i) => refused.get(i) ?? toResult(outcomes[next++]!)) }
     },

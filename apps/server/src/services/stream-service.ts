@@ -14,6 +14,7 @@ import type { Call, ServiceOf } from './call.ts'
 import { Checks } from './checks.ts'
 import { subscribeGroup } from './group-subscription.ts'
 import { limits } from './limits.ts'
+import { answersOf } from './repeats.ts'
 import { createReplayCalls } from './replay-calls.ts'
 import { toItemError } from './shapes.ts'
 import { checkCommit, checkPartition, readMessages, readProducer, readStart } from './stream-checks.ts'
@@ -50,7 +51,8 @@ export function createStreamService({
       const producer = readProducer(checks, request.producer)
       const batch = readMessages(checks, 'messages', messages, payloadLimit, await schemas.guard(scope, 'stream', stream))
       checks.done()
-      const [outcome] = await streams.write({ scope, stream, batches: [{ messages: batch, producer }], requestId })
+      const written = await streams.write({ scope, stream, batches: [{ messages: batch, producer }], requestId })
+      const [outcome] = answersOf(written, 1, requestId)
       const { partitions, offsets, repeatOf } = wellOf(outcome!)
       return { partitions: [...partitions], offsets: [...offsets], duplicate: repeatOf !== undefined }
     },
@@ -79,7 +81,8 @@ export function createStreamService({
         if (error) refused.set(i, { partitions: [], offsets: [], error, duplicate: false })
         else good.push({ messages: checked, producer })
       }
-      const outcomes = good.length > 0 ? await streams.write({ scope, stream, batches: good, requestId }) : []
+      const written = good.length > 0 ? await streams.write({ scope, stream, batches: good, requestId }) : []
+      const outcomes = answersOf(written, good.length, requestId)
       let next = 0
       return { results: batches.map((_, i) => refused.get(i) ?? toResult(outcomes[next++]!)) }
     },
