@@ -34,7 +34,7 @@ export async function testBackend(
 /** The database of most tests. */
 export const sales: DatabaseRef = { scope: { tenant: 1, namespace: 'default' }, name: 'sales' }
 /** Nothing ends it. */
-export const forever = new AbortController().signal
+export const forever: AbortSignal = new AbortController().signal
 
 /** A statement as the service reads it. */
 export function statement(sql: string, parameters?: unknown): SqlStatement {
