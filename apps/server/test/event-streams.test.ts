@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { trimEveryMs } from '../src/domain/streams/engine.ts'
 import { compactAfterMs } from '../src/store/stream-compaction.ts'
 import { ManualClock } from '../src/testing/manual-clock.ts'
-import { type Clients, startTestServer } from './harness.ts'
+import { type Clients, failureOf, startTestServer } from './harness.ts'
 
 const message = { payload: Buffer.from('1'), contentType: '', headers: {}, key: '', partition: undefined }
 const write = (streams: Clients['streams'], count: number) =>
@@ -55,3 +55,33 @@ it('with compaction, what was replaced goes by itself, and readers, filters and 
   await admin.streams.commitOffsets({ stream: 's', commits: [{ group: 'g', partition: 0, offset: 6, member: '' }] })
   expect((await admin.streams.getGroup({ stream: 's', group: 'g' })).offsets).toMatchObject([{ lag: 0 }])
 })
+
+it.each(['alone', 'in a group'])(
+  'a slow reader of a stream that was made anew meanwhile hears of it, and misses nothing unnoticed: %s',
+  async (how) => {
+    const { admin } = await startTestServer()
+    const large = { ...message, payload: Buffer.alloc(100_000, 'x') }
+    for (let i = 0; i < 20; i++) {
+      await admin.streams.writeMessages({ stream: 's', messages: [large, large, large, large, large], requestId: '', producer: undefined })
+    }
+    const request = { stream: 's', partition: 0, offset: 0, start: StartPosition.EARLIEST, time: undefined, group: '', filter: '' }
+    const subscription =
+      how === 'alone'
+        ? admin.streams.subscribeMessages(request)
+        : admin.streams.subscribeGroup({ stream: 's', group: 'g', start: StartPosition.EARLIEST, filter: '' })
+    const seen: number[] = []
+    const readAll = async () => {
+      for await (const { messages } of subscription) {
+        for (const { payload } of messages) seen.push(payload.length)
+        if (messages.length > 0 && seen.length === messages.length) {
+          // What is under way to a reader that does not read is much less than all.
+          await admin.streams.deleteStream({ stream: 's' })
+          await write(admin.streams, 200)
+        }
+      }
+    }
+    const { details } = await failureOf(readAll())
+    expect(details).toMatchObject({ reason: 'NOT_FOUND', message: expect.stringContaining('made anew') })
+    expect(new Set(seen)).toEqual(new Set([100_000]))
+  },
+)

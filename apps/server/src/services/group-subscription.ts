@@ -6,6 +6,7 @@ import { MillraceError } from '../errors.ts'
 import type { ReplayRecord } from '../store/replay-port.ts'
 import type { Call } from './call.ts'
 import { limits } from './limits.ts'
+import { sameStream } from './stream-checks.ts'
 import { chunkBytes, toMessages } from './stream-shapes.ts'
 import { pump, Wakeup } from './wakeup.ts'
 
@@ -43,6 +44,8 @@ export async function* subscribeGroup(
   /** True: that there is no more was said. */
   let ended = false
   let cancelTimer: () => void = () => undefined
+  /** The stream that is read, by its number. */
+  let known: number | undefined
   /** Where this member is in its partitions. */
   const positions = new Map<number, number>()
   let turn = 0
@@ -99,6 +102,7 @@ export async function* subscribeGroup(
       if (replay && positions.get(partition)! >= (replay.ranges[partition]?.[1] ?? 0)) continue
       const from = { offset: positions.get(partition)!, maxMessages: limits.batch, maxBytes: chunkBytes }
       const reading = await streams.read(scope, stream, partition, from)
+      known = sameStream(stream, known, reading.number)
       const due = replay && replays!.due(replay, partition, reading)
       const { slices, next } = due ?? reading
       if (due?.waitsFor !== undefined) waitsFor = Math.min(waitsFor, due.waitsFor)

@@ -1,6 +1,7 @@
 import { type NewMessage, type OffsetCommit, type ProducerWrite, StartPosition } from '@millrace/protocol'
 import type { SchemaGuard } from '../domain/schemas/guard.ts'
 import type { Start } from '../domain/streams/engine.ts'
+import { MillraceError } from '../errors.ts'
 import type { NewStreamMessage } from '../store/stream-port.ts'
 import type { Checks } from './checks.ts'
 import { checkKeyText } from './kv-checks.ts'
@@ -28,6 +29,20 @@ export function readMessages(
 
 export function checkPartition(checks: Checks, field: string, partition: number): void {
   checks.integer(field, partition, 0, limits.partitions - 1)
+}
+
+/**
+ * Which stream a subscription reads, by its number.
+ *
+ * @param before - the one it has read until now; undefined: none.
+ * @throws NOT_FOUND when that one is deleted, and another has its name: its offsets are others.
+ */
+export function sameStream(name: string, before: number | undefined, number: number): number {
+  if (before === undefined || before === number) return number
+  throw new MillraceError('NOT_FOUND', `The stream '${name}' was deleted and made anew: subscribe again, from its beginning.`, {
+    resource: 'stream',
+    id: name,
+  })
 }
 
 /** Which of a producer's writes it is, checked. */

@@ -17,7 +17,7 @@ import { limits } from './limits.ts'
 import { answersOf } from './repeats.ts'
 import { createReplayCalls } from './replay-calls.ts'
 import { toItemError } from './shapes.ts'
-import { checkCommit, checkPartition, readMessages, readProducer, readStart } from './stream-checks.ts'
+import { checkCommit, checkPartition, readMessages, readProducer, readStart, sameStream } from './stream-checks.ts'
 import { chunkBytes, emptyReads, toMessages, toResult, toStream } from './stream-shapes.ts'
 import { pump, Wakeup } from './wakeup.ts'
 
@@ -215,12 +215,14 @@ async function* subscribe(
   const stop = streams.follow(scope, stream, () => wakeup.wake())
   try {
     let position = await streams.resolve(scope, stream, partition, start)
+    let known: number | undefined
     // Where it begins, so that a reader whose connection breaks before the first message knows it.
     yield { messages: [], nextOffset: position }
     const take = async (): Promise<SubscribeMessagesResponse | undefined> => {
       for (let reads = 1; ; reads++) {
         const from = { offset: position, maxMessages: limits.batch, maxBytes: chunkBytes }
-        const { slices, next } = await streams.read(scope, stream, partition, from)
+        const { number, slices, next } = await streams.read(scope, stream, partition, from)
+        known = sameStream(stream, known, number)
         if (slices.length === 0) return undefined
         position = next
         const messages = await toMessages(slices, partition, filter, call)

@@ -68,6 +68,8 @@ export type StreamWriteOutcome =
   | { readonly error: MillraceError }
 
 export interface StreamReading {
+  /** That of the stream that was read: one that is made anew under its name has another. */
+  readonly number: number
   readonly slices: readonly StreamSlice[]
   /** Where to go on. */
   readonly next: number

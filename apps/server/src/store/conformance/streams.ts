@@ -281,10 +281,14 @@ export const streamCases: readonly Case[] = [
     async run(t) {
       for (let i = 0; i < 5; i++) await write(t, messages('old'))
       await commit(t, 0, 3)
+      const number = async () => (await t.store.streams.read(t.scope, 's', 0, { offset: 0, ...everything })).number
+      const before = await number()
+      expect(await number()).toBe(before)
       expect(await t.store.streams.delete(t.scope, 's')).toBe(true)
       expect(await t.store.streams.delete(t.scope, 's')).toBe(false)
       await expect(read(t)).rejects.toMatchObject({ reason: 'NOT_FOUND' })
       expect(await write(t, messages('new'))).toMatchObject({ offsets: [0] })
+      expect(await number()).not.toBe(before)
       while ((await t.store.streams.trim(t.clock.now(), 2)) > 0);
       await t.reopen()
       expect(await read(t)).toEqual(['0 new'])

@@ -103,7 +103,7 @@ export class PostgresStreams implements StreamStorage {
     const slices: StreamSlice[] = []
     while (slices.length === 0) {
       const { stream, end } = await this.#holder(scope, row, next)
-      if (next >= end) return { slices, next: offset, latest: last - 1 }
+      if (next >= end) return { number: row[0], slices, next: offset, latest: last - 1 }
       const place = [scope.tenant, stream, number]
       const found = await this.#context.db.run<[number, number, number, Uint8Array]>(chunks, [...place, next, maxMessages, maxBytes])
       // What was written meanwhile to the stream itself is read too.
@@ -124,7 +124,7 @@ export class PostgresStreams implements StreamStorage {
         next = Math.min(Math.max(after?.[0] ?? end, next), end)
       }
     }
-    return { slices, next, latest: Math.max(last, next) - 1 }
+    return { number: row[0], slices, next, latest: Math.max(last, next) - 1 }
   }
 
   async offsetAt(scope: Scope, name: string, number: number, time: number): Promise<number> {

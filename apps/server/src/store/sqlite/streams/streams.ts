@@ -142,11 +142,12 @@ export class SqliteStreams implements StreamStorage {
     return this.#context.read(() => {
       const partition = this.#partition(scope, name, number)
       const latest = partition.next - 1
+      const stream = partition.stream.number
       let next = Math.max(offset, partition.earliest)
       const slices: StreamSlice[] = []
       while (slices.length === 0) {
         const { partition: holder, end } = this.#lifecycle.holder(partition, next)
-        if (next >= end) return { slices, next: offset, latest }
+        if (next >= end) return { number: stream, slices, next: offset, latest }
         const place = placeOf(holder)
         const first = Number(this.#around.get(...place, next)?.first_offset ?? next)
         let left = maxMessages
@@ -167,7 +168,7 @@ export class SqliteStreams implements StreamStorage {
         // What was dropped there is passed over.
         if (slices.length === 0) next = end
       }
-      return { slices, next, latest }
+      return { number: stream, slices, next, latest }
     })
   }
 
