@@ -19,7 +19,6 @@ import {
   TableServiceDefinition,
   TaskServiceDefinition,
   TokenServiceDefinition,
-  TransactionServiceDefinition,
   WebhookServiceDefinition,
   WorkerServiceDefinition,
 } from '@millrace/protocol'
@@ -95,7 +94,6 @@ export function connectTo(server: Pick<RunningServer, 'grpc'>, key: string | und
     cluster: factory.create(grpcDefinition(ClusterServiceDefinition), channel, options),
     streams: factory.create(grpcDefinition(StreamServiceDefinition), channel, options),
     kv: factory.create(grpcDefinition(KvServiceDefinition), channel, options),
-    transactions: factory.create(grpcDefinition(TransactionServiceDefinition), channel, options),
     tables: factory.create(grpcDefinition(TableServiceDefinition), channel, options),
     account: factory.create(grpcDefinition(AccountServiceDefinition), channel, options),
     keys: factory.create(grpcDefinition(KeyServiceDefinition), channel, options),

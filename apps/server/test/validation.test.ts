@@ -127,16 +127,11 @@ describe('a request id of another request', () => {
   }
   const value = { value: Buffer.from('1'), contentType: '', ttlMs: 0, ifRevision: undefined, ifAbsent: false }
   const entry = { key: 'a', action: { $case: 'set', value } } as const
-  const nothing = { streams: [], jobs: [], commits: [] }
 
   it.each<[string, (client: Clients, items: number) => Promise<unknown>]>([
     ['jobs', ({ queues }, n) => queues.enqueueJobs({ queue: 'q', jobs: Array(n).fill(newJob()), allowPartial: false, requestId: 'r' })],
     ['keys', ({ kv }, n) => kv.writeEntries({ store: 's', writes: Array(n).fill(entry), allowPartial: false, requestId: 'r' })],
     ['messages', ({ streams }, n) => streams.writeBatches({ stream: 's', batches: Array(n).fill(batch), requestId: 'r' })],
-    [
-      'transactions',
-      ({ transactions }, n) => transactions.writeTransaction({ ...nothing, kv: Array(n).fill({ store: 's', ...entry }), requestId: 'r' }),
-    ],
   ])('is refused, and a repeat is not: %s', async (_, write) => {
     const { admin } = await startTestServer(settings)
     const first = await write(admin, 2)

@@ -13,7 +13,6 @@ import { Checks } from './checks.ts'
 import { readWrite } from './kv-checks.ts'
 import { limits } from './limits.ts'
 import { readNewJob } from './new-jobs.ts'
-import { answersOf } from './repeats.ts'
 import { checkCommit, readMessages } from './stream-checks.ts'
 
 /** What the service of transactions stands on. */
@@ -37,10 +36,7 @@ export function createTransactionService(context: TransactionServiceContext): Se
       checks.done()
       const parts = await readParts(checks, request, scope, context)
       checks.done()
-      const { requestId } = request
-      const { streams, jobs, kv, commits } = await context.transactions.write({ scope, ...parts, requestId })
-      for (const [answers, asked] of [[streams, parts.streams] as const, [jobs, parts.jobs], [kv, parts.kv], [commits, parts.commits]])
-        answersOf<unknown>(answers, asked.length, requestId)
+      const { streams, jobs, kv, commits } = await context.transactions.write({ scope, ...parts, requestId: request.requestId })
       return {
         streams: streams.map(({ partitions, offsets }) => ({ partitions: [...partitions], offsets: [...offsets], duplicate: false })),
         jobs: jobs.map(({ seq, created }) => ({ jobId: jobId({ seq, function: '' }), seq, created, error: undefined })),
