@@ -130,7 +130,8 @@ describe.each(await testBackends())('$name', ({ name, open, missing }) => {
     const rows = JSON.stringify([{ id: 0, v: 'x'.repeat(20_000) }])
     const insert = engine.insert(session, (schema) => insertStatement(at(schema), ['id', 'v'], rows, undefined, '*'), context)
     await expect(insert).rejects.toMatchObject(tooLarge)
-    await expect(run('UPDATE many SET n = 1 RETURNING *')).rejects.toMatchObject(tooLarge)
+    for (const before of ['', '-- all\n', ' /* all **/ /* of them */\n'])
+      await expect(run(`${before}UPDATE many SET n = 1 RETURNING *`)).rejects.toMatchObject(tooLarge)
     expect(await rowsOf('SELECT count(*)::int, sum(n)::int FROM many')).toEqual([{ count: 101, sum: 0 }])
     // Without rows in the answer there is nothing to refuse; again and again, so that it is prepared.
     for (let n = 1; n <= 4; n++) {

@@ -26,6 +26,9 @@ export interface TableResult {
   readonly command: string
 }
 
+/** Begins a statement that changes rows, after comments. Others may be of those that Postgres carries out in no transaction. */
+const rowChange = /^(?:\s|--[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*(?:insert|update|delete|merge|with)\b/i
+
 /** Statements in namespaces. */
 export class TableEngine {
   readonly #namespaces: TableNamespaces
@@ -153,8 +156,9 @@ export class TableEngine {
   /** Carries out one statement of the caller's own, as the owner of the namespace's tables. */
   async sql(scope: Scope, { text, values }: Statement): Promise<TableResult> {
     return this.asAuthor(scope, { field: 'text' }, async (connection, { schema, owner }) => {
-      const changes = /^\s*(insert|update|delete|merge|with)\b/i.test(text)
-      const outcome = await (changes ? connection.write(text, values, this.#bounds) : connection.query(text, values, this.#bounds))
+      const outcome = await (rowChange.test(text)
+        ? connection.write(text, values, this.#bounds)
+        : connection.query(text, values, this.#bounds))
       // What neither reads nor writes rows may have made tables.
       if (outcome.columns.length === 0 && !/^(INSERT|UPDATE|DELETE|MERGE)$/.test(outcome.command)) {
         await tellOfTables(connection, schema)

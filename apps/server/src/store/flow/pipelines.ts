@@ -84,7 +84,12 @@ export function* createPipeline(
 }
 
 /** A stage's job was taken by a worker: what it is told. */
-export function* takeStage(tenant: TenantId, { pipeline, stage }: PlaceRow, now: number, lists: ListCache): Program<ClaimedStage> {
+export function* takeStage(
+  tenant: TenantId,
+  { pipeline, stage }: Pick<PlaceRow, 'pipeline' | 'stage'>,
+  now: number,
+  lists: ListCache,
+): Program<ClaimedStage> {
   const [begun] = yield* query(
     `UPDATE millrace.stages SET state = ${JobState.running}, started_at = coalesce(started_at, $4)
       WHERE tenant = $1 AND pipeline = $2 AND stage = $3 AND state = ${JobState.pending} RETURNING stage`,
@@ -124,7 +129,7 @@ export function* takeStages(tenant: TenantId, seqs: readonly Seq[], now: number,
   const taken = new Map<Seq, ClaimedStage>()
   for (const { seq, pipeline, stage } of places) {
     const key = `${pipeline} ${stage}`
-    const told = stages.get(key) ?? (yield* takeStage(tenant, { pipeline, stage, item: null }, now, lists))
+    const told = stages.get(key) ?? (yield* takeStage(tenant, { pipeline, stage }, now, lists))
     stages.set(key, told)
     taken.set(seq, told)
   }
